@@ -1,0 +1,31 @@
+"""The `ml` dialect: tensor operations of machine learning on ranked tensors with value semantics."""
+
+from __future__ import annotations
+
+from xdsl.dialect_interfaces.constant_materialization import ConstantMaterializationInterface
+from xdsl.dialects.builtin import DenseIntOrFPElementsAttr
+from xdsl.ir import Attribute, Dialect, Operation
+from xmlc.dialects.ml import contraction, elementwise, reduction, shaping
+
+
+class MaterializeConstant(ConstantMaterializationInterface):
+    """Folding makes an `ml.constant`."""
+
+    def materialize_constant(self, value: Attribute, type: Attribute) -> Operation | None:
+        return shaping.ConstantOp(value) if isinstance(value, DenseIntOrFPElementsAttr) else None
+
+
+ML = Dialect(
+    "ml",
+    [*elementwise.ELEMENTWISE, *shaping.SHAPING, *contraction.CONTRACTION, *reduction.REDUCTION],
+    [
+        elementwise.GeluFormAttr,
+        elementwise.PredicateAttr,
+        shaping.PadModeAttr,
+        shaping.CombineAttr,
+        contraction.InterpolationAttr,
+        contraction.CoordinatesAttr,
+        contraction.RoundingAttr,
+    ],
+    [MaterializeConstant()],
+)

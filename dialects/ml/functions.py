@@ -1,0 +1,186 @@
+"""The ops of `ml` as functions of values: `add(x, y)` makes the op and returns its result.
+
+They build where xDSL's `ImplicitBuilder` points. Tensors broadcast as in NumPy, so a rank-0 constant made by
+`scalar` goes with any shape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ParamSpec, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike
+from xdsl.ir import Attribute, SSAValue
+from xmlc.dialects.dtypes import TO_NUMPY
+from xmlc.dialects.ml import contraction, elementwise, reduction, shaping
+from xmlc.dialects.ml.types import element_of
+
+P = ParamSpec("P")
+
+
+class OneResult(Protocol):
+    @property
+    def out(self) -> Any: ...
+
+
+class SortedResult(Protocol):
+    @property
+    def values(self) -> Any: ...
+    @property
+    def indices(self) -> Any: ...
+
+
+def function(op: Callable[P, OneResult]) -> Callable[P, SSAValue]:
+    """The function that makes an op of one result."""
+
+    def build(*args: P.args, **kwargs: P.kwargs) -> SSAValue:
+        return op(*args, **kwargs).out
+
+    build.__doc__ = op.__doc__
+    return build
+
+
+def sorted_function(op: Callable[P, SortedResult]) -> Callable[P, tuple[SSAValue, SSAValue]]:
+    """The function that makes an op whose results are values and indices."""
+
+    def build(*args: P.args, **kwargs: P.kwargs) -> tuple[SSAValue, SSAValue]:
+        made = op(*args, **kwargs)
+        return made.values, made.indices
+
+    build.__doc__ = op.__doc__
+    return build
+
+
+# --- elementwise
+neg = function(elementwise.NegOp)
+abs_ = function(elementwise.AbsOp)
+sign = function(elementwise.SignOp)
+relu = function(elementwise.ReluOp)
+not_ = function(elementwise.NotOp)
+floor = function(elementwise.FloorOp)
+ceil = function(elementwise.CeilOp)
+round_ = function(elementwise.RoundOp)
+exp = function(elementwise.ExpOp)
+expm1 = function(elementwise.Expm1Op)
+log = function(elementwise.LogOp)
+log1p = function(elementwise.Log1pOp)
+sqrt = function(elementwise.SqrtOp)
+rsqrt = function(elementwise.RsqrtOp)
+sin = function(elementwise.SinOp)
+cos = function(elementwise.CosOp)
+tan = function(elementwise.TanOp)
+tanh = function(elementwise.TanhOp)
+asin = function(elementwise.AsinOp)
+acos = function(elementwise.AcosOp)
+atan = function(elementwise.AtanOp)
+sinh = function(elementwise.SinhOp)
+cosh = function(elementwise.CoshOp)
+asinh = function(elementwise.AsinhOp)
+acosh = function(elementwise.AcoshOp)
+atanh = function(elementwise.AtanhOp)
+erf = function(elementwise.ErfOp)
+sigmoid = function(elementwise.SigmoidOp)
+silu = function(elementwise.SiluOp)
+softplus = function(elementwise.SoftplusOp)
+hard_swish = function(elementwise.HardSwishOp)
+is_nan = function(elementwise.IsNanOp)
+is_inf = function(elementwise.IsInfOp)
+gelu = function(elementwise.GeluOp)
+elu = function(elementwise.EluOp)
+leaky_relu = function(elementwise.LeakyReluOp)
+hard_sigmoid = function(elementwise.HardSigmoidOp)
+add = function(elementwise.AddOp)
+sub = function(elementwise.SubOp)
+mul = function(elementwise.MulOp)
+div = function(elementwise.DivOp)
+floor_div = function(elementwise.FloorDivOp)
+rem = function(elementwise.RemOp)
+pow_ = function(elementwise.PowOp)
+max_ = function(elementwise.MaxOp)
+min_ = function(elementwise.MinOp)
+atan2 = function(elementwise.Atan2Op)
+and_ = function(elementwise.AndOp)
+or_ = function(elementwise.OrOp)
+xor = function(elementwise.XorOp)
+shift_left = function(elementwise.ShiftLeftOp)
+shift_right = function(elementwise.ShiftRightOp)
+compare = function(elementwise.CompareOp)
+select = function(elementwise.SelectOp)
+clamp = function(elementwise.ClampOp)
+
+# --- shaping
+constant_of = function(shaping.ConstantOp)
+iota = function(shaping.IotaOp)
+slice_ = function(shaping.SliceOp)
+pad = function(shaping.PadOp)
+reverse = function(shaping.ReverseOp)
+tile = function(shaping.TileOp)
+concat = function(shaping.ConcatOp)
+gather = function(shaping.GatherOp)
+gather_elements = function(shaping.GatherElementsOp)
+gather_nd = function(shaping.GatherNdOp)
+scatter_elements = function(shaping.ScatterElementsOp)
+scatter_nd = function(shaping.ScatterNdOp)
+one_hot = function(shaping.OneHotOp)
+
+# --- contraction
+matmul = function(contraction.MatmulOp)
+einsum = function(contraction.EinsumOp)
+conv = function(contraction.ConvOp)
+conv_transpose = function(contraction.ConvTransposeOp)
+max_pool = function(contraction.MaxPoolOp)
+avg_pool = function(contraction.AvgPoolOp)
+resize = function(contraction.ResizeOp)
+
+# --- reduction
+reduce_sum = function(reduction.ReduceSumOp)
+reduce_prod = function(reduction.ReduceProdOp)
+reduce_max = function(reduction.ReduceMaxOp)
+reduce_min = function(reduction.ReduceMinOp)
+reduce_mean = function(reduction.ReduceMeanOp)
+reduce_any = function(reduction.ReduceAnyOp)
+reduce_all = function(reduction.ReduceAllOp)
+argmax = function(reduction.ArgMaxOp)
+argmin = function(reduction.ArgMinOp)
+cumulative_sum = function(reduction.CumulativeSumOp)
+cumulative_prod = function(reduction.CumulativeProdOp)
+cumulative_max = function(reduction.CumulativeMaxOp)
+sort = sorted_function(reduction.SortOp)
+topk = sorted_function(reduction.TopKOp)
+
+
+# --- those that are nothing when there is nothing to do, and constants
+
+
+def constant(value: ArrayLike, element: Attribute | None = None) -> SSAValue:
+    """A tensor of `value`, of `element` or NumPy's dtype for it."""
+    return constant_of(np.asarray(value, TO_NUMPY[element] if element else None))
+
+
+def scalar(like: SSAValue, value: float | int | bool) -> SSAValue:
+    """A rank-0 constant with the element type of `like`."""
+    return constant(value, element_of(like))
+
+
+def cast(x: SSAValue, element: Attribute) -> SSAValue:
+    """x as `element`; x itself where it is that already."""
+    return x if element_of(x) == element else elementwise.CastOp(x, element).out
+
+
+def reshape(x: SSAValue, shape: tuple[int, ...] | list[int]) -> SSAValue:
+    """x under another shape; x itself where it has that already."""
+    made_of = shaping.shape_of(x)
+    return x if made_of == tuple(shape) else shaping.ReshapeOp(x, shape).out
+
+
+def broadcast(x: SSAValue, shape: tuple[int, ...] | list[int]) -> SSAValue:
+    """x stretched to a shape; x itself where it has that already."""
+    return x if shaping.shape_of(x) == tuple(shape) else shaping.BroadcastOp(x, shape).out
+
+
+def transpose(x: SSAValue, permutation: tuple[int, ...] | list[int] | None = None) -> SSAValue:
+    """x with its dimensions in another order, reversed by default; x itself where the order is the same."""
+    rank = shaping.rank_of(x)
+    order = tuple(reversed(range(rank))) if permutation is None else tuple(permutation)
+    return x if order == tuple(range(rank)) else shaping.TransposeOp(x, order).out
