@@ -249,6 +249,8 @@ class ShapeInference(Operation, abc.ABC):
         """The result's type as far as the operands' types tell; raises ShapeError where they do not fit."""
 
     def verify_(self) -> None:
+        if self.results[0].type == UNRANKED:
+            return  # nothing is claimed yet: whether the shapes fit is for `infer-shapes` to say, to the user
         inferred = self.inferred_type()
         if not fits(self.results[0].type, inferred):
             raise VerifyException(f"expected the result type {inferred}, found {self.results[0].type}")
@@ -631,7 +633,9 @@ class FuncOp(IRDLOperation):
     sym_visibility = opt_prop_def(StringAttr)
     traits = traits_def(IsolatedFromAbove(), SymbolOpInterface(), FuncOpCallable())
 
-    def __init__(self, name: str, function_type: FunctionType, region: Region | None = None, private: bool = False):
+    def __init__(
+        self, name: str, function_type: FunctionType, region: Region | None = None, private: bool = False
+    ):
         properties: dict[str, Attribute | None] = {
             "sym_name": StringAttr(name),
             "function_type": function_type,
@@ -644,7 +648,9 @@ class FuncOp(IRDLOperation):
         if self.function_type.inputs.data != tuple(self.body.block.arg_types):
             raise VerifyException("the types of the block's arguments are not those of the function's inputs")
         if len(self.function_type.outputs) > 1:
-            raise VerifyException(f"a function has one result at most, found {len(self.function_type.outputs)}")
+            raise VerifyException(
+                f"a function has one result at most, found {len(self.function_type.outputs)}"
+            )
         if not isinstance(self.body.block.last_op, ReturnOp):
             raise VerifyException("expected toy.return at the end of the function")
 
@@ -652,7 +658,9 @@ class FuncOp(IRDLOperation):
     def parse(cls, parser: Parser) -> FuncOp:
         visibility = parser.parse_optional_visibility_keyword()
         reserved = ("sym_name", "function_type", "sym_visibility")
-        name, inputs, outputs, region, attributes, _, _ = parse_func_op_like(parser, reserved_attr_names=reserved)
+        name, inputs, outputs, region, attributes, _, _ = parse_func_op_like(
+            parser, reserved_attr_names=reserved
+        )
         if not region.blocks:
             parser.raise_error("expected a function body")
         op = cls(name, FunctionType.from_lists(inputs, outputs), region)

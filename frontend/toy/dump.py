@@ -73,7 +73,11 @@ def parts(node: Node, depth: int) -> Sequence[Part]:
             arguments = [(argument, inner) for argument in node.arguments]
             return [f"{indent}Call '{node.callee}' [ @{node.place}\n", *arguments, f"{indent}]\n"]
         case Binary():
-            return [f"{indent}BinOp: {node.operator} @{node.place}\n", (node.left, inner), (node.right, inner)]
+            return [
+                f"{indent}BinOp: {node.operator} @{node.place}\n",
+                (node.left, inner),
+                (node.right, inner),
+            ]
         case Variable():
             return [f"{indent}var: {node.name} @{node.place}\n"]
         case Shape():

@@ -42,7 +42,7 @@ from xmlc.frontend.toy.syntax import (
 )
 
 PRECEDENCE = {"+": 20, "-": 20, "*": 40, ".": 60}
-DEEPEST = 100  # parentheses, brackets and calls inside one another; Python's own stack is the limit
+DEEPEST = 64  # parentheses, brackets and calls inside one another; Python's own stack is the limit
 
 T = TypeVar("T")
 

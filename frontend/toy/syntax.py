@@ -6,6 +6,7 @@ a declaration at its first word.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from xmlc.dialects.diagnostics import Place
@@ -131,3 +132,28 @@ class Module:
 
 Expression = Number | Literal | StructLiteral | Shape | Variable | Binary | Call | Print
 Statement = Expression | Return | Declaration
+
+
+def calls_in(function: Function) -> Iterator[Call]:
+    """Every call in the function's body, in the order of the text."""
+    rest: list[Statement] = list(reversed(function.body))
+    while rest:
+        node = rest.pop()
+        if isinstance(node, Call):
+            yield node
+        rest.extend(reversed(children(node)))
+
+
+def children(node: Statement) -> tuple[Expression, ...]:
+    """The expressions right inside a statement or expression."""
+    match node:
+        case Declaration(initial=inner) | Return(value=inner):
+            return () if inner is None else (inner,)
+        case Call(arguments=arguments):
+            return arguments
+        case Print(argument=argument):
+            return (argument,)
+        case Binary(left=left, right=right):
+            return left, right
+        case Number() | Literal() | StructLiteral() | Shape() | Variable():
+            return ()
