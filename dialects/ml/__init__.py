@@ -5,6 +5,7 @@ from __future__ import annotations
 from xdsl.dialect_interfaces.constant_materialization import ConstantMaterializationInterface
 from xdsl.dialects.builtin import DenseIntOrFPElementsAttr
 from xdsl.ir import Attribute, Dialect, Operation
+from xdsl.utils.hints import isa
 from xmlc.dialects.ml import contraction, elementwise, reduction, shaping
 
 
@@ -12,7 +13,7 @@ class MaterializeConstant(ConstantMaterializationInterface):
     """Folding makes an `ml.constant`."""
 
     def materialize_constant(self, value: Attribute, type: Attribute) -> Operation | None:
-        return shaping.ConstantOp(value) if isinstance(value, DenseIntOrFPElementsAttr) else None
+        return shaping.ConstantOp(value) if isa(value, DenseIntOrFPElementsAttr) else None
 
 
 ML = Dialect(

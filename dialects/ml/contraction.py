@@ -200,7 +200,6 @@ def expect_bias(bias: Attribute | None, outputs: int) -> None:
 class WindowedOp(IRDLOperation, ABC):
     """What convolutions and pooling share: strides, dilations, and padding before and after each dimension."""
 
-    x = operand_def(Tensor)
     strides = prop_def(Integers)
     dilations = prop_def(Integers)
     low = prop_def(Integers)
@@ -230,6 +229,7 @@ class ConvOp(WindowedOp):
 
     name = "ml.conv"
     ACCEPTS: ClassVar[tuple[Attribute, ...]] = NUMBERS
+    x = operand_def(Tensor)
     weight = operand_def(Tensor)
     bias = opt_operand_def(Tensor)
     groups = prop_def(Integer)
@@ -314,6 +314,7 @@ class ConvTransposeOp(WindowedOp):
 
     name = "ml.conv_transpose"
     ACCEPTS: ClassVar[tuple[Attribute, ...]] = NUMBERS
+    x = operand_def(Tensor)
     weight = operand_def(Tensor)
     bias = opt_operand_def(Tensor)
     groups = prop_def(Integer)
@@ -382,6 +383,7 @@ class PoolOp(WindowedOp, ABC):
     """One value for each position of a window that slides over the spatial dimensions."""
 
     ACCEPTS: ClassVar[tuple[Attribute, ...]] = NUMBERS
+    x = operand_def(Tensor)
     window = prop_def(Integers)
 
     def __init__(

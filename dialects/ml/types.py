@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias
 
+from typing_extensions import TypeVar
 from xdsl.dialects.builtin import DYNAMIC_INDEX, TensorType
 from xdsl.ir import Attribute, SSAValue
-from xdsl.irdl import AttrConstraint, ConstraintContext, IntConstraint
+from xdsl.irdl import AttrConstraint, IntConstraint, VerificationContext
 from xdsl.utils.exceptions import VerifyException
 from xmlc.dialects.dtypes import ELEMENTS
 
@@ -24,7 +25,7 @@ TensorLike: TypeAlias = TensorType[Attribute]
 class ElementConstraint(AttrConstraint):
     """One of the element types of `ml`."""
 
-    def verify(self, attr: Attribute, constraint_context: ConstraintContext) -> None:
+    def verify(self, attr: Attribute, constraint_context: VerificationContext) -> None:
         if attr not in ELEMENTS:
             raise VerifyException(f"{attr} is not an element type, expected one of {', '.join(map(str, ELEMENTS))}")
 
