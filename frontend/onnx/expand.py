@@ -1,0 +1,63 @@
+"""Operators that ONNX itself defines by simpler ones: the function body that the schema carries."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import onnx
+from onnx.defs import OpSchema
+
+from xmlc.frontend.onnx.tensors import code_of
+from xmlc.frontend.onnx.operator import Sequence as SequenceValue
+from xmlc.frontend.onnx.values import Value
+from xmlc.dialects.dtypes import FROM_NUMPY
+
+
+def schema_of(domain: str, name: str, opset: int) -> OpSchema | None:
+    """The operator's definition in force at `opset`, or None where ONNX has none."""
+    try:
+        return onnx.defs.get_schema(name, opset, domain)
+    except onnx.defs.SchemaError:
+        return None
+
+
+def has_body(domain: str, name: str, opset: int) -> bool:
+    """True where ONNX defines the operator by simpler ones, for all types or for given ones."""
+    schema = schema_of(domain, name, opset)
+    return schema is not None and (schema.has_function or schema.has_context_dependent_function)
+
+
+def body_of(
+    node: onnx.NodeProto, domain: str, opset: int, operands: Sequence[Value | SequenceValue | None]
+) -> onnx.FunctionProto | None:
+    """The body of `node`'s operator for these operands; None where ONNX defines none for their types."""
+    schema = schema_of(domain, node.op_type, opset)
+    if schema is None:
+        return None
+    if schema.has_function:
+        version = newest(schema.function_opset_versions, opset)
+        data = schema.get_function_with_opset_version(version) if version else b""
+    elif schema.has_context_dependent_function:
+        version = newest(schema.context_dependent_function_opset_versions, opset)
+        types = [type_of(operand).SerializeToString() for operand in operands]
+        data = (
+            schema.get_context_dependent_function_with_opset_version(
+                version, node.SerializeToString(), types
+            )
+            if version
+            else b""
+        )
+    else:
+        return None
+    return onnx.FunctionProto.FromString(data) if data else None
+
+
+def newest(versions: Sequence[int], opset: int) -> int | None:
+    """The newest version of a body that holds at `opset`."""
+    return max((version for version in versions if version <= opset), default=None)
+
+
+def type_of(operand: Value | SequenceValue | None) -> onnx.TypeProto:
+    if isinstance(operand, Value):
+        return onnx.helper.make_tensor_type_proto(code_of(FROM_NUMPY[operand.dtype]), operand.shape)
+    return onnx.TypeProto()

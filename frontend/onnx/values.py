@@ -1,0 +1,179 @@
+"""What a name of the graph stands for: a tensor of the program, known at import or not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+from xdsl.builder import Builder, ImplicitBuilder
+from xdsl.dialects.builtin import NameLoc, NoneAttr, StringAttr, TensorType, UnknownLoc
+from xdsl.ir import Attribute, Block, BlockArgument, Operation, OpResult, SSAValue
+from xdsl.rewriter import InsertPoint
+
+from xmlc.dialects.dtypes import FROM_NUMPY, TO_NUMPY
+from xmlc.dialects.ml import functions as F
+from xmlc.dialects.reference.interpreter import file_of
+from xmlc.frontend.onnx.tensors import Array
+from xmlc.frontend.onnx.unsupported import NeedsValue, Unsupported
+
+CONSTANT_ELEMENTS = 64
+"""Arrays of at most this many elements are constants in the program; larger ones are weights, its arguments."""
+FOLDED_ELEMENTS = 4096
+"""Shape arithmetic is computed at import on tensors of at most this many elements."""
+SPECIALISED_ELEMENTS = 64
+"""Only inputs of at most this many elements may decide shapes by their value."""
+
+
+class Value:
+    """A tensor: its NumPy array where it is known at import, and its SSA value, made when first asked for."""
+
+    def __init__(
+        self, facts: Facts, name: str, *, array: Array | None = None, ssa: SSAValue | None = None
+    ):
+        self.facts = facts
+        self.name = name
+        self.array = array
+        self.ssa = ssa
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.array.shape if self.array is not None else tensor_type(self.tensor()).get_shape()
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        if self.array is not None:
+            return self.array.dtype
+        return TO_NUMPY[tensor_type(self.tensor()).element_type]
+
+    def tensor(self) -> SSAValue:
+        """The SSA value: an op's result, an input, a small constant, or a weight."""
+        if self.array is not None and self.array.size <= CONSTANT_ELEMENTS:
+            if self.ssa is None or not self.facts.is_leaf(self.ssa):
+                self.ssa = self.facts.constant(self.array)
+        elif self.ssa is None:
+            assert self.array is not None
+            self.ssa = self.facts.weight(self.name, self.array)
+        return self.ssa
+
+    def known(self) -> Array:
+        """The array; NeedsValue or Unsupported where it is not known at import."""
+        if self.array is None:
+            assert self.ssa is not None
+            raise self.facts.unknown(self.name, self.ssa)
+        return self.array
+
+
+@cache
+def meaning(op: type[Operation]) -> Callable[..., Any] | None:
+    """The reference semantics of an op: f(op, *arrays)."""
+    file = f"xmlc.dialects.reference.{file_of(op)}"
+    return getattr(import_module(file), "REFERENCE", {}).get(op) if find_spec(file) else None
+
+
+class Facts:
+    """What is known at import of the values of one program; makes its constants and its weight arguments."""
+
+    def __init__(self, entry: Block, inputs: Mapping[SSAValue, str]):
+        self.entry = entry
+        self.inputs = inputs
+        self.arrays: dict[SSAValue, Array] = {}
+        self.weights: dict[str, Array] = {}
+        self.visited: set[Operation] = set()
+        self.last_constant: Operation | None = None
+
+    def is_leaf(self, value: SSAValue) -> bool:
+        """True for arguments and constants: what nothing has to be computed for."""
+        return isinstance(value, BlockArgument) or not value.owner.operands  # pyright: ignore[reportAttributeAccessIssue]
+
+    def constant(self, array: Array) -> SSAValue:
+        """A constant at the start of the program, so that it dominates every use."""
+        after = self.last_constant
+        point = InsertPoint.at_start(self.entry) if after is None else InsertPoint.after(after)
+        with ImplicitBuilder(Builder(point)):
+            result = F.constant(array)
+        assert isinstance(result, OpResult)
+        self.last_constant = result.op
+        self.arrays[result] = array
+        return result
+
+    def weight(self, name: str, array: Array) -> SSAValue:
+        """A new trailing argument of the program, bound to `array` when it is loaded."""
+        unique, number = name, 1
+        while unique in self.weights:
+            unique, number = f"{name}_{number}", number + 1
+        self.weights[unique] = array
+        argument = self.entry.insert_arg(
+            TensorType(FROM_NUMPY[array.dtype], array.shape), len(self.entry.args)
+        )
+        self.arrays[argument] = array
+        return argument
+
+    def visit(self, value: SSAValue, location: NameLoc) -> None:
+        """Fold the new ops that lead to `value`, and name the ONNX node they come from."""
+        op = value.owner
+        if isinstance(op, Block) or op in self.visited:
+            return
+        self.visited.add(op)
+        for operand in op.operands:
+            self.visit(operand, location)
+        for inner in op.walk():
+            if isinstance(inner.location, UnknownLoc):
+                inner.location = location
+        self.fold(op)
+
+    def fold(self, op: Operation) -> None:
+        """Compute a small op whose operands are all known, by the reference semantics of that very op."""
+        evaluate = meaning(type(op))
+        if evaluate is None or op.regions:
+            return
+        if any(np.prod(tensor_type(each).get_shape()) > FOLDED_ELEMENTS for each in (*op.operands, *op.results)):
+            return
+        operands = [self.arrays.get(operand) for operand in op.operands]
+        if any(operand is None for operand in operands):
+            return
+        with np.errstate(all="ignore"):
+            results = evaluate(op, *operands)
+        for result, array in zip(op.results, results if isinstance(results, tuple) else (results,), strict=True):
+            self.arrays[result] = np.asarray(array)
+
+    def unknown(self, name: str, value: SSAValue) -> Exception:
+        """Why the array of `value` is not known: which inputs it depends on."""
+        pending, seen, needed = [value], {value}, list[str]()
+        while pending:
+            each = pending.pop()
+            if each in self.arrays:
+                continue
+            if isinstance(each, BlockArgument):
+                if each not in self.inputs or np.prod(tensor_type(each).get_shape()) > SPECIALISED_ELEMENTS:
+                    what = self.inputs.get(each)
+                    return Unsupported(
+                        f"operand {name!r} must be known at compile time but depends on "
+                        + (f"the value of the large input {what!r}" if what else "a value carried by a loop")
+                    )
+                needed.append(self.inputs[each])
+            elif isinstance(op := each.owner, Operation):
+                if op.regions:
+                    return Unsupported(
+                        f"operand {name!r} must be known at compile time but depends on control flow"
+                    )
+                new = [operand for operand in op.operands if operand not in seen]
+                seen.update(new)
+                pending += new
+        if not needed:
+            return Unsupported(
+                f"operand {name!r} must be known at compile time but is computed from large tensors"
+            )
+        return NeedsValue(needed)
+
+
+def tensor_type(value: SSAValue) -> TensorType[Attribute]:
+    assert isinstance(value.type, TensorType), value.type
+    return value.type  # pyright: ignore[reportUnknownVariableType]
+
+
+def name_location(text: str) -> NameLoc:
+    return NameLoc(StringAttr(text), NoneAttr())
