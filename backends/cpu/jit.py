@@ -1,0 +1,193 @@
+"""LLVM IR text to machine code, and machine code into this process; the two know nothing of each other."""
+
+from __future__ import annotations
+
+import ctypes
+import ctypes.util
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cache
+from typing import Any
+
+import llvmlite.binding as llvm
+from xmlc.backends.cpu.elf import ElfSymbols, elf_symbols
+from xmlc.backends.cpu.target import Target
+from xmlc.dialects.diagnostics import CompileError
+
+Packed = Callable[[Any], None]
+"""A compiled function: takes the address of its 8-byte slots (int, ctypes array or pointer)."""
+
+PACKED = ctypes.CFUNCTYPE(None, ctypes.c_void_p)  # ctypes releases the GIL around the call
+
+
+# Compiling
+
+
+@cache
+def initialized() -> None:
+    llvm.initialize_all_targets()
+    llvm.initialize_all_asmprinters()
+
+
+def target_machine(target: Target, opt_level: int) -> Any:
+    """A new target machine: position-independent code, so that an object loads at any address."""
+    initialized()
+    return llvm.Target.from_triple(target.triple).create_target_machine(
+        cpu=target.processor, features=target.features, opt=opt_level, reloc="pic", codemodel="small"
+    )
+
+
+def optimized(llvm_ir: str, machine: Any, opt_level: int) -> Any:
+    """The parsed module after LLVM's pipeline; a context of its own, so that threads do not meet.
+
+    A parse error is a bug of the emitter: it keeps its traceback, and names the line.
+    """
+    module: Any = llvm.parse_assembly(llvm_ir, llvm.create_context())
+    module.verify()
+    options = llvm.create_pipeline_tuning_options(opt_level)
+    options.loop_vectorization = options.slp_vectorization = options.loop_interleaving = opt_level >= 2
+    builder = llvm.create_pass_builder(machine, options)
+    builder.getModulePassManager().run(module, builder)
+    return module
+
+
+def compile_to_object(llvm_ir: str, target: Target, opt_level: int = 3) -> bytes:
+    """Machine code for `target` as a relocatable object file."""
+    machine = target_machine(target, opt_level)
+    return machine.emit_object(optimized(llvm_ir, machine, opt_level))
+
+
+def assembly(llvm_ir: str, target: Target, opt_level: int = 3) -> str:
+    """The same machine code as text."""
+    machine = target_machine(target, opt_level)
+    return machine.emit_assembly(optimized(llvm_ir, machine, opt_level))
+
+
+def optimized_ir(llvm_ir: str, target: Target, opt_level: int = 3) -> str:
+    """The IR that code is generated from: what LLVM's own passes made of it."""
+    return str(optimized(llvm_ir, target_machine(target, opt_level), opt_level))
+
+
+# Loading
+
+# What LLVM may call without being asked: copies and fills that it recognises in loops, and float functions
+# that the processor lacks. Taken from the C library; nothing else of the process is visible to loaded code.
+RUNTIME: tuple[str, ...] = (
+    "memcpy", "memmove", "memset", "bcmp", "memcmp", "aligned_alloc", "free", "fmod", "fmodf", "fma", "fmaf",
+    "floor", "floorf", "ceil", "ceilf", "trunc", "truncf", "round", "roundf", "roundeven", "roundevenf",
+    "rint", "rintf", "nearbyint", "nearbyintf", "sqrt", "sqrtf", "fmax", "fmaxf", "fmin", "fminf",
+)  # fmt: skip
+
+
+@cache
+def runtime() -> dict[str, int]:
+    """Addresses of the functions of RUNTIME that this system has."""
+    libraries = [ctypes.CDLL(None)]
+    if (maths := ctypes.util.find_library("m")) is not None:
+        libraries.append(ctypes.CDLL(maths))
+    found: dict[str, int] = {}
+    for name in RUNTIME:
+        for library in libraries:
+            if (function := getattr(library, name, None)) is not None:
+                found[name] = address_of(function)
+                break
+    return found
+
+
+def address_of(callback: Any) -> int:
+    """The address of a ctypes function, or the address itself."""
+    if isinstance(callback, int):
+        return callback
+    address = ctypes.cast(callback, ctypes.c_void_p).value
+    assert address is not None, "a ctypes function has an address"
+    return address
+
+
+@dataclass(frozen=True)
+class LoadedModule:
+    """Machine code in this process: it stays while the module or a function taken from it is referenced."""
+
+    engine: Any
+    addresses: Mapping[str, int]
+    callbacks: tuple[Any, ...]
+
+    def address(self, name: str) -> int:
+        """Where the exported function `name` starts. CompileError where there is none."""
+        if name not in self.addresses:
+            close = get_close_matches(name, self.addresses, n=1)
+            known = ", ".join(sorted(self.addresses)) or "nothing"
+            raise CompileError(
+                f"the compiled module has no function '{name}'",
+                hint=f"did you mean {close[0]}?" if close else f"it exports {known}",
+            )
+        return self.addresses[name]
+
+    def function(self, name: str) -> Packed:
+        """The packed entry of the public function `name`, as a ctypes callable that takes one pointer."""
+        function = PACKED(self.address(f"{name}.packed"))
+        function.module = self  # pyright: ignore[reportAttributeAccessIssue]  # code lives as long as a caller
+        return function
+
+
+def load_object(objects: bytes | Sequence[bytes], symbols: Mapping[str, Any] | None = None) -> LoadedModule:
+    """Link object files together and load them into this process.
+
+    `symbols` gives external functions by name, as ctypes callbacks or addresses. CompileError where code needs
+    a function that nobody provides, and where the bytes are no object file for this machine.
+    """
+    initialized()
+    images = [objects] if isinstance(objects, bytes) else list(objects)
+    provided = {name: address_of(callback) for name, callback in (symbols or {}).items()}
+    tables = [elf_symbols(image) for image in images]
+    imports = provided | {name: where for name, where in runtime().items() if name not in provided}
+    refuse_missing(tables, imports)
+    exports = sorted({name for table in tables for name in table.defined})
+    needed = {name for table in tables for name in table.undefined}
+    library: Any = llvm.JITLibraryBuilder()
+    for image in images:
+        library.add_object_img(image)
+    for name in sorted(needed & imports.keys()):
+        library.import_symbol(name, imports[name])
+    for name in exports:
+        library.export_symbol(name)
+    # JITLink places all of an object in one piece of memory, so that its near relocations always reach.
+    engine: Any = llvm.create_lljit_compiler(use_jit_link=True, suppress_errors=True)
+    try:
+        tracker: Any = library.link(engine, "module")
+    except RuntimeError as error:
+        raise CompileError(f"the object cannot be loaded: {error}", hint="compile it again") from error
+    # The tracker must go before the engine: the tuple is cleared in order.
+    keep = Engine(engine, tracker)
+    return LoadedModule(keep, {name: int(tracker[name]) for name in exports}, tuple((symbols or {}).values()))
+
+
+class Engine:
+    """An LLVM engine and the code in it, released in the right order."""
+
+    def __init__(self, engine: Any, tracker: Any):
+        self.engine = engine
+        self.tracker = tracker
+
+    def __del__(self) -> None:
+        self.tracker.close()
+        self.engine.close()
+
+
+def refuse_missing(tables: Iterable[ElfSymbols], imports: Mapping[str, int]) -> None:
+    """CompileError naming every function that the objects call and nobody provides."""
+    tables = list(tables)
+    defined = {name for table in tables for name in table.defined}
+    missing = sorted({name for table in tables for name in table.undefined} - defined - imports.keys())
+    if missing:
+        raise CompileError(
+            "the compiled code calls functions that are not provided: " + ", ".join(missing),
+            hint="pass them as `symbols`, or define them in the module",
+        )
+
+
+def compile_parts(texts: Sequence[str], target: Target, opt_level: int = 3, threads: int | None = None) -> list[bytes]:
+    """Compile several modules side by side, into one object each, in the order given."""
+    with ThreadPoolExecutor(max_workers=threads or target.cores) as pool:
+        return list(pool.map(lambda text: compile_to_object(text, target, opt_level), texts))

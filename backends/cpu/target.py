@@ -1,0 +1,182 @@
+"""What code is generated for: a processor described well enough to choose vector widths and tiles."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from functools import cache
+from pathlib import Path
+
+from xmlc.dialects.diagnostics import CompileError
+
+
+@dataclass(frozen=True)
+class Target:
+    """A processor to generate code for; hashable, so that it can be part of a cache key."""
+
+    name: str
+    """What the user wrote: `cpu`, `cpu:avx2`, `aarch64-linux-gnu`."""
+    triple: str
+    processor: str
+    """LLVM's name of the processor: `x86-64-v3`, `znver5`; empty for the architecture's baseline."""
+    features: str
+    """LLVM's feature list: `+avx2,-avx512f`."""
+    vector_bits: int
+    vector_registers: int
+    cores: int = 1
+    caches: tuple[int, ...] = ()
+    """Bytes of data cache a core can use, from the first level outwards; empty when unknown."""
+    is_host: bool = False
+    """Whether code for this target can be loaded into this process."""
+
+    @property
+    def architecture(self) -> str:
+        return self.triple.split("-", 1)[0]
+
+    @property
+    def converts_half(self) -> bool:
+        """Whether f16 <-> f32 is an instruction here; where it is not, the emitter spells it with integers."""
+        if self.architecture != "x86_64":
+            return True
+        return self.processor in F16C_PROCESSORS or "+f16c" in self.features.split(",")
+
+    @property
+    def data_layout(self) -> str:
+        """LLVM's data layout of the triple."""
+        return layout_of(self.triple)
+
+    def lanes(self, bits: int) -> int:
+        """How many elements of `bits` bits one vector register holds."""
+        return max(1, self.vector_bits // bits)
+
+    def __str__(self) -> str:
+        caches = ", ".join(f"{size // 1024} KiB" for size in self.caches) or "unknown"
+        return "\n".join(
+            (
+                f"target     {self.name}",
+                f"triple     {self.triple}",
+                f"processor  {self.processor or 'baseline'}",
+                f"vectors    {self.vector_registers} registers of {self.vector_bits} bits",
+                f"caches     {caches}",
+                f"cores      {self.cores}",
+                f"runs here  {'yes' if self.is_host else 'no'}",
+            )
+        )
+
+
+# name after `cpu:` -> LLVM processor, features, vector bits, vector registers; by architecture
+LEVELS: dict[str, dict[str, tuple[str, str, int, int]]] = {
+    "x86_64": {
+        "sse2": ("x86-64", "", 128, 16),
+        "sse4": ("x86-64-v2", "", 128, 16),
+        "avx2": ("x86-64-v3", "", 256, 16),
+        "avx512": ("x86-64-v4", "", 512, 32),
+    },
+    "aarch64": {"neon": ("generic", "+neon", 128, 32)},
+}
+BASELINE: dict[str, str] = {"x86_64": "sse2", "aarch64": "neon"}
+F16C_PROCESSORS = frozenset({"x86-64-v3", "x86-64-v4"})
+ALIASES: dict[str, str] = {"arm64": "aarch64", "amd64": "x86_64", "x86-64": "x86_64"}
+TRIPLE = re.compile(r"(?P<architecture>[a-z0-9_]+)-[a-z0-9_.-]+$")
+
+
+def parse_target(text: str) -> Target:
+    """The target that `text` names: `cpu`, `cpu:LEVEL`, an LLVM triple, or `TRIPLE:LEVEL`.
+
+    CompileError for an architecture or a level that is not known.
+    """
+    base, _, level = text.partition(":")
+    if base == "cpu":
+        return with_level(host(), text, level) if level and level != "host" else host()
+    match = TRIPLE.match(base)
+    if match is None:
+        raise unknown("target", base, ["cpu", *(f"cpu:{name}" for name in levels_here())])
+    architecture = ALIASES.get(match["architecture"], match["architecture"])
+    if architecture not in LEVELS:
+        raise unknown("architecture", architecture, list(LEVELS))
+    triple = "-".join((architecture, *base.split("-")[1:]))
+    empty = Target(text, triple, "", "", 128, 16)
+    return with_level(empty, text, level or BASELINE[architecture])
+
+
+def with_level(target: Target, name: str, level: str) -> Target:
+    """`target` restricted to the instruction set `level`. CompileError where its architecture lacks it."""
+    rows = LEVELS[target.architecture]
+    if level not in rows:
+        raise unknown(f"{target.architecture} instruction set", level, list(rows))
+    processor, features, bits, registers = rows[level]
+    # Code of a wider level cannot be loaded on a host without it.
+    runs_here = target.is_host and bits <= target.vector_bits
+    return replace(
+        target,
+        name=name,
+        processor=processor,
+        features=features,
+        vector_bits=bits,
+        vector_registers=registers,
+        is_host=runs_here,
+    )
+
+
+def unknown(kind: str, found: str, known: list[str]) -> CompileError:
+    close = get_close_matches(found, known, n=1, cutoff=0.5)
+    meant = f"did you mean {close[0]}?" if close else "known: " + ", ".join(known)
+    return CompileError(f"unknown {kind} '{found}'", hint=meant)
+
+
+def levels_here() -> tuple[str, ...]:
+    """The levels `cpu:LEVEL` accepts on this machine."""
+    return tuple(LEVELS[host().architecture])
+
+
+@cache
+def host() -> Target:
+    """The processor this process runs on, with everything it has."""
+    # llvmlite takes 0.1 s to import: only those who ask for a target pay for it.
+    import llvmlite.binding as llvm
+
+    triple: str = llvm.get_process_triple()
+    found: dict[str, bool] = llvm.get_host_cpu_features()
+    features = ",".join(("+" if present else "-") + name for name, present in sorted(found.items()))
+    if found.get("avx512f") and found.get("avx512vl"):
+        bits, registers = 512, 32
+    elif found.get("avx2"):
+        bits, registers = 256, 16
+    elif platform.machine() in ("arm64", "aarch64"):
+        bits, registers = 128, 32
+    else:
+        bits, registers = 128, 16
+    return Target("cpu", triple, llvm.get_host_cpu_name(), features, bits, registers, core_count(), cache_sizes(), True)
+
+
+def core_count() -> int:
+    """Cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def cache_sizes() -> tuple[int, ...]:
+    """Bytes of each data or unified cache of core 0, innermost first; empty where Linux does not tell."""
+    levels: dict[int, int] = {}
+    for folder in Path("/sys/devices/system/cpu/cpu0/cache").glob("index*"):
+        try:
+            kind = (folder / "type").read_text().strip()
+            size = (folder / "size").read_text().strip()
+            level = int((folder / "level").read_text())
+        except (OSError, ValueError):
+            continue  # a container may hide some of these files
+        if kind != "Instruction" and size.endswith("K"):
+            levels[level] = int(size[:-1]) * 1024
+    return tuple(levels[level] for level in sorted(levels))
+
+
+@cache
+def layout_of(triple: str) -> str:
+    import llvmlite.binding as llvm
+
+    llvm.initialize_all_targets()
+    return str(llvm.Target.from_triple(triple).create_target_machine().target_data)
