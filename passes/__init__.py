@@ -1,0 +1,18 @@
+"""Our passes by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import cast
+
+from xdsl.passes import ModulePass
+
+
+def in_module(module: str, name: str) -> Callable[[], type[ModulePass]]:
+    """A loader of the pass class `name` of `module`: nothing is imported before it is used."""
+    return lambda: cast(type[ModulePass], getattr(import_module(module), name))
+
+
+PASSES: dict[str, Callable[[], type[ModulePass]]] = {}
+"""Name -> loader, as `-p` takes it. Adding a pass is adding a row; where xDSL has one of that name, ours is used."""

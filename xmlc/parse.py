@@ -1,0 +1,118 @@
+"""MLIR text to a module, each op knowing its place in the text; every mistake in the text is a CompileError."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from difflib import get_close_matches
+from itertools import accumulate
+
+from xdsl.context import Context
+from xdsl.dialects.builtin import FileLineColLoc, IntAttr, ModuleOp, StringAttr, UnknownLoc
+from xdsl.ir import Dialect, Operation
+from xdsl.parser import Parser
+from xdsl.utils.exceptions import MultipleSpansParseError, ParseError, VerifyException
+from xdsl.utils.lexer import Span
+
+from xmlc.dialects.diagnostics import CompileError, Diagnostic, Place
+
+RESULTS = re.compile(r"%[^=]*=\s*")
+UNKNOWN_OP = re.compile(r"Operation (\S+) is not registered")
+
+# What xDSL's lexer, parser and constructors of attributes raise on some malformed text instead of a ParseError.
+MALFORMED = (VerifyException, ValueError, TypeError, AssertionError, LookupError, AttributeError, NotImplementedError)
+
+
+class LocatingParser(Parser):
+    """xDSL's parser, which gives each op that states no location the place of its name in the text."""
+
+    def __init__(self, context: Context, text: str, filename: str):
+        super().__init__(context, text, filename)
+        self.text = text
+        self.filename = StringAttr(filename)
+        self.line_starts = list(accumulate((len(line) for line in text.splitlines(keepends=True)), initial=0))
+
+    def parse_operation(self) -> Operation:
+        start = self.pos
+        op = super().parse_operation()
+        if isinstance(op.location, UnknownLoc):
+            op.location = self.location(start)
+        return op
+
+    def location(self, start: int) -> FileLineColLoc:
+        """The place of the op whose text, results included, begins at `start`."""
+        results = RESULTS.match(self.text, start)
+        at = results.end() if results else start
+        line = bisect_right(self.line_starts, at)
+        return FileLineColLoc(self.filename, IntAttr(line), IntAttr(at - self.line_starts[line - 1] + 1))
+
+
+def parse_module(text: str, filename: str, context: Context, *, first_line: int = 1) -> ModuleOp:
+    """The module that `text` spells; a list of ops without `builtin.module` around it is put into one.
+
+    `first_line` is the number of the text's first line in the file. Raises CompileError, with a place, on any text
+    that is not a module made of the context's ops. The module is not verified: see xmlc.verify.
+    """
+    text = "\n" * (first_line - 1) + text
+    try:
+        parser = LocatingParser(context, text, filename)
+    except ParseError as error:
+        raise at_span(error.span, error.msg, context) from error
+    try:
+        module = parser.parse_module()
+    except MultipleSpansParseError as error:
+        raise with_references(error, context) from error
+    except ParseError as error:
+        raise at_span(error.span, error.msg, context) from error
+    except RecursionError as error:
+        raise CompileError("the text is nested too deeply", place=Place(filename)) from error
+    except MALFORMED as error:
+        here = Span(parser.pos, parser.pos, parser.lexer.input)
+        raise at_span(here, str(error) or "malformed text", context) from error
+    if isinstance(module.location, UnknownLoc):
+        module.location = FileLineColLoc(parser.filename, IntAttr(first_line), IntAttr(1))
+    return module
+
+
+def with_references(error: MultipleSpansParseError, context: Context) -> CompileError:
+    """The error and, as diagnostics of their own, the other places it speaks of."""
+    found = list(at_span(error.span, error.msg, context).diagnostics)
+    for span, message in error.refs:
+        found += at_span(span, message or (error.ref_text or "here").rstrip(":"), context).diagnostics
+    return CompileError.of(found)
+
+
+def at_span(span: Span[str] | Span[bytes], message: str, context: Context) -> CompileError:
+    """`message` of xDSL, said in our way, at a place in the text."""
+    location = span.get_location()
+    source = str(span.input.content)
+    line = source.split("\n")[location.line - 1]
+    place = Place(location.file, location.line, location.col)
+    if unknown := UNKNOWN_OP.fullmatch(message):
+        message, hint = f"unknown operation '{unknown[1]}'", op_hint(unknown[1], context)
+    else:
+        message, hint = in_our_words(message), None
+        if span.start >= len(source.rstrip()):
+            message += ", found the end of the text"
+    return CompileError.of([Diagnostic(message, place, hint, line)])
+
+
+def in_our_words(message: str) -> str:
+    """Lower case at the start, unless an abbreviation stands there, and no full stop at the end."""
+    message = message.strip().rstrip("!.")
+    return message if message[:2].isupper() else message[:1].lower() + message[1:]
+
+
+def op_hint(name: str, context: Context) -> str | None:
+    """What an unknown op's name may have meant: another op of its dialect, or another dialect."""
+    prefix, _ = Dialect.split_name(name) if "." in name else ("", name)
+    dialects = sorted(context.registered_dialect_names)
+    if prefix in dialects:
+        known = [op.name for op in context.get_dialect(prefix).operations]
+    else:
+        known = [near + name[len(prefix) :] for near in get_close_matches(prefix, dialects, n=1)]
+    if close := get_close_matches(name, known, n=1):
+        return f"did you mean '{close[0]}'?"
+    if prefix in dialects:
+        return f"`xmlc list ops --dialect {prefix}` shows the operations of the dialect '{prefix}'"
+    return "--allow-unregistered-dialect accepts operations of unknown dialects, in generic form"
