@@ -1,0 +1,159 @@
+"""The pass `expand-math`: mathematical functions without an instruction become calls of functions defined in the module."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from xdsl.builder import ImplicitBuilder
+from xdsl.context import Context
+from xdsl.dialects import arith, func, math
+from xdsl.dialects.builtin import ModuleOp, UnitAttr, VectorType, bf16, f16, f32
+from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
+from xdsl.passes import ModulePass
+from xdsl.rewriter import InsertPoint, Rewriter
+from xdsl.traits import SymbolTable
+
+from xmlc.passes.expand_math.error_function import erf
+from xmlc.passes.expand_math.exponential import exp, exp2, expm1
+from xmlc.passes.expand_math.hyperbolic import acosh, asinh, atanh, cosh, sinh, tanh
+from xmlc.passes.expand_math.inverse_trigonometric import acos, asin, atan, atan2
+from xmlc.passes.expand_math.logarithm import log, log1p, log2, log10
+from xmlc.passes.expand_math.number import FORMATS, Integer, Number, Real, element_of, like
+from xmlc.passes.expand_math.power import cbrt, fpowi, ipowi, powf, rsqrt
+from xmlc.passes.expand_math.trigonometric import cos, sin, tan
+
+Definition = Callable[..., Number]
+
+# What is not here (sqrt absf floor ceil trunc round roundeven fma copysign absi ctlz cttz ctpop) is an instruction or a plain intrinsic.
+EXPANSIONS: dict[type[Operation], Definition] = {
+    math.AcosOp: acos,
+    math.AcoshOp: acosh,
+    math.AsinOp: asin,
+    math.AsinhOp: asinh,
+    math.AtanOp: atan,
+    math.Atan2Op: atan2,
+    math.AtanhOp: atanh,
+    math.CbrtOp: cbrt,
+    math.CosOp: cos,
+    math.CoshOp: cosh,
+    math.ErfOp: erf,
+    math.ExpOp: exp,
+    math.Exp2Op: exp2,
+    math.ExpM1Op: expm1,
+    math.FPowIOp: fpowi,
+    math.IPowIOp: ipowi,
+    math.LogOp: log,
+    math.Log10Op: log10,
+    math.Log1pOp: log1p,
+    math.Log2Op: log2,
+    math.PowFOp: powf,
+    math.RsqrtOp: rsqrt,
+    math.SinOp: sin,
+    math.SinhOp: sinh,
+    math.TanOp: tan,
+    math.TanhOp: tanh,
+}
+
+# Computed in float32 and rounded; everything else is computed in its own type.
+NARROW = {f16, bf16}
+
+
+def code_of(type: Attribute) -> str:
+    """`f32`, or `v16f32` for a vector."""
+    if isinstance(type, VectorType):
+        return "v" + "x".join(str(n) for n in type.get_shape()) + str(type.element_type)
+    return str(type)
+
+
+def function_name(op: type[Operation], operands: tuple[Attribute, ...]) -> str:
+    """`xmlc.exp.f32`; a second operand of another type is named too, as in `xmlc.fpowi.f32.i64`."""
+    types = dict.fromkeys(code_of(operand) for operand in operands)
+    return ".".join(("xmlc", op.name.removeprefix("math."), *types))
+
+
+def number_of(value: SSAValue) -> Number:
+    return (Real if element_of(value.type) in FORMATS else Integer)(value)
+
+
+def define(name: str, definition: Definition, operands: tuple[Attribute, ...]) -> func.FuncOp:
+    """The private function that computes the definition; the result has the type of the first operand."""
+    body = Block(arg_types=operands)
+    with ImplicitBuilder(body):
+        result = definition(*(number_of(argument) for argument in body.args))
+        func.ReturnOp(result.value)
+    function = func.FuncOp(name, (operands, operands[:1]), Region(body), visibility="private")
+    function.attributes["xmlc.inline"] = UnitAttr()
+    return function
+
+
+def symbol_table_of(op: Operation) -> Operation:
+    """The module that op is in: definitions go to its end."""
+    table = op.parent_op()
+    while table is not None and not table.has_trait(SymbolTable):
+        table = table.parent_op()
+    assert table is not None, "expand-math runs on a module"
+    return table
+
+
+def expand(op: Operation) -> tuple[str, tuple[Attribute, ...]]:
+    """Replace op by a call; the name and the operand types of the function called."""
+    new: list[Operation] = []
+
+    def converted(value: SSAValue, kind: type[Operation], element: Attribute) -> SSAValue:
+        conversion = kind.create(operands=(value,), result_types=(like(value.type, element),))
+        new.append(conversion)
+        return conversion.results[0]
+
+    operands = [
+        converted(value, arith.ExtFOp, f32) if element_of(value.type) in NARROW else value for value in op.operands
+    ]
+    types = tuple(value.type for value in operands)
+    name = function_name(type(op), types)
+    call = func.CallOp(name, operands, types[:1])
+    new.append(call)
+    result = call.results[0]
+    narrow = element_of(op.results[0].type)
+    if narrow in NARROW:
+        result = converted(result, arith.TruncFOp, narrow)
+    for created in new:
+        created.location = op.location
+    result.name_hint = op.results[0].name_hint
+    Rewriter.insert_op(new, InsertPoint.before(op))
+    op.results[0].replace_all_uses_with(result)
+    op.detach()
+    op.erase()
+    return name, types
+
+
+@dataclass(frozen=True)
+class ExpandMath(ModulePass):
+    """Turn the functions of `math` that no instruction computes into calls of private functions, each defined once a module.
+
+    A definition is straight-line code without branches and is marked `xmlc.inline`: inlined into a loop, it is vectorised with
+    the loop. docs/math.md has the measured errors. Valid at the linalg and structured levels.
+    """
+
+    name = "expand-math"
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        needed: dict[tuple[Operation, str], tuple[Definition, tuple[Attribute, ...]]] = {}
+        for inner in list(op.walk()):
+            definition = EXPANSIONS.get(type(inner))
+            if definition is None or not supported(inner):
+                continue
+            table = symbol_table_of(inner)
+            name, types = expand(inner)
+            needed[table, name] = definition, types
+        for (table, name), (definition, types) in needed.items():
+            if SymbolTable.lookup_symbol(table, name) is None:
+                block = table.regions[0].block
+                Rewriter.insert_op(define(name, definition, types), InsertPoint.at_end(block))
+
+
+def supported(op: Operation) -> bool:
+    """Whether the operands have element types that the definitions are written for; `index` and f80 or f128 have none."""
+    known: set[Any] = {*FORMATS, *NARROW}
+    first = element_of(op.operands[0].type)
+    return isinstance(op, math.IPowIOp) or first in known
