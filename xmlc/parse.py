@@ -15,6 +15,7 @@ from xdsl.utils.exceptions import MultipleSpansParseError, ParseError, VerifyExc
 from xdsl.utils.lexer import Span
 
 from xmlc.dialects.diagnostics import CompileError, Diagnostic, Place
+from xmlc.wording import in_our_words
 
 RESULTS = re.compile(r"%[^=]*=\s*")
 UNKNOWN_OP = re.compile(r"Operation (\S+) is not registered")
@@ -84,23 +85,20 @@ def with_references(error: MultipleSpansParseError, context: Context) -> Compile
 
 def at_span(span: Span[str] | Span[bytes], message: str, context: Context) -> CompileError:
     """`message` of xDSL, said in our way, at a place in the text."""
-    location = span.get_location()
     source = str(span.input.content)
+    unknown = UNKNOWN_OP.fullmatch(message)
+    if unknown:  # xDSL points behind the name
+        span = Span(source.rfind(unknown[1], 0, span.start), span.start, span.input)
+    location = span.get_location()
     line = source.split("\n")[location.line - 1]
     place = Place(location.file, location.line, location.col)
-    if unknown := UNKNOWN_OP.fullmatch(message):
+    if unknown:
         message, hint = f"unknown operation '{unknown[1]}'", op_hint(unknown[1], context)
     else:
         message, hint = in_our_words(message), None
         if span.start >= len(source.rstrip()):
             message += ", found the end of the text"
     return CompileError.of([Diagnostic(message, place, hint, line)])
-
-
-def in_our_words(message: str) -> str:
-    """Lower case at the start, unless an abbreviation stands there, and no full stop at the end."""
-    message = message.strip().rstrip("!.")
-    return message if message[:2].isupper() else message[:1].lower() + message[1:]
 
 
 def op_hint(name: str, context: Context) -> str | None:

@@ -24,7 +24,7 @@ from xmlc.dialects.diagnostics import CompileError, place_of
 from xmlc.files import write_whole
 from xmlc.options import REPRODUCER_DIR
 from xmlc.passes import PASSES
-from xmlc.suggest import did_you_mean, known_names
+from xmlc.wording import did_you_mean, known_names
 from xmlc.verify import verification_errors
 
 VERSIONS = ("xmlc", "xdsl", "numpy", "llvmlite", "onnx")

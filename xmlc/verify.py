@@ -10,6 +10,7 @@ from xdsl.ir import Block, Operation, Region, SSAValue
 from xdsl.utils.exceptions import VerifyException
 
 from xmlc.dialects.diagnostics import CompileError, Diagnostic, place_of
+from xmlc.wording import in_our_words
 
 
 def verify(module: ModuleOp) -> None:
@@ -33,7 +34,7 @@ def verification_errors(module: ModuleOp) -> list[Diagnostic]:
 
 def about(op: Operation, message: str) -> Diagnostic:
     """A message about an op, at its place."""
-    return Diagnostic(f"'{op.name}': {message}", place_of(op.location))
+    return Diagnostic(f"'{op.name}': {in_our_words(message)}", place_of(op.location))
 
 
 def dominance_errors(module: ModuleOp) -> list[Diagnostic]:

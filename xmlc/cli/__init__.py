@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import click
 
-from xmlc.suggest import known_names
+from xmlc.cli.group import Group
 
 DONE, WRONG, USAGE, INTERRUPTED = 0, 1, 2, 130
 """Exit codes: done; the user's program or input is wrong; the command line is wrong; stopped from the keyboard."""
@@ -35,7 +35,7 @@ COMMANDS = {
 """Adding a subcommand is adding a row."""
 
 
-class LazyGroup(click.Group):
+class LazyGroup(Group):
     """A group whose commands are the rows of COMMANDS."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -46,13 +46,6 @@ class LazyGroup(click.Group):
             return None
         row = COMMANDS[cmd_name]
         return getattr(import_module(row.module), row.function)
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args[0] not in COMMANDS and not args[0].startswith("-"):
-            raise click.UsageError(f"unknown command '{args[0]}'\nhint: {known_names(args[0], COMMANDS)}", ctx)
-        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -80,12 +73,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line given (or the process's) and return its exit code. Only our bugs leave as exceptions."""
     try:
         result = xmlc.main(list(sys.argv[1:] if arguments is None else arguments), "xmlc", standalone_mode=False)
-    except click.UsageError as error:
-        error.show()
-        return USAGE
     except click.ClickException as error:
-        error.show()
-        return WRONG
+        show_mistake(error)
+        return USAGE if isinstance(error, click.UsageError) else WRONG
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         return INTERRUPTED
@@ -95,6 +85,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:  # any: to import CompileError before it is needed costs 0.1 s
         return report(error)
     return result if isinstance(result, int) else DONE
+
+
+def show_mistake(error: click.ClickException) -> None:
+    """Print a mistake of usage in the form of all our errors."""
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        error.show()
+        return
+    message, _, hint = error.format_message().partition("\nhint: ")
+    if isinstance(error, click.NoSuchOption):
+        message = f"unknown option '{error.option_name}'"
+        hint = " or ".join(f"'{each}'" for each in error.possibilities or ())
+        hint = f"did you mean {hint}?" if hint else ""
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    command = context.command_path if context else "xmlc"
+    click.echo(f"error: {message[:1].lower()}{message[1:].rstrip('.')}", err=True)
+    click.echo(f"hint: {hint or f'`{command} --help` shows how it is used'}", err=True)
 
 
 def report(error: Exception) -> int:

@@ -1,4 +1,4 @@
-"""Did-you-mean hints for names that a user typed."""
+"""The wording of messages: did-you-mean hints, and what other libraries say in our form."""
 
 from __future__ import annotations
 
@@ -16,3 +16,9 @@ def known_names(name: str, known: Iterable[str]) -> str:
     """`did_you_mean`, or else all the known names."""
     names = sorted(known)
     return did_you_mean(name, names) or ("known: " + ", ".join(names) if names else "there are none")
+
+
+def in_our_words(message: str) -> str:
+    """Lower case at the start, unless an abbreviation stands there, and no full stop at the end."""
+    message = message.strip().rstrip("!.")
+    return message if message[:2].isupper() else message[:1].lower() + message[1:]
