@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-from xdsl.dialects.builtin import FileLineColLoc, LocationAttr
+from xdsl.dialects.builtin import CallSiteLoc, FileLineColLoc
+from xdsl.ir import Attribute
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,9 @@ class Diagnostic:
         head = f"{self.place}: error: {self.message}" if self.place else f"error: {self.message}"
         lines = [head]
         if self.source_line is not None and self.place is not None and self.place.column:
-            lines += [self.source_line, " " * (self.place.column - 1) + "^"]
+            before = self.source_line[: self.place.column - 1]
+            indent = "".join("\t" if character == "\t" else " " for character in before)
+            lines += [self.source_line, indent + "^"]
         if self.hint is not None:
             lines.append(f"hint: {self.hint}")
         return "\n".join(lines)
@@ -63,14 +67,32 @@ class CompileError(Exception):
         error.diagnostics = tuple(diagnostics)
         return error
 
+    def quoting(self, file: str, source: str) -> CompileError:
+        """The same error where each diagnostic in `file` shows its line, as a pass cannot: it has no source."""
+        lines = source.split("\n")
+        return CompileError.of([quoted(diagnostic, file, lines) for diagnostic in self.diagnostics])
+
     def __str__(self) -> str:
         return "\n".join(diagnostic.render() for diagnostic in self.diagnostics)
 
 
-def place_of(location: LocationAttr) -> Place | None:
-    """The user's place that an op's location names, or None where it names none."""
+def quoted(diagnostic: Diagnostic, file: str, lines: Sequence[str]) -> Diagnostic:
+    """The diagnostic with its line of the source, if it is in this file and has none yet."""
+    place = diagnostic.place
+    if diagnostic.source_line is not None or place is None or place.file != file:
+        return diagnostic
+    return replace(diagnostic, source_line=lines[place.line - 1]) if 0 < place.line <= len(lines) else diagnostic
+
+
+def place_of(location: Attribute) -> Place | None:
+    """The user's place that an op's location names, or None where it names none.
+
+    What was inlined is placed where it was written, not where it was called.
+    """
     match location:
         case FileLineColLoc():
             return Place(location.filename.data, location.line.data, location.column.data)
+        case CallSiteLoc():
+            return place_of(location.callee)
         case _:
             return None

@@ -9,8 +9,9 @@ result (`ShapeInference`); the verifier and the pass `infer-shapes` both ask it,
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, TypeAlias
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -71,6 +72,7 @@ from xdsl.traits import (
     SymbolUserOpInterface,
 )
 from xdsl.utils.exceptions import VerifyException
+from xdsl.utils.hints import isa
 
 TensorOfF64: TypeAlias = TensorType[Float64Type]
 UNRANKED = UnrankedTensorType(f64)
@@ -123,7 +125,7 @@ class ShapeError(VerifyException):
 def is_toy_type(found: Attribute) -> bool:
     """Whether it is `tensor<*xf64>`, a ranked tensor of f64, or a struct."""
     if isinstance(found, TensorType | UnrankedTensorType):
-        element: Attribute = found.element_type  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+        element = cast(Attribute, found.element_type)  # pyright: ignore[reportUnknownMemberType]
         return element == f64
     return isinstance(found, StructType)
 
@@ -135,6 +137,11 @@ def tensor(shape: Sequence[int]) -> TensorOfF64:
 def shape_of(found: Attribute) -> tuple[int, ...] | None:
     """The shape of a tensor type, None where it is not known yet."""
     return found.get_shape() if isinstance(found, TensorType) else None
+
+
+def elements(shape: Sequence[int]) -> int:
+    """How many elements a tensor of this shape has."""
+    return math.prod(shape)
 
 
 def shape_text(shape: Sequence[int]) -> str:
@@ -206,6 +213,10 @@ def axis_of(message: str, shape: tuple[int, ...], axis: int) -> int:
     return axis % len(shape)
 
 
+def reversed_shape(arg: Attribute) -> tuple[int, ...]:
+    return known(arg)[::-1]
+
+
 def sum_shape(arg: Attribute, axis: int) -> tuple[int, ...]:
     """The shape without the axis."""
     shape = known(arg)
@@ -227,7 +238,7 @@ def concat_shape(lhs: Attribute, rhs: Attribute, axis: int) -> tuple[int, ...]:
 
 
 def reshape_shape(arg: Attribute, to: tuple[int, ...]) -> tuple[int, ...]:
-    found, wanted = int(np.prod(known(arg))), int(np.prod(to))
+    found, wanted = elements(known(arg)), elements(to)
     if found != wanted:
         hint = f"{arg} has {found} elements, {shape_text(to)} has {wanted}"
         raise ShapeError(f"cannot reshape {arg} to {tensor(to)}", hint)
@@ -298,9 +309,9 @@ class ConstantOp(ShapeInference, IRDLOperation):
     def parse(cls, parser: Parser) -> ConstantOp:
         place = parser.pos
         value = parser.parse_attribute()
-        if not isinstance(value, DenseIntOrFPElementsAttr) or not is_toy_type(constant_type(value)):
+        if not isa(value, Numbers):
             parser.raise_error("expected dense<…> : tensor<…xf64>", place)
-        op = cls(value)  # pyright: ignore[reportUnknownArgumentType]
+        op = cls(value)
         op.attributes |= parser.parse_optional_attr_dict()
         return op
 
@@ -412,7 +423,7 @@ class TransposeOp(ShapeInference, IRDLOperation):
         super().__init__(operands=(arg,), result_types=(result_type,))
 
     def inferred_type(self) -> Attribute:
-        return self.from_operands(lambda arg: known(arg)[::-1])
+        return self.from_operands(reversed_shape)
 
 
 @irdl_op_definition
@@ -478,9 +489,7 @@ class ConcatOp(ShapeInference, IRDLOperation):
     axis = prop_def(IntegerAttr.constr(i64))
     out = result_def(Tensor)
     traits = traits_def(Pure())
-    assembly_format = (
-        "`(` $lhs `,` $rhs `:` type($lhs) `,` type($rhs) `)` `along` $axis attr-dict `to` type($out)"
-    )
+    assembly_format = "`(` $lhs `,` $rhs `:` type($lhs) `,` type($rhs) `)` `along` $axis attr-dict `to` type($out)"
 
     def __init__(self, lhs: SSAValue, rhs: SSAValue, axis: int, result_type: Attribute = UNRANKED):
         properties = {"axis": IntegerAttr(axis, i64)}
@@ -507,7 +516,7 @@ class CastOp(ShapeInference, IRDLOperation):
         super().__init__(operands=(arg,), result_types=(result_type,))
 
     def inferred_type(self) -> Attribute:
-        return self.arg.type if isinstance(self.arg.type, TensorType) else self.out.type
+        return self.out.type if shape_of(self.arg.type) is None else self.arg.type
 
     def verify_(self) -> None:
         if not fits(self.arg.type, self.out.type):
@@ -633,9 +642,7 @@ class FuncOp(IRDLOperation):
     sym_visibility = opt_prop_def(StringAttr)
     traits = traits_def(IsolatedFromAbove(), SymbolOpInterface(), FuncOpCallable())
 
-    def __init__(
-        self, name: str, function_type: FunctionType, region: Region | None = None, private: bool = False
-    ):
+    def __init__(self, name: str, function_type: FunctionType, region: Region | None = None, private: bool = False):
         properties: dict[str, Attribute | None] = {
             "sym_name": StringAttr(name),
             "function_type": function_type,
@@ -648,9 +655,7 @@ class FuncOp(IRDLOperation):
         if self.function_type.inputs.data != tuple(self.body.block.arg_types):
             raise VerifyException("the types of the block's arguments are not those of the function's inputs")
         if len(self.function_type.outputs) > 1:
-            raise VerifyException(
-                f"a function has one result at most, found {len(self.function_type.outputs)}"
-            )
+            raise VerifyException(f"a function has one result at most, found {len(self.function_type.outputs)}")
         if not isinstance(self.body.block.last_op, ReturnOp):
             raise VerifyException("expected toy.return at the end of the function")
 
@@ -658,9 +663,7 @@ class FuncOp(IRDLOperation):
     def parse(cls, parser: Parser) -> FuncOp:
         visibility = parser.parse_optional_visibility_keyword()
         reserved = ("sym_name", "function_type", "sym_visibility")
-        name, inputs, outputs, region, attributes, _, _ = parse_func_op_like(
-            parser, reserved_attr_names=reserved
-        )
+        name, inputs, outputs, region, attributes, _, _ = parse_func_op_like(parser, reserved_attr_names=reserved)
         if not region.blocks:
             parser.raise_error("expected a function body")
         op = cls(name, FunctionType.from_lists(inputs, outputs), region)

@@ -14,7 +14,6 @@ from graphlib import CycleError, TopologicalSorter
 import numpy as np
 from xdsl.dialects.builtin import ArrayAttr, FileLineColLoc, FunctionType, IntAttr, ModuleOp, StringAttr
 from xdsl.ir import Attribute, Block, Operation, SSAValue
-
 from xmlc.dialects import toy
 from xmlc.dialects.diagnostics import CompileError, Diagnostic, Place
 from xmlc.frontend.toy.syntax import (
@@ -100,9 +99,7 @@ class Mistakes:
     def raise_if_any(self) -> None:
         if self.found:
             places = {id(mistake): mistake.place or Place("") for mistake in self.found}
-            order = sorted(
-                self.found, key=lambda mistake: (places[id(mistake)].line, places[id(mistake)].column)
-            )
+            order = sorted(self.found, key=lambda mistake: (places[id(mistake)].line, places[id(mistake)].column))
             raise CompileError.of(order)
 
 
@@ -130,14 +127,10 @@ def declared_structs(program: Module, mistakes: Mistakes) -> dict[str, StructInf
             continue
         if record.name in structs:
             first = structs[record.name].syntax.place.line
-            mistakes.report(
-                f"struct '{record.name}' is already defined", record.place, f"it is at line {first}"
-            )
+            mistakes.report(f"struct '{record.name}' is already defined", record.place, f"it is at line {first}")
             continue
         if not record.members:
-            mistakes.report(
-                f"struct '{record.name}' has no members", record.place, "write one, such as 'var a;'"
-            )
+            mistakes.report(f"struct '{record.name}' has no members", record.place, "write one, such as 'var a;'")
         members: dict[str, str | None] = {}
         types: list[Attribute] = []
         for member in record.members:
@@ -145,16 +138,12 @@ def declared_structs(program: Module, mistakes: Mistakes) -> dict[str, StructInf
                 mistakes.report(f"struct '{record.name}' has a member '{member.name}' already", member.place)
                 continue
             if member.initial is not None:
-                mistakes.report(
-                    f"member '{member.name}' cannot have a value", member.place, "a struct is a type"
-                )
+                mistakes.report(f"member '{member.name}' cannot have a value", member.place, "a struct is a type")
             if member.shape is not None:
                 hint = "the shapes of members are inferred from the values"
                 mistakes.report(f"member '{member.name}' cannot have a shape", member.place, hint)
             if member.struct is not None and member.struct not in structs:
-                hint = (
-                    did_you_mean(member.struct, list(structs)) or "a struct is defined before it is a member"
-                )
+                hint = did_you_mean(member.struct, list(structs)) or "a struct is defined before it is a member"
                 mistakes.report(f"unknown type '{member.struct}'", member.place, hint)
             known = member.struct if member.struct in structs else None
             members[member.name] = known
@@ -172,9 +161,7 @@ def declared_functions(program: Module, mistakes: Mistakes) -> dict[str, Functio
             mistakes.report(f"cannot define '{record.name}': it is built in", record.place)
         elif record.name in functions:
             first = functions[record.name].place.line
-            mistakes.report(
-                f"function '{record.name}' is already defined", record.place, f"it is at line {first}"
-            )
+            mistakes.report(f"function '{record.name}' is already defined", record.place, f"it is at line {first}")
         else:
             functions[record.name] = record
     return functions
@@ -199,9 +186,7 @@ def callees_first(functions: Mapping[str, Function], mistakes: Mistakes) -> list
             if len(chain) == 2:
                 message = f"function '{caller}' calls itself"
             else:
-                message = f"function '{caller}' calls " + ", which calls ".join(
-                    f"'{name}'" for name in chain[1:]
-                )
+                message = f"function '{caller}' calls " + ", which calls ".join(f"'{name}'" for name in chain[1:])
             hint = "a call is replaced by the function's body: without conditions recursion would never end"
             mistakes.report(message, call.place, hint)
             callees[caller].remove(callee)
@@ -332,9 +317,7 @@ class Body:
                 self.mistakes.report("a struct cannot be given a shape", declaration.place, hint)
                 value = None
             else:
-                value = self.tensor(
-                    toy.ReshapeOp(value.value, toy.tensor(declaration.shape)), declaration.place
-                )
+                value = self.tensor(toy.ReshapeOp(value.value, toy.tensor(declaration.shape)), declaration.place)
         self.declare(declaration, value)
 
     def return_(self, statement: Return) -> Result:
@@ -435,9 +418,7 @@ class Body:
         if len(members) != len(node.values):
             hint = f"its members are {', '.join(members)}"
             wanted = count(len(members), "member")
-            self.mistakes.report(
-                f"struct '{struct}' has {wanted}, {len(node.values)} given", node.place, hint
-            )
+            self.mistakes.report(f"struct '{struct}' has {wanted}, {len(node.values)} given", node.place, hint)
             return None
         values: list[Attribute | None] = []
         for value, (name, kind) in zip(node.values, members.items()):
@@ -509,9 +490,7 @@ class Body:
         """The value if it is of that struct, or a tensor for None."""
         if value.struct == struct:
             return value
-        wanted, found = (
-            ("a tensor" if kind is None else f"a struct '{kind}'") for kind in (struct, value.struct)
-        )
+        wanted, found = (("a tensor" if kind is None else f"a struct '{kind}'") for kind in (struct, value.struct))
         self.mistakes.report(f"expected {wanted}, found {found}", place_of(node))
         return None
 
@@ -589,6 +568,15 @@ TENSOR = Argument("x", Body.tensor_argument)
 SHAPE = Argument("<2, 3>", Body.shape_argument)
 AXIS = Argument("axis", Body.axis_argument)
 
+
+def reshape(x: SSAValue, shape: tuple[int, ...]) -> Operation:
+    return toy.ReshapeOp(x, toy.tensor(shape))
+
+
+def broadcast(x: SSAValue, shape: tuple[int, ...]) -> Operation:
+    return toy.BroadcastOp(x, toy.tensor(shape))
+
+
 OPERATORS: dict[str, Callable[[SSAValue, SSAValue], Operation]] = {
     "+": toy.AddOp,
     "-": toy.SubOp,
@@ -597,8 +585,8 @@ OPERATORS: dict[str, Callable[[SSAValue, SSAValue], Operation]] = {
 
 BUILT_IN = {
     "transpose": BuiltIn((TENSOR,), toy.TransposeOp),
-    "reshape": BuiltIn((TENSOR, SHAPE), lambda x, shape: toy.ReshapeOp(x, toy.tensor(shape))),
-    "broadcast": BuiltIn((TENSOR, SHAPE), lambda x, shape: toy.BroadcastOp(x, toy.tensor(shape))),
+    "reshape": BuiltIn((TENSOR, SHAPE), reshape),
+    "broadcast": BuiltIn((TENSOR, SHAPE), broadcast),
     "reduce_sum": BuiltIn((TENSOR, AXIS), toy.ReduceSumOp),
     "concat": BuiltIn((TENSOR, TENSOR, AXIS), toy.ConcatOp),
     "matmul": BuiltIn((TENSOR, TENSOR), toy.MatmulOp),
