@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from xmlc.passes.expand_math.coefficients import EXP, EXP2, EXPM1
 from xmlc.passes.expand_math.constants import LN_2, LOG2_E
-from xmlc.passes.expand_math.number import Integer, Real, nearest_integer, polynomial, power_of_two, scaled
+from xmlc.passes.expand_math.number import Integer, Real, nearest_integer, polynomial, power_of_two, scaled, select
 from xmlc.passes.expand_math.pair import Pair, quick_two_sum, split_constant, two_sum
 
 # Beyond these exp(x) is 0 or infinity after rounding, and inside them 2**k is a product of two normal numbers.
@@ -73,4 +73,6 @@ def expm1(x: Real) -> Real:
     k, p = exp_minus_one_reduced(x.at_least(low).at_most(high))
     scale = power_of_two(k - 1, x.format)
     total = two_sum(p.high * scale, scale - 0.5)
-    return ((total.high + p.low.times_plus(scale, total.low)) * 2.0).with_sign_of(x)
+    result = (total.high + p.low.times_plus(scale, total.low)) * 2.0
+    # A tiny x is the result: it keeps its sign when zero, and its digits when subnormal.
+    return select(abs(x) < 2.0 ** -(x.format.mantissa + 2), x, result)

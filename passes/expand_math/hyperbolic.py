@@ -46,7 +46,7 @@ def sinh(x: Real) -> Real:
     grown, shrunk, a, b, scale = half_exponentials(x)
     base = quick_two_sum(a, -b)
     total = base + (grown + shrunk)
-    return (total.value() * scale).with_sign_of(x)
+    return odd_of_tiny(x, (total.value() * scale).with_sign_of(x))
 
 
 def cosh(x: Real) -> Real:
@@ -66,10 +66,9 @@ def asinh(x: Real) -> Real:
     root = square_root(square + x.constant(1.0))
     excess = square / (root + x.constant(1.0))
     inner = with_one(excess + t)
-    # Tiny t: t² underflows and log(1 + t) is t with all its digits.
     result = log_of_pair(select_pair(large, Pair(magnitude, x.constant(0.0)), inner))
     result = result + select(large, x.constant(float(LN_2)), 0.0)
-    return select(magnitude < math.inf, result, magnitude).with_sign_of(x)
+    return odd_of_tiny(x, select(magnitude < math.inf, result, magnitude).with_sign_of(x))
 
 
 def acosh(x: Real) -> Real:
@@ -92,7 +91,12 @@ def atanh(x: Real) -> Real:
     ratio = Pair(t + t, x.constant(0.0)) / two_sum(x.constant(1.0), -t)
     result = log_of_pair(with_one(ratio)) * 0.5
     outside = select(magnitude.equals(1.0), x.constant(math.inf), math.nan)
-    return select(inside, result, outside).with_sign_of(x)
+    return odd_of_tiny(x, select(inside, result, outside).with_sign_of(x))
+
+
+def odd_of_tiny(x: Real, result: Real) -> Real:
+    """x itself where x³ is below its precision: for functions x + c x³ + ... with |c| <= 1/3."""
+    return select(abs(x) < 2.0 ** -(x.format.mantissa // 2 + 2), x, result)
 
 
 def with_one(x: Pair) -> Pair:

@@ -61,11 +61,14 @@ def arctangent_of_ratio(y: Real, x: Real) -> Pair:
     steep = y > x
     least, most = select(steep, x, y), select(steep, y, x)
     middle = least > most * TAN_PI_8
-    numerator = select(middle, least - most, least)
-    denominator = select(middle, least + most, most)
-    t = numerator / denominator
+    # The small one is |.| <= the large one, so that quick sums are exact.
+    difference, total = quick_two_sum(-most, least), quick_two_sum(most, least)
+    numerator = Pair(select(middle, difference.high, least), select(middle, difference.low, 0.0))
+    denominator = Pair(select(middle, total.high, most), select(middle, total.low, 0.0))
+    ratio = numerator / denominator
+    t = ratio.high
     z = t * t
-    tail = (t * z) * polynomial(z, ATAN[x.width])
+    tail = (t * z).times_plus(polynomial(z, ATAN[x.width]), ratio.low)
     quarter_high, quarter_low = split_constant(QUARTER_PI, format)
     base = select(middle, x.constant(quarter_high), 0.0)
     flat = quick_two_sum(base, t)
@@ -79,15 +82,18 @@ def arctangent_of_ratio(y: Real, x: Real) -> Pair:
 
 def atan(x: Real) -> Real:
     """The arc tangent."""
-    # At infinity the ratio 1 / inf has the right value and 1 - inf is not chosen.
-    return arctangent_of_ratio(abs(x), x.constant(1.0)).value().with_sign_of(x)
+    # 2**100 stands for all larger numbers, so that nothing overflows.
+    return arctangent_of_ratio(abs(x).at_most(2.0**100), x.constant(1.0)).value().with_sign_of(x)
 
 
 def atan2(y: Real, x: Real) -> Real:
     """The angle of the point (x, y) in [-pi, pi], with the signs of zeros and infinities of C."""
     height, width = abs(y), abs(x)
-    both_infinite = height.equals(math.inf) & width.equals(math.inf)
-    height, width = select(both_infinite, height.constant(1.0), height), select(both_infinite, width.constant(1.0), width)
+    # (inf, 1) has the direction of (1, 0), and (inf, inf) that of (1, 1).
+    high_infinite, wide_infinite = height.equals(math.inf), width.equals(math.inf)
+    infinite = high_infinite | wide_infinite
+    height = select(infinite, select(high_infinite, x.constant(1.0), 0.0), height)
+    width = select(infinite, select(wide_infinite, x.constant(1.0), 0.0), width)
     # Neither the sum nor tan(pi/8) times the larger may leave the range: scale the very large down, and the very small up.
     format = x.format
     top, bottom = 2.0 ** (format.bias - 2), 2.0 ** (1 - format.bias + 2 * format.mantissa)
@@ -103,4 +109,4 @@ def atan2(y: Real, x: Real) -> Real:
     left = turned.high + (turned.low + (low - angle.low))
     # The sign bit decides, so that -0 counts as negative.
     negative = x.as_bits().compare("lt", 0)
-    return select(x.is_nan(), x, select(negative, left, angle.value())).with_sign_of(y)
+    return select(x.unordered(y), x + y, select(negative, left, angle.value()).with_sign_of(y))

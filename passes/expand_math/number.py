@@ -31,8 +31,8 @@ from xdsl.ir import Attribute, Operation, SSAValue
 STRICT = arith.FastMathFlagsAttr("none")
 NO_OVERFLOW_FLAGS = arith.IntegerOverflowAttr("none")
 
-# Predicates of arith.cmpf (ordered: false when an operand is NaN) and arith.cmpi (signed).
-FLOAT_PREDICATES = {"eq": 1, "gt": 2, "ge": 3, "lt": 4, "le": 5, "ne": 13}
+# Predicates of arith.cmpf (the ordered ones are false when an operand is NaN) and arith.cmpi (signed).
+FLOAT_PREDICATES = {"eq": 1, "gt": 2, "ge": 3, "lt": 4, "le": 5, "uno": 14}
 INTEGER_PREDICATES = {"eq": 0, "ne": 1, "lt": 2, "le": 3, "gt": 4, "ge": 5}
 
 
@@ -253,8 +253,9 @@ class Real(Number):
     def equals(self, other: Real | float) -> Flag:
         return self.compare("eq", other)
 
-    def is_nan(self) -> Flag:
-        return self.compare("ne", self)
+    def unordered(self, other: Real) -> Flag:
+        """Whether one of the two is NaN."""
+        return self.compare("uno", other)
 
     def times_plus(self, factor: Real | float, summand: Real | float) -> Real:
         """self * factor + summand, rounded once."""

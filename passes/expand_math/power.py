@@ -77,7 +77,7 @@ def power(x: Real, y: Real, odd: Flag, integral: Flag) -> Real:
     result = select((wide < 0.0) & ~integral & (magnitude < math.inf), result.constant(math.nan), result)
     result = select(negative & odd, -result, result)
     result = select(magnitude.equals(1.0) & abs(y).equals(math.inf), result.constant(1.0), result)
-    result = select(wide.is_nan() | y.is_nan(), wide + y, result)
+    result = select(wide.unordered(y), wide + y, result)
     result = select(wide.equals(1.0) | y.equals(0.0), result.constant(1.0), result)
     return result.narrowed() if x.width == 32 else result
 

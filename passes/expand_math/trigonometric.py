@@ -9,7 +9,7 @@ from __future__ import annotations
 from xmlc.passes.expand_math.coefficients import COS, SIN
 from xmlc.passes.expand_math.constants import INVERSE_TWO_PI, INVERSE_TWO_PI_BITS, TWO_PI
 from xmlc.passes.expand_math.number import Integer, Real, nearest_integer, polynomial, select
-from xmlc.passes.expand_math.pair import Pair, constant_pair, two_sum
+from xmlc.passes.expand_math.pair import Pair, constant_pair, quick_two_sum, two_product, two_sum
 
 # float32: a piece of 29 bits times a significand of 24 is exact in float64.
 SINGLE_BITS, SINGLE_PIECES = 29, 5
@@ -65,30 +65,19 @@ def reduced_double(x: Real) -> tuple[Integer, Pair]:
             select(large, pieces[i + shift], piece) if i + shift < len(pieces) else piece
             for i, piece in enumerate(pieces[: shift + 4])
         ]
-    high, low = zip(*(product(magnitude * 2.0 ** (-DOUBLE_BITS * i), piece) for i, piece in enumerate(pieces)))
-    # Whole turns only occur in the first three of these.
-    terms = (fraction(high[0]), fraction(low[0]), fraction(high[1]), low[1], high[2])
-    total, rest = terms[0], None
-    for term in terms[1:]:
-        total, error = (partial := two_sum(total, term)).high, partial.low
-        rest = error if rest is None else rest + error
-    assert rest is not None
-    rest = ((rest + low[2]) + high[3]) + (low[3] + high[4])
-    q, turns = quarter_of(total)
-    r = Pair(*split_sum(turns, rest)) * constant_pair(x, TWO_PI)
+    products = [two_product(magnitude * 2.0 ** (-DOUBLE_BITS * i), piece) for i, piece in enumerate(pieces)]
+    first, second, third, fourth, fifth = products
+    # Whole turns only occur in these three.
+    sums = [two_sum(fraction(first.high), fraction(first.low))]
+    for term in (fraction(second.high), second.low, third.high):
+        sums.append(two_sum(sums[-1].high, term))
+    rest = sums[0].low + sums[1].low + sums[2].low + sums[3].low
+    rest = rest + third.low + fourth.high + (fourth.low + fifth.high)
+    q, turns = quarter_of(sums[-1].high)
+    r = two_sum(turns, rest) * constant_pair(x, TWO_PI)
     # A small x is its own remainder; its products above would underflow.
     small = abs(x) < ANGLE_OF_SMALL
     return q, Pair(select(small, x, r.high), select(small, x.constant(0.0), r.low))
-
-
-def product(x: Real, y: Real) -> tuple[Real, Real]:
-    high = x * y
-    return high, x.times_plus(y, -high)
-
-
-def split_sum(a: Real, b: Real) -> tuple[Real, Real]:
-    total = two_sum(a, b)
-    return total.high, total.low
 
 
 def sine_and_cosine(x: Real) -> tuple[Integer, Pair, Pair]:
@@ -109,7 +98,7 @@ def sine_and_cosine(x: Real) -> tuple[Integer, Pair, Pair]:
     rounded = 1.0 - half
     lost = (1.0 - rounded) - half
     cosine = (z * z).times_plus(polynomial(z, COS[64]), lost - r * low)
-    return q, Pair(r, sine), Pair(rounded, cosine)
+    return q, quick_two_sum(r, sine), quick_two_sum(rounded, cosine)
 
 
 def quadrant_value(x: Real, quarter_turns: int) -> Real:

@@ -1,0 +1,253 @@
+"""Measure the functions of `expand-math` as machine code: largest error in ulp, special values, elements per nanosecond.
+
+    python scripts/measure_math.py                     the table of docs/math.md on standard output
+    python scripts/measure_math.py exp tanh --points 10000000
+
+References: float64 NumPy for float32, 80-bit long doubles for float64, mpmath where neither has the function.
+Needs an x86-64 host (for the long doubles), mpmath, and a C library whose long double functions are good.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import math
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from xdsl.context import Context
+from xdsl.dialects import arith, func, memref, scf
+from xdsl.dialects import math as math_dialect
+from xdsl.dialects.builtin import Builtin, ModuleOp
+from xdsl.parser import Parser
+
+from xmlc.backends.cpu.emit import emit_module
+from xmlc.backends.cpu.jit import assembly, compile_to_object, load_object
+from xmlc.backends.cpu.target import host
+from xmlc.passes.expand_math import ExpandMath
+
+LIMIT = 1 << 26  # static size of the buffers' type; the loop bound is an argument
+TYPES: dict[str, Any] = {"f32": np.float32, "f64": np.float64}
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+def loop_of(names: list[str], element: str) -> ModuleOp:
+    """One function for each name: out[i] = math.name(x[i][, y[i]])."""
+    text: list[str] = []
+    for name in names:
+        second = SECOND_TYPE.get(name, element)
+        binary = FUNCTIONS[name].binary
+        call = f"math.{name} %a, %b : {element}{', ' + second if name == 'fpowi' else ''}" if binary else f"math.{name} %a : {element}"
+        text.append(f"""
+func.func @{name}(%x: memref<{LIMIT}x{element}>, %y: memref<{LIMIT}x{second}>, %out: memref<{LIMIT}x{element}>, %n: index) {{
+  %zero = arith.constant 0 : index
+  %one = arith.constant 1 : index
+  scf.for %i = %zero to %n step %one {{
+    %a = memref.load %x[%i] : memref<{LIMIT}x{element}>
+    %b = memref.load %y[%i] : memref<{LIMIT}x{second}>
+    %r = {call}
+    memref.store %r, %out[%i] : memref<{LIMIT}x{element}>
+  }}
+  func.return
+}}""")
+    context = Context()
+    for dialect in (Builtin, arith.Arith, func.Func, math_dialect.Math, memref.MemRef, scf.Scf):
+        context.load_dialect(dialect)
+    module = Parser(context, "\n".join(text)).parse_module()
+    ExpandMath().apply(context, module)
+    return module
+
+
+class Machine:
+    """The functions `names` of one element type as machine code."""
+
+    def __init__(self, names: list[str], element: str) -> None:
+        self.type = TYPES[element]
+        self.text = emit_module(loop_of(names, element), host())
+        self.module = load_object(compile_to_object(self.text, host()))
+        self.functions = {name: self.module.function(name) for name in names}
+
+    def __call__(self, name: str, x: Array, y: Array | None = None) -> Array:
+        """out = name(x[, y]) for contiguous arrays of the element type."""
+        assert x.dtype == self.type and x.flags.c_contiguous
+        out = np.empty_like(x)
+        y = x if y is None else y
+        slots = (ctypes.c_uint64 * 4)(x.ctypes.data, y.ctypes.data, out.ctypes.data, x.size)
+        self.functions[name](slots)
+        return out
+
+
+def by_element(function: Callable[..., Any]) -> Callable[..., Array]:
+    """A scalar function over arrays, for the functions that NumPy lacks."""
+    return lambda *arrays: np.array([function(*numbers) for numbers in zip(*(a.tolist() for a in arrays))], np.float64)
+
+
+def exact_erf(x: Array) -> Array:
+    if x.dtype == np.float64:
+        return by_element(math.erf)(x)
+    import mpmath
+
+    with mpmath.workprec(80):
+        # A long double of two doubles
+        values = [mpmath.erf(mpmath.mpf(v)) for v in x.astype(np.float64).tolist()]
+        high = np.array([float(v) for v in values])
+        low = np.array([float(v - h) if math.isfinite(h) else 0.0 for v, h in zip(values, high.tolist())])
+        return np.copysign(high.astype(np.longdouble) + low, x)
+
+
+Span = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Function:
+    """How to check one function: its reference in more precision and the interval where most users are."""
+
+    reference: Callable[..., Array]
+    span: Span
+    binary: bool = False
+    slow: bool = False
+
+
+FUNCTIONS: dict[str, Function] = {
+    "exp": Function(np.exp, (-20.0, 20.0)),
+    "exp2": Function(np.exp2, (-20.0, 20.0)),
+    "expm1": Function(np.expm1, (-2.0, 2.0)),
+    "log": Function(np.log, (0.0, 4.0)),
+    "log1p": Function(np.log1p, (-1.0, 4.0)),
+    "log2": Function(np.log2, (0.0, 4.0)),
+    "log10": Function(np.log10, (0.0, 4.0)),
+    "sin": Function(np.sin, (-100.0, 100.0)),
+    "cos": Function(np.cos, (-100.0, 100.0)),
+    "tan": Function(np.tan, (-100.0, 100.0)),
+    "asin": Function(np.arcsin, (-1.0, 1.0)),
+    "acos": Function(np.arccos, (-1.0, 1.0)),
+    "atan": Function(np.arctan, (-4.0, 4.0)),
+    "atan2": Function(np.arctan2, (-4.0, 4.0), binary=True),
+    "sinh": Function(np.sinh, (-4.0, 4.0)),
+    "cosh": Function(np.cosh, (-4.0, 4.0)),
+    "tanh": Function(np.tanh, (-4.0, 4.0)),
+    "asinh": Function(np.arcsinh, (-4.0, 4.0)),
+    "acosh": Function(np.arccosh, (1.0, 4.0)),
+    "atanh": Function(np.arctanh, (-1.0, 1.0)),
+    "erf": Function(exact_erf, (-4.0, 4.0), slow=True),
+    "powf": Function(np.power, (0.0, 4.0), binary=True),
+    "fpowi": Function(np.power, (-4.0, 4.0), binary=True),
+    "cbrt": Function(np.cbrt, (-4.0, 4.0)),
+    "rsqrt": Function(lambda x: 1 / np.sqrt(x), (0.0, 4.0)),
+}
+SECOND_TYPE = {"fpowi": "i32"}
+
+SPECIAL = [0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 0.75, 1e-5, 1e-30, 1e5, 1e9, 88.7, 89.3, 103.9, 709.7, 710.4, 745.1, math.inf]
+SPECIAL += [2.0**-126, 2.0**-149, 2.0**-1022, 2.0**-1074, math.pi, math.pi / 2, 2.0**127, 2.0**1023, 6381956970095103.0 * 2.0**797]
+
+
+def samples(kind: Any, span: Span, count: int, seed: int) -> Array:
+    """Half of the points over all bit patterns, half over the span, and the special values of both signs."""
+    random = np.random.default_rng(seed)
+    bits = random.integers(0, 2 ** np.finfo(kind).bits, count // 2, np.uint64)
+    anywhere = bits.astype(np.uint32).view(np.float32) if kind is np.float32 else bits.view(np.float64)
+    inside = random.uniform(*span, count - count // 2)
+    special = np.array([*SPECIAL, *(-x for x in SPECIAL), math.nan])
+    with np.errstate(over="ignore", under="ignore"):
+        special = special.astype(kind)
+    return np.concatenate([anywhere, inside.astype(kind), special, np.nextafter(special, kind(0)), np.nextafter(special, kind(9))])
+
+
+def operands(name: str, element: str, count: int, seed: int = 7) -> list[Array]:
+    """The arrays that the function is measured on."""
+    function, kind = FUNCTIONS[name], TYPES[element]
+    x = samples(kind, function.span, count, seed)
+    if not function.binary:
+        return [x]
+    random = np.random.default_rng(seed + 1)
+    if name == "fpowi":
+        return [x, random.integers(-40, 40, x.size).astype(np.int32)]
+    # Exponents near those that give finite results, for half of the points; and pairs of special values
+    y = random.permutation(samples(kind, (-40.0, 40.0), count, seed + 2))
+    small = random.integers(-6, 7, x.size).astype(kind)
+    y = np.where(random.random(x.size) < 0.1, small, y).astype(kind)
+    special = samples(kind, function.span, 0, seed)
+    pairs = np.meshgrid(special, special)
+    return [np.concatenate([x, pairs[0].ravel()]), np.concatenate([y, pairs[1].ravel()])]
+
+
+def errors(got: Array, exact: Array) -> Array:
+    """Distance in units in the last place of the exact result; infinite where the kinds of result differ."""
+    kind = got.dtype.type
+    with np.errstate(all="ignore"):
+        rounded = exact.astype(kind)
+        ulp = np.spacing(np.minimum(np.abs(rounded), np.finfo(kind).max)).astype(exact.dtype)
+        distance = np.abs(got.astype(exact.dtype) - exact) / ulp
+    same = (got == rounded) & (np.signbit(got) == np.signbit(rounded))
+    both_nan = np.isnan(got) & np.isnan(rounded)
+    irregular = ~np.isfinite(got) | ~np.isfinite(rounded) | ((got == 0) & (rounded == 0))
+    # Next to the overflow threshold the neighbour of infinity is as good as infinity.
+    near_infinity = np.isinf(got) & ~np.isnan(exact) & (np.abs(exact) > np.finfo(kind).max * (1 - 4 * np.finfo(kind).eps))
+    near_infinity |= np.isinf(rounded) & (np.abs(got) > np.finfo(kind).max * (1 - 4 * np.finfo(kind).eps))
+    return np.where(both_nan | (irregular & same), 0.0, np.where(irregular & ~near_infinity, np.inf, np.where(near_infinity, 1.0, distance)))
+
+
+def exact_values(name: str, arrays: list[Array]) -> Array:
+    """The reference, in more precision than the operands have."""
+    wide = np.float64 if arrays[0].dtype == np.float32 else np.longdouble
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        return FUNCTIONS[name].reference(*(a.astype(wide) for a in arrays))
+
+
+def measured(machine: Machine, name: str, element: str, count: int) -> tuple[float, tuple[float, ...]]:
+    """The largest error in ulp, and the operands where it happens."""
+    arrays = operands(name, element, count)
+    found = errors(machine(name, *arrays), exact_values(name, arrays))
+    worst = int(np.argmax(found))
+    return float(found[worst]), tuple(float(a[worst]) for a in arrays)
+
+
+def speed(machine: Machine, name: str, element: str) -> float:
+    """Elements per nanosecond on arrays that fit the first-level cache, one thread."""
+    function, kind = FUNCTIONS[name], TYPES[element]
+    random = np.random.default_rng(1)
+    x = random.uniform(*function.span, 2048).astype(kind)
+    y = random.integers(-5, 5, 2048).astype(np.int32) if name == "fpowi" else random.uniform(0, 4, 2048).astype(kind)
+    out = np.empty_like(x)
+    slots = (ctypes.c_uint64 * 4)(x.ctypes.data, y.ctypes.data, out.ctypes.data, x.size)
+    call, times = machine.functions[name], []
+    for _ in range(60):
+        start = time.perf_counter_ns()
+        for _ in range(10):
+            call(slots)
+        times.append(time.perf_counter_ns() - start)
+    return 10 * x.size / min(times)
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="functions to measure; all when none is given")
+    parser.add_argument("--points", type=int, default=2_000_000, help="points for each float32 function; a fifth for float64")
+    parser.add_argument("--asm", action="store_true", help="print the machine code instead")
+    arguments = parser.parse_args()
+    names: list[str] = arguments.names or list(FUNCTIONS)
+    if arguments.asm:
+        for element in TYPES:
+            print(assembly(emit_module(loop_of(names, element), host()), host()))
+        return
+    machines = {element: Machine(names, element) for element in TYPES}
+    print("| function | f32 error (ulp) | at | f32 elements/ns | f64 error (ulp) | at | f64 elements/ns |")
+    print("|---|---|---|---|---|---|---|")
+    for name in names:
+        cells = [f"`{name}`"]
+        for element, machine in machines.items():
+            points = arguments.points if element == "f32" else arguments.points // 5
+            points = points // 10 if FUNCTIONS[name].slow else points
+            error, at = measured(machine, name, element, points)
+            cells += [f"{error:.3f}", ", ".join(f"{x:.17g}" for x in at), f"{speed(machine, name, element):.2f}"]
+        print("| " + " | ".join(cells) + " |", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
