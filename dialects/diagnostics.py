@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from xdsl.dialects.builtin import CallSiteLoc, FileLineColLoc
 from xdsl.ir import Attribute
@@ -67,21 +66,8 @@ class CompileError(Exception):
         error.diagnostics = tuple(diagnostics)
         return error
 
-    def quoting(self, file: str, source: str) -> CompileError:
-        """The same error where each diagnostic in `file` shows its line, as a pass cannot: it has no source."""
-        lines = source.split("\n")
-        return CompileError.of([quoted(diagnostic, file, lines) for diagnostic in self.diagnostics])
-
     def __str__(self) -> str:
         return "\n".join(diagnostic.render() for diagnostic in self.diagnostics)
-
-
-def quoted(diagnostic: Diagnostic, file: str, lines: Sequence[str]) -> Diagnostic:
-    """The diagnostic with its line of the source, if it is in this file and has none yet."""
-    place = diagnostic.place
-    if diagnostic.source_line is not None or place is None or place.file != file:
-        return diagnostic
-    return replace(diagnostic, source_line=lines[place.line - 1]) if 0 < place.line <= len(lines) else diagnostic
 
 
 def place_of(location: Attribute) -> Place | None:

@@ -14,5 +14,11 @@ def in_module(module: str, name: str) -> Callable[[], type[ModulePass]]:
     return lambda: cast(type[ModulePass], getattr(import_module(module), name))
 
 
-PASSES: dict[str, Callable[[], type[ModulePass]]] = {}
+PASSES: dict[str, Callable[[], type[ModulePass]]] = {
+    "infer-shapes": in_module("xmlc.passes.infer_shapes", "InferShapes"),
+    "inline": in_module("xmlc.passes.inline", "Inline"),
+    "lower-print": in_module("xmlc.passes.lower_print", "LowerPrint"),
+    "lower-toy": in_module("xmlc.passes.lower_toy", "LowerToy"),
+    "simplify-toy": in_module("xmlc.passes.simplify_toy", "SimplifyToy"),
+}
 """Name -> loader, as `-p` takes it. Adding a pass is adding a row; where xDSL has one of that name, ours is used."""

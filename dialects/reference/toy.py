@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import operator
 import sys
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +22,7 @@ def value_of(attribute: Attribute) -> Any:
     if isinstance(attribute, DenseIntOrFPElementsAttr):
         return toy.numbers_of(attribute)  # pyright: ignore[reportUnknownArgumentType]
     assert isinstance(attribute, ArrayAttr)
-    members: tuple[Attribute, ...] = attribute.data  # pyright: ignore[reportUnknownMemberType]
-    return tuple(value_of(member) for member in members)
+    return tuple(value_of(member) for member in cast("ArrayAttr[Attribute]", attribute))
 
 
 def struct_constant(frame: Frame, op: toy.StructConstantOp) -> None:
@@ -49,21 +50,57 @@ def printed(x: Tensor) -> str:
     return "".join(printed(part) + "\n" for part in x)
 
 
+def reduce_sum(op: toy.ReduceSumOp, x: Tensor) -> Tensor:
+    return np.asarray(np.sum(x, axis=op.axis.value.data))
+
+
+def concat(op: toy.ConcatOp, x: Tensor, y: Tensor) -> Tensor:
+    return np.concatenate([x, y], axis=op.axis.value.data)
+
+
+def matmul(op: toy.MatmulOp, x: Tensor, y: Tensor) -> Tensor:
+    return x @ y
+
+
+def transpose(op: toy.TransposeOp, x: Tensor) -> Tensor:
+    return np.transpose(x)
+
+
+def reshape(op: toy.ReshapeOp, x: Tensor) -> Tensor:
+    return np.reshape(x, toy.known(op.out.type))
+
+
+def broadcast(op: toy.BroadcastOp, x: Tensor) -> Tensor:
+    return np.broadcast_to(x, toy.known(op.out.type))
+
+
+def constant(op: toy.ConstantOp) -> Tensor:
+    return toy.numbers_of(op.value)
+
+
+def cast_(frame: Frame, op: toy.CastOp) -> None:
+    frame.set(op, frame[op.arg])
+
+
+def binary(function: Callable[[Any, Any], Any]) -> Callable[[toy.BinaryOp, Tensor, Tensor], Tensor]:
+    return lambda op, x, y: function(x, y)
+
+
 REFERENCE = {
-    toy.ConstantOp: lambda op: value_of(op.value),
-    toy.AddOp: lambda op, x, y: x + y,
-    toy.SubOp: lambda op, x, y: x - y,
-    toy.MulOp: lambda op, x, y: x * y,
-    toy.MatmulOp: lambda op, x, y: x @ y,
-    toy.TransposeOp: lambda op, x: np.transpose(x),
-    toy.ReshapeOp: lambda op, x: np.reshape(x, toy.known(op.out.type)),
-    toy.BroadcastOp: lambda op, x: np.broadcast_to(x, toy.known(op.out.type)),
-    toy.ReduceSumOp: lambda op, x: np.sum(x, axis=op.axis.value.data),
-    toy.ConcatOp: lambda op, x, y: np.concatenate([x, y], axis=op.axis.value.data),
-    toy.CastOp: lambda op, x: x,
+    toy.ConstantOp: constant,
+    toy.AddOp: binary(operator.add),
+    toy.SubOp: binary(operator.sub),
+    toy.MulOp: binary(operator.mul),
+    toy.MatmulOp: matmul,
+    toy.TransposeOp: transpose,
+    toy.ReshapeOp: reshape,
+    toy.BroadcastOp: broadcast,
+    toy.ReduceSumOp: reduce_sum,
+    toy.ConcatOp: concat,
     toy.PrintOp: print_,
 }
 EVALUATE = {
+    toy.CastOp: cast_,
     toy.StructConstantOp: struct_constant,
     toy.StructAccessOp: struct_access,
     toy.GenericCallOp: call,
