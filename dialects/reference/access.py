@@ -33,9 +33,7 @@ def indices(op: Operation, array: Array, wanted: Sequence[Any]) -> tuple[Any, ..
         inside = 0 <= index < size if np.ndim(index) == 0 else bool(np.all((index >= 0) & (index < size)))
         if not inside:
             outside = index if np.ndim(index) == 0 else index[(index < 0) | (index >= size)][0]
-            raise InterpreterError(
-                op, f"index {outside} is out of bounds of dimension {axis}, of size {size}"
-            )
+            raise InterpreterError(op, f"index {outside} is out of bounds of dimension {axis}, of size {size}")
     return tuple(wanted)
 
 
@@ -45,9 +43,7 @@ def mixed(static: DenseArrayBase[Any], dynamic: Sequence[Any]) -> list[int]:
     return [int(next(remaining)) if each == DYNAMIC_INDEX else int(each) for each in static.get_values()]
 
 
-def window(
-    op: Operation, array: Array, offsets: Sequence[int], sizes: Sequence[int], strides: Sequence[int]
-) -> Array:
+def window(op: Operation, array: Array, offsets: Sequence[int], sizes: Sequence[int], strides: Sequence[int]) -> Array:
     """The view array[offset : offset + size * stride : stride] of every dimension, checked."""
     for axis, (offset, size, stride, extent) in enumerate(zip(offsets, sizes, strides, array.shape)):
         last = offset + (size - 1) * stride
@@ -55,12 +51,10 @@ def window(
             raise InterpreterError(
                 op, f"slice from {offset} to {last} is out of bounds of dimension {axis}, of size {extent}"
             )
-    slices = [
-        slice(offset, stop if (stop := offset + size * stride) >= 0 else None, stride)
-        if size
-        else slice(0, 0)
-        for offset, size, stride in zip(offsets, sizes, strides)
-    ]
+    slices: list[slice[Any, Any, Any]] = []
+    for offset, size, stride in zip(offsets, sizes, strides):
+        stop = offset + size * stride
+        slices.append(slice(offset, stop if stop >= 0 else None, stride) if size else slice(0, 0))
     return array[tuple(slices)]
 
 
@@ -68,9 +62,7 @@ def viewed(op: Operation, array: Array, shape: Sequence[int]) -> Array:
     """The array seen in another shape, never a copy."""
     result = array.reshape(shape)
     if array.size and not np.may_share_memory(result, array):
-        raise InterpreterError(
-            op, f"a buffer of strides {array.strides} cannot be seen as shape {tuple(shape)}"
-        )
+        raise InterpreterError(op, f"a buffer of strides {array.strides} cannot be seen as shape {tuple(shape)}")
     return result
 
 

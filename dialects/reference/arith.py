@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from xdsl.dialects import arith
 from xdsl.dialects.builtin import DenseIntOrFPElementsAttr, FloatAttr, IntegerAttr
 from xdsl.ir import Operation
@@ -46,7 +47,7 @@ def _plain(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def where(condition: Any, a: Any, b: Any) -> Any:
     """np.where that keeps scalars scalars."""
-    result: Any = np.where(condition, a, b)
+    result: NDArray[Any] = np.where(condition, a, b)  # pyright: ignore[reportUnknownVariableType]
     return result[()]
 
 
@@ -198,11 +199,7 @@ def _convert(see: Callable[[Any], Any]) -> Callable[..., Any]:
 
     def row(op: Operation, x: Any) -> Any:
         dtype = dtype_of(op.results[0].type)
-        return (
-            (x & 1 if x.dtype != np.bool_ else x).astype(np.bool_)
-            if dtype == np.bool_
-            else see(x).astype(dtype)
-        )
+        return (x & 1 if x.dtype != np.bool_ else x).astype(np.bool_) if dtype == np.bool_ else see(x).astype(dtype)
 
     return row
 
@@ -278,7 +275,7 @@ REFERENCE: dict[type[Operation], Callable[..., Any]] = {
     arith.AddfOp: _plain(operator.add),
     arith.SubfOp: _plain(operator.sub),
     arith.MulfOp: _plain(operator.mul),
-    arith.DivfOp: _plain(operator.truediv),
+    arith.DivfOp: _plain(np.divide),
     arith.NegfOp: _plain(operator.neg),
     arith.MaximumfOp: maximum,
     arith.MinimumfOp: minimum,

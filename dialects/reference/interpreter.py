@@ -35,6 +35,7 @@ Evaluate: TypeAlias = "Callable[[Frame, Any], None]"
 Function: TypeAlias = Callable[..., Any]
 
 SHAPED = (TensorType, MemRefType, VectorType)
+FUNCTIONS = ("func.func", "toy.func")
 
 
 class InterpreterError(Exception):
@@ -59,7 +60,7 @@ def describe(op: Operation) -> str:
     around: Operation | None = op
     while around is not None:
         place = place or place_of(around.location)
-        if around.name == "func.func" and isinstance(symbol := around.properties["sym_name"], StringAttr):
+        if around.name in FUNCTIONS and isinstance(symbol := around.properties["sym_name"], StringAttr):
             function = f" in @{symbol.data}"
         around = around.parent_op()
     return (f"{place}: " if place else "") + op.name + function
@@ -119,9 +120,7 @@ class Program:
 
     def __init__(self, module: ModuleOp, functions: Mapping[str, Function]):
         self.symbols: dict[str, Operation] = {
-            symbol.data: op
-            for op in module.ops
-            if isinstance(symbol := op.properties.get("sym_name"), StringAttr)
+            symbol.data: op for op in module.ops if isinstance(symbol := op.properties.get("sym_name"), StringAttr)
         }
         self.functions = functions
         self.constants: dict[Operation, Any] = {}
@@ -144,12 +143,10 @@ class Program:
         self._steps[block] = steps, passed
         return steps, passed
 
-    def call(
-        self, op: Operation, name: str, arguments: Sequence[Any], lanes: Lanes | None = None
-    ) -> tuple[Any, ...]:
+    def call(self, op: Operation, name: str, arguments: Sequence[Any], lanes: Lanes | None = None) -> tuple[Any, ...]:
         """The results of a function of the module, or of the Python function given for a declared one."""
         function = self.symbols.get(name)
-        if function is None or function.name != "func.func":
+        if function is None or function.name not in FUNCTIONS:
             raise InterpreterError(op, f"there is no function @{name}")
         if function.regions[0].blocks:
             return Frame(self, lanes=lanes).run(function.regions[0], *arguments)
@@ -175,9 +172,7 @@ class Lanes:
 class Frame:
     """The values of one function call."""
 
-    def __init__(
-        self, program: Program, values: dict[SSAValue, Any] | None = None, lanes: Lanes | None = None
-    ):
+    def __init__(self, program: Program, values: dict[SSAValue, Any] | None = None, lanes: Lanes | None = None):
         self.program = program
         self.values: dict[SSAValue, Any] = {} if values is None else values
         self.lanes = lanes
@@ -248,7 +243,7 @@ def interpret(
     """
     program = Program(module, functions or {})
     function = program.symbols.get(name)
-    if function is None or function.name != "func.func" or not function.regions[0].blocks:
+    if function is None or function.name not in FUNCTIONS or not function.regions[0].blocks:
         raise InterpreterError(module, f"the module defines no function @{name}")
     parameters = function.regions[0].block.args
     if len(parameters) != len(arguments):

@@ -15,8 +15,9 @@ from itertools import product
 from typing import Any
 
 import numpy as np
-from xdsl.dialects import linalg
+from xdsl.dialects.linalg import Linalg, ops
 from xdsl.dialects.linalg.abstract_ops import LinalgStructuredOperation
+from xdsl.dialects.linalg.attrs import IteratorType
 from xdsl.ir import Operation
 from xdsl.ir.affine import AffineConstantExpr, AffineDimExpr, AffineExpr, AffineMap
 from xmlc.dialects.reference.access import affine, indices
@@ -43,9 +44,7 @@ def loop_sizes(op: Operation, maps: Sequence[AffineMap], operands: Sequence[Any]
     return [sizes[loop] for loop in range(maps[0].num_dims)]
 
 
-def gather(
-    op: Operation, array: Any, results: Sequence[AffineExpr], point: Point, axes: Sequence[int]
-) -> Any:
+def gather(op: Operation, array: Any, results: Sequence[AffineExpr], point: Point, axes: Sequence[int]) -> Any:
     """The elements a map reads, of a shape that broadcasts to the lanes; `axes` are the parallel loops."""
     if not results:
         return array[()]  # of rank 0, or a NumPy scalar
@@ -63,9 +62,7 @@ def gather(
             key.append(slice(None))
         else:
             if not 0 <= index < array.shape[axis]:
-                raise InterpreterError(
-                    op, f"index {index} is out of bounds of dimension {axis} of an operand"
-                )
+                raise InterpreterError(op, f"index {index} is out of bounds of dimension {axis} of an operand")
             key.append(index)
     view = array[tuple(key)]
     if not order:
@@ -90,11 +87,7 @@ def evaluate(
     maps = [each.data for each in op.get_indexing_maps()]
     sizes = loop_sizes(op, maps, [*inputs, *outputs])
     kinds = [each.data for each in op.get_iterator_types()]
-    axes = (
-        [loop for loop, kind in enumerate(kinds) if kind == linalg.IteratorType.PARALLEL]
-        if vectorized
-        else []
-    )
+    axes = [loop for loop, kind in enumerate(kinds) if kind == IteratorType.PARALLEL] if vectorized else []
     sequential = [loop for loop in range(len(kinds)) if loop not in axes]
     point: list[Any] = [0] * len(kinds)
     for position, loop in enumerate(axes):
@@ -153,7 +146,7 @@ def structured(frame: Frame, op: LinalgStructuredOperation) -> None:
         buffer[...] = output
 
 
-def index(frame: Frame, op: linalg.IndexOp) -> None:
+def index(frame: Frame, op: ops.IndexOp) -> None:
     assert frame.lanes is not None, "linalg.index outside of a linalg body"
     number = frame.lanes.coordinates[op.dim.value.data]
     frame.set(op, number if np.ndim(number) else np.int64(number))
@@ -167,13 +160,13 @@ def give(frame: Frame, op: Operation, init: Any, value: Array) -> None:
         init[...] = value
 
 
-def broadcast(frame: Frame, op: linalg.BroadcastOp) -> None:
+def broadcast(frame: Frame, op: ops.BroadcastOp) -> None:
     init = frame[op.init]
     value = np.expand_dims(frame[op.input], tuple(op.dimensions.get_values()))
     give(frame, op, init, np.broadcast_to(value, init.shape).copy())
 
 
-def reduce(frame: Frame, op: linalg.ReduceOp) -> None:
+def reduce(frame: Frame, op: ops.ReduceOp) -> None:
     """The region combines (an element of the input, the result so far), in lexicographic order."""
     source, init = frame[op.input], frame[op.init]
     reduced: tuple[int, ...] = tuple(op.dimensions.get_values())
@@ -182,17 +175,13 @@ def reduce(frame: Frame, op: linalg.ReduceOp) -> None:
         key: list[Any] = [slice(None)] * source.ndim
         for axis, position in zip(reduced, step):
             key[axis] = position
-        (total,) = Frame(frame.program, frame.values, Lanes(init.shape, ())).run(
-            op.region, source[tuple(key)], total
-        )
+        (total,) = Frame(frame.program, frame.values, Lanes(init.shape, ())).run(op.region, source[tuple(key)], total)
     give(frame, op, init, np.asarray(total))
 
 
 EVALUATE = {
-    linalg.IndexOp: index,
-    linalg.BroadcastOp: broadcast,
-    linalg.ReduceOp: reduce,
-    **dict.fromkeys(
-        [each for each in linalg.Linalg.operations if issubclass(each, LinalgStructuredOperation)], structured
-    ),
+    ops.IndexOp: index,
+    ops.BroadcastOp: broadcast,
+    ops.ReduceOp: reduce,
+    **dict.fromkeys([each for each in Linalg.operations if issubclass(each, LinalgStructuredOperation)], structured),
 }

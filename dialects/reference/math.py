@@ -24,7 +24,8 @@ def erf(x: Any) -> Any:
 
 
 def absolute(op: Operation, x: Any) -> Any:
-    return np.abs(x)
+    result: Any = np.abs(x)
+    return result
 
 
 def reciprocal_root(x: Any) -> Any:

@@ -41,11 +41,7 @@ def copy(frame: Frame, op: memref.CopyOp) -> None:
     source, destination = frame[op.source], frame[op.destination]
     if source.shape != destination.shape:
         raise InterpreterError(op, f"cannot copy shape {source.shape} to {destination.shape}")
-    if (
-        source is not destination
-        and np.may_share_memory(source, destination)
-        and np.shares_memory(source, destination)
-    ):
+    if source is not destination and np.may_share_memory(source, destination) and np.shares_memory(source, destination):
         raise InterpreterError(op, "source and destination overlap")
     destination[...] = source
 
@@ -66,17 +62,15 @@ def view(op: memref.ViewOp, bytes: Array, offset: Any, *sizes: Any) -> Array:
     shape = sized(found.get_shape(), sizes)
     length = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
     if not 0 <= offset <= offset + length <= bytes.size:
-        raise InterpreterError(
-            op, f"bytes {offset} to {offset + length} are out of bounds of {bytes.size} bytes"
-        )
+        raise InterpreterError(op, f"bytes {offset} to {offset + length} are out of bounds of {bytes.size} bytes")
     return bytes[int(offset) : int(offset) + length].view(dtype).reshape(shape)
 
 
 def reinterpret_cast(frame: Frame, op: memref.ReinterpretCastOp) -> None:
     """Other sizes and strides over the memory of the source, counted from where its allocation starts."""
     source = frame[op.source]
-    assert isinstance(op.source.type, MemRefType)
-    layout: Attribute = op.source.type.layout
+    found: Any = op.source.type
+    layout: Attribute = found.layout
     start = 0
     if isinstance(layout, StridedLayoutAttr):
         known = layout.get_offset()

@@ -114,9 +114,7 @@ def bitcast(op: vector.BitcastOp, x: Array) -> Array:
     return np.ascontiguousarray(x).view(dtype_of(op.result.type))
 
 
-def _points(
-    op: Any, source: Array, start: Sequence[Any], shape: tuple[int, ...], mask: Any
-) -> tuple[Any, Array]:
+def _points(op: Any, source: Array, start: Sequence[Any], shape: tuple[int, ...], mask: Any) -> tuple[Any, Array]:
     """(indices into the source, lanes that are inside) of a transfer; lanes outside point to element 0."""
     index: list[Any] = [np.asarray(each) for each in start]
     grids = np.indices(shape, sparse=True)
