@@ -81,10 +81,18 @@ def float_intrinsic(name: str) -> Row:
 
 
 def reciprocal_square_root(w: Writer, op: math.RsqrtOp) -> None:
-    kind = computing(w, op.operands[0])
-    root = w.emit(f"call {w.flags(op)}{kind} @llvm.sqrt.{w.mangled(kind)}({kind} {operand(w, op.operands[0])})")
-    one = "1.0" if kind[0] != "<" else f"splat ({element_of(kind)} 1.0)"
-    finish(w, op.results[0], f"fdiv {w.flags(op)}{kind} {one}, {root}")
+    """1 / sqrt(x), rounded once: f16 is computed in f32."""
+    value = op.operands[0]
+    text, kind = operand(w, value), computing(w, value)
+    wide = like(kind, "float") if element_of(kind) == "half" else kind
+    if wide != kind:
+        text = w.emit(f"fpext {kind} {text} to {wide}")
+    root = w.emit(f"call {w.flags(op)}{wide} @llvm.sqrt.{w.mangled(wide)}({wide} {text})")
+    one = "1.0" if wide[0] != "<" else f"splat ({element_of(wide)} 1.0)"
+    quotient = f"fdiv {w.flags(op)}{wide} {one}, {root}"
+    if wide != kind:
+        quotient = f"fptrunc {wide} {w.emit(quotient)} to {kind}"
+    finish(w, op.results[0], quotient)
 
 
 CMPF = (

@@ -108,7 +108,7 @@ def narrow_f16(symbol: str, kind: str) -> str:
         %normal = lshr {i32} %sum, [13]
         %tiny = icmp ult {i32} %a, [947912704]
         %r1 = select {i1} %tiny, {i32} %subnormal, {i32} %normal
-        %huge = icmp uge {i32} %a, [1199562752]
+        %huge = icmp uge {i32} %a, [1199566848]
         %r2 = select {i1} %huge, {i32} [31744], {i32} %r1
         %nan = icmp ugt {i32} %a, [2139095040]
         %r3 = select {i1} %nan, {i32} %quiet, {i32} %r2
