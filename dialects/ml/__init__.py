@@ -6,7 +6,7 @@ from xdsl.dialect_interfaces.constant_materialization import ConstantMaterializa
 from xdsl.dialects.builtin import DenseIntOrFPElementsAttr
 from xdsl.ir import Attribute, Dialect, Operation
 from xdsl.utils.hints import isa
-from xmlc.dialects.ml import contraction, elementwise, reduction, shaping
+from xmlc.dialects.ml import composite, contraction, control, elementwise, random, recurrent, reduction, shaping
 
 
 class MaterializeConstant(ConstantMaterializationInterface):
@@ -18,7 +18,16 @@ class MaterializeConstant(ConstantMaterializationInterface):
 
 ML = Dialect(
     "ml",
-    [*elementwise.ELEMENTWISE, *shaping.SHAPING, *contraction.CONTRACTION, *reduction.REDUCTION],
+    [
+        *elementwise.ELEMENTWISE,
+        *shaping.SHAPING,
+        *contraction.CONTRACTION,
+        *reduction.REDUCTION,
+        *composite.COMPOSITE,
+        *recurrent.RECURRENT,
+        *control.CONTROL,
+        *random.RANDOM,
+    ],
     [
         elementwise.GeluFormAttr,
         elementwise.PredicateAttr,
@@ -27,6 +36,7 @@ ML = Dialect(
         contraction.InterpolationAttr,
         contraction.CoordinatesAttr,
         contraction.RoundingAttr,
+        recurrent.DirectionAttr,
     ],
     [MaterializeConstant()],
 )

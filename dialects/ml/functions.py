@@ -6,14 +6,15 @@ They build where xDSL's `ImplicitBuilder` points. Tensors broadcast as in NumPy,
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ParamSpec, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
-from xdsl.ir import Attribute, SSAValue
+from xdsl.builder import ImplicitBuilder
+from xdsl.ir import Attribute, Block, Region, SSAValue
 from xmlc.dialects.dtypes import TO_NUMPY
-from xmlc.dialects.ml import contraction, elementwise, reduction, shaping
+from xmlc.dialects.ml import composite, contraction, control, elementwise, random, recurrent, reduction, shaping
 from xmlc.dialects.ml.types import element_of
 
 P = ParamSpec("P")
@@ -149,6 +150,20 @@ cumulative_max = function(reduction.CumulativeMaxOp)
 sort = sorted_function(reduction.SortOp)
 topk = sorted_function(reduction.TopKOp)
 
+# --- composites
+softmax = function(composite.SoftmaxOp)
+log_softmax = function(composite.LogSoftmaxOp)
+layer_norm = function(composite.LayerNormOp)
+rms_norm = function(composite.RmsNormOp)
+batch_norm = function(composite.BatchNormOp)
+group_norm = function(composite.GroupNormOp)
+instance_norm = function(composite.InstanceNormOp)
+attention = function(composite.AttentionOp)
+
+# --- random numbers
+random_uniform = function(random.RandomUniformOp)
+random_normal = function(random.RandomNormalOp)
+
 
 # --- those that are nothing when there is nothing to do, and constants
 
@@ -184,3 +199,110 @@ def transpose(x: SSAValue, permutation: tuple[int, ...] | list[int] | None = Non
     rank = shaping.rank_of(x)
     order = tuple(reversed(range(rank))) if permutation is None else tuple(permutation)
     return x if order == tuple(range(rank)) else shaping.TransposeOp(x, order).out
+
+
+# --- ops of several results
+
+
+def lstm(
+    x: SSAValue,
+    weight: SSAValue,
+    recurrent_weight: SSAValue,
+    bias: SSAValue | None = None,
+    *,
+    lengths: SSAValue | None = None,
+    initial_h: SSAValue | None = None,
+    initial_c: SSAValue | None = None,
+    peepholes: SSAValue | None = None,
+    direction: recurrent.Direction | str = recurrent.Direction.FORWARD,
+) -> tuple[SSAValue, SSAValue, SSAValue]:
+    """All outputs (t, d, b, h), the final state and the final cell, both (d, b, h), of `ml.lstm`."""
+    made = recurrent.LstmOp(
+        x,
+        weight,
+        recurrent_weight,
+        bias,
+        lengths=lengths,
+        initial_h=initial_h,
+        initial_c=initial_c,
+        peepholes=peepholes,
+        direction=direction,
+    )
+    return made.y, made.y_h, made.y_c
+
+
+def gru(
+    x: SSAValue,
+    weight: SSAValue,
+    recurrent_weight: SSAValue,
+    bias: SSAValue | None = None,
+    *,
+    lengths: SSAValue | None = None,
+    initial_h: SSAValue | None = None,
+    direction: recurrent.Direction | str = recurrent.Direction.FORWARD,
+    linear_before_reset: bool = False,
+) -> tuple[SSAValue, SSAValue]:
+    """All outputs (t, d, b, h) and the final state (d, b, h) of `ml.gru`."""
+    made = recurrent.GruOp(
+        x,
+        weight,
+        recurrent_weight,
+        bias,
+        lengths=lengths,
+        initial_h=initial_h,
+        direction=direction,
+        linear_before_reset=linear_before_reset,
+    )
+    return made.y, made.y_h
+
+
+# --- control flow: regions are Python functions that build
+
+
+def region_of(body: Callable[[list[SSAValue]], Sequence[SSAValue]], types: Sequence[Attribute]) -> Region:
+    """The region whose arguments have `types` and which yields what `body` makes of them."""
+    block = Block(arg_types=types)
+    with ImplicitBuilder(block) as arguments:
+        control.YieldOp(*body(list(arguments)))
+    return Region(block)
+
+
+def if_(
+    condition: SSAValue,
+    then: Callable[[], Sequence[SSAValue]],
+    otherwise: Callable[[], Sequence[SSAValue]],
+) -> list[SSAValue]:
+    """`ml.if`: what `then` builds where the condition, a tensor<i1>, is true, else what `otherwise` does."""
+    regions = [region_of(lambda _, branch=branch: branch(), ()) for branch in (then, otherwise)]
+    return list(control.IfOp(condition, *regions).results)
+
+
+def while_(
+    condition: Callable[[list[SSAValue]], SSAValue],
+    body: Callable[[list[SSAValue]], Sequence[SSAValue]],
+    inits: Sequence[SSAValue],
+) -> list[SSAValue]:
+    """`ml.while`: `body` applied to the carried values as long as `condition` of them is true."""
+    types = [value.type for value in inits]
+    test = region_of(lambda carried: [condition(carried)], types)
+    return list(control.WhileOp(inits, test, region_of(body, types)).results)
+
+
+def scan(
+    body: Callable[[list[SSAValue], list[SSAValue]], tuple[Sequence[SSAValue], Sequence[SSAValue]]],
+    inits: Sequence[SSAValue],
+    sequences: Sequence[SSAValue] = (),
+    *,
+    length: int | None = None,
+    reverse: bool = False,
+) -> tuple[list[SSAValue], list[SSAValue]]:
+    """`ml.scan`: `body(carried, slices)` gives (carried, outputs); returns the last carried and the stacked outputs."""
+    count = len(inits)
+    types = [*[each.type for each in inits], *control.slice_types([each.type for each in sequences])]
+
+    def step(arguments: list[SSAValue]) -> Sequence[SSAValue]:
+        carried, outputs = body(arguments[:count], arguments[count:])
+        return (*carried, *outputs)
+
+    made = control.ScanOp(inits, sequences, region_of(step, types), length=length, reverse=reverse)
+    return list(made.results[:count]), list(made.results[count:])
