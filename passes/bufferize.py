@@ -33,7 +33,7 @@ from xdsl.dialects.builtin import (
     i64,
 )
 from xdsl.ir import Attribute, Block, BlockArgument, Operation, SSAValue
-from xdsl.ir.affine import AffineDimExpr, AffineMap
+from xdsl.ir.affine import AffineDimExpr, AffineExpr, AffineMap
 from xdsl.passes import ModulePass
 from xdsl.utils.exceptions import PassFailedException
 
@@ -180,6 +180,7 @@ class Bufferizer:
         if self.unsupported:
             raise PassFailedException("cannot bufferize " + "; ".join(self.unsupported))
         for op in reversed(self.dead):
+            op.detach()
             op.erase()
         for arg in self.dead_args:
             arg.owner.erase_arg(arg)
@@ -431,7 +432,8 @@ class Bufferizer:
     def swap(self, op: Operation, new: Operation) -> None:
         """Replace an op that makes no tensor, at once."""
         self.replace(op, new)
-        self.dead.pop().erase()
+        self.dead.pop().detach()
+        op.erase()
 
     def carried(
         self, init: SSAValue, result: SSAValue, op: Operation, taken: Sequence[Buffer], position: int
@@ -589,7 +591,7 @@ def _generic(b: Bufferizer, op: linalg.ops.GenericOp) -> None:
             result,
             init,
             op,
-            keep=bool(arg.uses) or not _covers(map_),
+            keep=bool(arg.uses) or not _covers(map_, init),
             taken=[place.buffer for place in places],
             element=map_ if _visits_once(map_) else None,
         )
@@ -611,18 +613,20 @@ def _generic(b: Bufferizer, op: linalg.ops.GenericOp) -> None:
         b.settle(result, place)
 
 
-def _covers(map_: AffineMap) -> bool:
-    """Whether a map reaches every element of its operand: each result a loop of its own."""
-    return _all_dims(map_) and len(map_.used_dims()) == len(map_.results)
+def _covers(map_: AffineMap, init: SSAValue) -> bool:
+    """Whether a map reaches every element of `init`: each dimension of more than one element has a loop of its own."""
+    shape = _memref_of(init).get_shape()
+    moving = [expression for expression, extent in zip(map_.results, shape, strict=True) if extent != 1]
+    return len(set(moving)) == len(moving) and _all_dims(moving)
 
 
 def _visits_once(map_: AffineMap) -> bool:
     """Whether a map reaches no element in two iterations."""
-    return _all_dims(map_) and len(map_.used_dims()) == map_.num_dims
+    return _all_dims(map_.results) and len(map_.used_dims()) == map_.num_dims
 
 
-def _all_dims(map_: AffineMap) -> bool:
-    return all(isinstance(expression, AffineDimExpr) for expression in map_.results)
+def _all_dims(expressions: Sequence[AffineExpr]) -> bool:
+    return all(isinstance(expression, AffineDimExpr) for expression in expressions)
 
 
 def _extract(b: Bufferizer, op: tensor.ExtractOp, at: Operation | None = None) -> None:

@@ -4,35 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from xdsl.dialects import arith, func
+from xdsl.dialects import arith
 from xdsl.dialects.builtin import IndexType, IntegerAttr
-from xdsl.ir import Operation, SSAValue
+from xdsl.ir import Block, Operation, SSAValue
 from xdsl.ir.affine import AffineBinaryOpExpr, AffineBinaryOpKind, AffineConstantExpr, AffineDimExpr, AffineExpr
 
 Index = SSAValue | int
 """An index known now, or only when the program runs."""
 
 _INDEX = IndexType()
-_NO_WRAP = arith.IntegerOverflowAttr("nsw")
+_NO_WRAP = arith.IntegerOverflowAttr([arith.IntegerOverflowFlag.NSW])
 _SUM = {AffineBinaryOpKind.Add: arith.AddiOp, AffineBinaryOpKind.Mul: arith.MuliOp}
 _UNSIGNED = {AffineBinaryOpKind.FloorDiv: arith.DivUIOp, AffineBinaryOpKind.Mod: arith.RemUIOp}
 _SIGNED = {AffineBinaryOpKind.FloorDiv: arith.FloorDivSIOp, AffineBinaryOpKind.CeilDiv: arith.CeilDivSIOp}
 
 
 class IndexConstants:
-    """Index constants at the start of a function, one for each value."""
+    """Index constants at the start of a block (of a function's body, say), one for each value."""
 
-    def __init__(self, function: func.FuncOp):
-        self._block = function.body.block
+    def __init__(self, block: Block):
+        self._block = block
         self._known: dict[int, SSAValue] = {}
 
     def __getitem__(self, value: int) -> SSAValue:
         if (known := self._known.get(value)) is not None:
             return known
         constant = index_constant(value)
-        first = self._block.first_op
-        assert first is not None
-        self._block.insert_op_before(constant, first)
+        if (first := self._block.first_op) is None:
+            self._block.add_op(constant)
+        else:
+            self._block.insert_op_before(constant, first)
         self._known[value] = constant.result
         return constant.result
 

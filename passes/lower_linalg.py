@@ -28,6 +28,7 @@ from xdsl.dialects.builtin import (
     i64,
 )
 from xdsl.dialects.linalg.attrs import IteratorType
+from xdsl.dialects.utils import FastMathFlag
 from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 from xdsl.ir.affine import AffineDimExpr, AffineExpr
 from xdsl.passes import ModulePass
@@ -54,7 +55,7 @@ class LowerLinalg(ModulePass):
 
 
 def _lower_function(function: func.FuncOp) -> None:
-    constants = IndexConstants(function)
+    constants = IndexConstants(function.body.block)
     work = [
         op
         for op in function.walk()
@@ -135,7 +136,7 @@ def _is_exact(value: SSAValue) -> bool:
     if not isinstance(value.type, AnyFloat) or not isinstance(owner, arith.AddfOp | arith.MulfOp):
         return False
     flags = owner.fastmath
-    return flags is None or arith.FastMathFlag.REASSOC not in flags.data
+    return flags is None or FastMathFlag.REASSOC not in flags.data
 
 
 def _extents(accesses: Sequence[Access], loops: int) -> list[int]:
@@ -184,8 +185,8 @@ class Lowering:
         if 0 in nest.extents:
             return
         uppers: list[Index] = [self.upper_bound(loop) for loop in range(len(nest.extents))]
-        covering = [_covers(access) for access in nest.accesses]
         self.drop_unit_loops()
+        covering = [_covers(access) for access in nest.accesses]
         dims: list[Index] = [0] * len(nest.extents)
         if wanted is None:
             groups = merged_loops(nest, indexed | {loop for loop, extent in enumerate(nest.extents) if extent == 1})
@@ -410,9 +411,11 @@ def _simple(expression: AffineExpr, dims: int) -> AffineExpr:
 
 
 def _covers(access: Access) -> bool:
-    """Whether an output's every element is visited: each of its dimensions has a loop of its own."""
-    dims = [expression.position for expression in access.indices if isinstance(expression, AffineDimExpr)]
-    return access.is_output and len(set(dims)) == len(access.indices)
+    """Whether an output's every element is visited: each dimension of more than one element has a loop of its own."""
+    if not access.is_output:
+        return False
+    moving = [index for index, extent in zip(access.indices, access.type.get_shape()) if extent != 1]
+    return len(set(moving)) == len(moving) and all(isinstance(index, AffineDimExpr) for index in moving)
 
 
 _NO_ACCESS = (

@@ -1,0 +1,300 @@
+"""Plan memory: every buffer gets its place in one arena, shared by those that are never needed at the same time.
+
+A private function (a kernel) has no memory of its own: its buffers become trailing arguments, buffers of one type that
+are not needed at once the same argument, and each caller allocates them before the call. A public function gets
+one trailing argument, the arena, and its buffers become views of it at offsets found by best fit, largest first.
+The arena's size is the attribute `xmlc.arena_bytes` of the function; `xmlc.live_bytes` (what is needed at the worst moment,
+which no plan can beat) and `xmlc.buffer_bytes` (what it would be without sharing) tell how good the plan is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from xdsl.context import Context
+from xdsl.dialects import func, memref
+from xdsl.dialects.builtin import (
+    ArrayAttr,
+    DictionaryAttr,
+    FunctionType,
+    IntegerAttr,
+    MemRefType,
+    ModuleOp,
+    UnitAttr,
+    i8,
+    i64,
+)
+from xdsl.ir import Attribute, Block, BlockArgument, Operation, SSAValue
+from xdsl.passes import ModulePass
+from xdsl.utils.exceptions import PassFailedException
+
+from xmlc.passes.index_arithmetic import IndexConstants
+from xmlc.passes.memory import ALIGNMENT, array_type, byte_size
+
+ARENA = "xmlc.arena"
+ARENA_BYTES = "xmlc.arena_bytes"
+LIVE_BYTES = "xmlc.live_bytes"
+BUFFER_BYTES = "xmlc.buffer_bytes"
+WORKSPACE = "xmlc.workspace"
+
+
+@dataclass(frozen=True)
+class PlanMemory(ModulePass):
+    """Place all buffers of a program in one arena, by liveness."""
+
+    name = "plan-memory"
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        functions = {
+            function.sym_name.data: function
+            for function in op.body.block.ops
+            if isinstance(function, func.FuncOp) and not function.is_declaration
+        }
+        calls: dict[str, list[func.CallOp]] = {name: [] for name in functions}
+        callees: dict[str, list[str]] = {name: [] for name in functions}
+        for name, function in functions.items():
+            for inner in function.walk():
+                if isinstance(inner, func.CallOp) and (callee := inner.callee.string_value()) in functions:
+                    calls[callee].append(inner)
+                    callees[name].append(callee)
+        for name in _callees_first(callees):
+            function = functions[name]
+            if function.sym_visibility is not None and function.sym_visibility.data == "private":
+                _give_workspaces(function, calls[name])
+            else:
+                if calls[name]:
+                    raise PassFailedException(f"public function @{name} is called from inside the module")
+                _give_arena(function)
+
+
+def _callees_first(callees: dict[str, list[str]]) -> list[str]:
+    order: list[str] = []
+    active: set[str] = set()
+
+    def visit(name: str) -> None:
+        if name in active:
+            raise PassFailedException(f"function @{name} calls itself: its memory has no fixed size")
+        if name not in order:
+            active.add(name)
+            for callee in callees[name]:
+                visit(callee)
+            active.remove(name)
+            order.append(name)
+
+    for name in callees:
+        visit(name)
+    return order
+
+
+@dataclass(frozen=True)
+class Lifetime:
+    """A buffer, its size, and the first and last position at which it is needed."""
+
+    alloc: memref.AllocOp
+    size: int
+    first: int
+    last: int
+
+    def overlaps(self, other: Lifetime) -> bool:
+        return self.first <= other.last and other.first <= self.last
+
+
+_VIEWS = (
+    memref.CastOp,
+    memref.CollapseShapeOp,
+    memref.ExpandShapeOp,
+    memref.SubviewOp,
+    memref.ViewOp,
+    memref.ReinterpretCastOp,
+)
+
+
+def lifetimes(function: func.FuncOp) -> list[Lifetime]:
+    """When each memref.alloc of a function is needed, through all its views.
+
+    A use inside a nested region counts for the whole op that holds the region, up to the block of the alloc: what is
+    made outside a loop and used inside it is needed until the loop ends, what is made inside only within an
+    iteration. Allocs that nothing uses are erased with their views.
+    """
+    start: dict[Operation, int] = {}
+    end: dict[Operation, int] = {}
+    _number(function.body.blocks, start, end)
+    found: list[Lifetime] = []
+    for alloc in [op for op in function.walk() if isinstance(op, memref.AllocOp)]:
+        uses = list(_real_uses(alloc.memref))
+        if not uses:
+            _erase_unused(alloc)
+            continue
+        assert alloc.parent is not None
+        within = [_ancestor_in(alloc.parent, op) for op in uses]
+        found.append(
+            Lifetime(
+                alloc,
+                byte_size(cast(MemRefType[Attribute], alloc.memref.type)),
+                min(start[op] for op in within),
+                max(end[op] for op in within),
+            )
+        )
+    return found
+
+
+def _number(blocks: Iterable[Block], start: dict[Operation, int], end: dict[Operation, int]) -> None:
+    for block in blocks:
+        for op in block.ops:
+            start[op] = len(start) + len(end)
+            for region in op.regions:
+                _number(region.blocks, start, end)
+            end[op] = len(start) + len(end)
+
+
+def _real_uses(value: SSAValue) -> Iterable[Operation]:
+    """The ops that read or write a buffer, itself or through a view."""
+    for use in value.uses:
+        if isinstance(use.operation, _VIEWS):
+            yield from _real_uses(use.operation.results[0])
+        else:
+            yield use.operation
+
+
+def _erase_unused(op: Operation) -> None:
+    for use in list(op.results[0].uses):
+        _erase_unused(use.operation)
+    op.detach()
+    op.erase()
+
+
+def _ancestor_in(block: Block, op: Operation) -> Operation:
+    found = block.find_ancestor_op_in_block(op)
+    assert found is not None, "a buffer is used outside the block that makes it"
+    return found
+
+
+# Private functions
+
+
+def _give_workspaces(function: func.FuncOp, calls: Sequence[func.CallOp]) -> None:
+    """Allocs become trailing arguments; callers allocate them before the call."""
+    shared: list[tuple[BlockArgument, list[Lifetime]]] = []
+    entry = function.body.block
+    for lifetime in lifetimes(function):
+        type_ = lifetime.alloc.memref.type
+        argument = next(
+            (
+                argument
+                for argument, others in shared
+                if argument.type == type_ and not any(map(lifetime.overlaps, others))
+            ),
+            None,
+        )
+        if argument is None:
+            argument = entry.insert_arg(type_, len(entry.args))
+            argument.name_hint = f"workspace_{len(shared)}"
+            shared.append((argument, [lifetime]))
+        else:
+            next(others for known, others in shared if known is argument).append(lifetime)
+        lifetime.alloc.memref.replace_all_uses_with(argument)
+        lifetime.alloc.detach()
+        lifetime.alloc.erase()
+    if not shared:
+        return
+    _add_arguments(function, [argument for argument, _ in shared], WORKSPACE)
+    for call in calls:
+        allocs = [
+            memref.AllocOp.create(
+                result_types=(argument.type,),
+                properties={
+                    "alignment": IntegerAttr(ALIGNMENT, i64),
+                    "operandSegmentSizes": array_type((0, 0)),
+                },
+                location=call.location,
+            )
+            for argument, _ in shared
+        ]
+        assert call.parent is not None
+        call.parent.insert_ops_before(allocs, call)
+        call.operands = [*call.operands, *(alloc.memref for alloc in allocs)]
+
+
+def _add_arguments(function: func.FuncOp, arguments: Sequence[BlockArgument], mark: str) -> None:
+    """Update the signature for trailing arguments just added to the entry block; they carry the attribute `mark`."""
+    old = function.function_type
+    inputs = [arg.type for arg in function.body.block.args]
+    function.properties["function_type"] = FunctionType.from_lists(inputs, list(old.outputs))
+    attributes = list(function.arg_attrs) if function.arg_attrs else [DictionaryAttr({})] * len(old.inputs)
+    attributes += [DictionaryAttr({mark: UnitAttr()})] * len(arguments)
+    function.properties["arg_attrs"] = ArrayAttr(attributes)
+
+
+# Public functions
+
+
+def _give_arena(function: func.FuncOp) -> None:
+    """Allocs become views of the arena, the last argument."""
+    buffers = lifetimes(function)
+    offsets, total = best_fit(buffers)
+    entry = function.body.block
+    arena = entry.insert_arg(MemRefType(i8, (total,)), len(entry.args))
+    arena.name_hint = "arena"
+    _add_arguments(function, [arena], ARENA)
+    constants = IndexConstants(function.body.block)
+    for buffer, offset in zip(buffers, offsets):
+        alloc = buffer.alloc
+        shift = constants[offset]
+        view = memref.ViewOp.create(
+            operands=(arena, shift), result_types=(alloc.memref.type,), location=alloc.location
+        )
+        view.result.name_hint = alloc.memref.name_hint
+        assert alloc.parent is not None
+        alloc.parent.insert_op_before(view, alloc)
+        alloc.memref.replace_all_uses_with(view.result)
+        alloc.detach()
+        alloc.erase()
+    for name, value in (
+        (ARENA_BYTES, total),
+        (LIVE_BYTES, live_bytes(buffers)),
+        (BUFFER_BYTES, sum(_aligned(buffer.size) for buffer in buffers)),
+    ):
+        function.attributes[name] = IntegerAttr(value, i64)
+
+
+def _aligned(size: int) -> int:
+    return -(-size // ALIGNMENT) * ALIGNMENT
+
+
+def live_bytes(buffers: Sequence[Lifetime]) -> int:
+    """The bytes needed at the worst moment: no plan needs less."""
+    changes = [(buffer.first, _aligned(buffer.size)) for buffer in buffers]
+    changes += [(buffer.last + 1, -_aligned(buffer.size)) for buffer in buffers]
+    live = worst = 0
+    for _, change in sorted(changes):
+        live += change
+        worst = max(worst, live)
+    return worst
+
+
+def best_fit(buffers: Sequence[Lifetime]) -> tuple[list[int], int]:
+    """Offsets such that no two buffers needed at once share bytes, and the bytes that takes in all.
+
+    Largest first, each into the smallest gap that holds it between those placed before that overlap it in time (Pisarchyk
+    and Lee, Efficient Memory Management for Deep Neural Net Inference, 2020: greedy by size).
+    """
+    offsets = [0] * len(buffers)
+    placed: list[int] = []  # by offset
+    total = 0
+    for number in sorted(range(len(buffers)), key=lambda number: -buffers[number].size):
+        buffer, size = buffers[number], _aligned(buffers[number].size)
+        best, best_gap, end = -1, -1, 0
+        for other in placed:
+            if not buffer.overlaps(buffers[other]):
+                continue
+            gap = offsets[other] - end
+            if gap >= size and (best < 0 or gap < best_gap):
+                best, best_gap = end, gap
+            end = max(end, offsets[other] + _aligned(buffers[other].size))
+        offsets[number] = best if best >= 0 else end
+        total = max(total, offsets[number] + size)
+        at = next((i for i, other in enumerate(placed) if offsets[other] > offsets[number]), len(placed))
+        placed.insert(at, number)
+    return offsets, total
