@@ -1,4 +1,4 @@
-"""Measure the functions of `expand-math` as machine code: largest error in ulp, special values, elements per nanosecond.
+"""Measure the functions of `expand-math` as machine code: largest error in ulp, and elements per nanosecond.
 
     python scripts/measure_math.py                     the table of docs/math.md on standard output
     python scripts/measure_math.py exp tanh --points 10000000
@@ -21,42 +21,50 @@ from typing import Any
 
 import numpy as np
 from xdsl.context import Context
-from xdsl.dialects import arith, func, memref, scf
+from xdsl.dialects import arith, func, memref, scf, vector
 from xdsl.dialects import math as math_dialect
 from xdsl.dialects.builtin import Builtin, ModuleOp
+from xdsl.ir import Dialect
 from xdsl.parser import Parser
-
 from xmlc.backends.cpu.emit import emit_module
 from xmlc.backends.cpu.jit import assembly, compile_to_object, load_object
 from xmlc.backends.cpu.target import host
+from xmlc.dialects.float_remainder import RemfOp
 from xmlc.passes.expand_math import ExpandMath
 
 LIMIT = 1 << 26  # static size of the buffers' type; the loop bound is an argument
 TYPES: dict[str, Any] = {"f32": np.float32, "f64": np.float64}
+ARITH = Dialect("arith", [*arith.Arith.operations, RemfOp], [*arith.Arith.attributes])
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
-def loop_of(names: list[str], element: str) -> ModuleOp:
-    """One function for each name: out[i] = math.name(x[i][, y[i]])."""
+def loop_of(names: list[str], element: str, lanes: int = 0) -> ModuleOp:
+    """One function for each name: out[i] = name(x[i][, y[i]]), on vectors of `lanes` elements where it is not 0."""
     text: list[str] = []
     for name in names:
         second = SECOND_TYPE.get(name, element)
-        binary = FUNCTIONS[name].binary
-        call = f"math.{name} %a, %b : {element}{', ' + second if name == 'fpowi' else ''}" if binary else f"math.{name} %a : {element}"
+        first_type, second_type = (f"vector<{lanes}x{t}>" if lanes else t for t in (element, second))
+        op = f"{'arith' if name == 'remf' else 'math'}.{name}"
+        types = f"{first_type}, {second_type}" if name in SECOND_TYPE else first_type
+        call = f"{op} %a, %b : {types}" if FUNCTIONS[name].binary else f"{op} %a : {types}"
+        memory, second_memory = f"memref<{LIMIT}x{element}>", f"memref<{LIMIT}x{second}>"
+        access = "vector" if lanes else "memref"
+        suffix = f", {first_type}" if lanes else ""
+        second_suffix = f", {second_type}" if lanes else ""
         text.append(f"""
-func.func @{name}(%x: memref<{LIMIT}x{element}>, %y: memref<{LIMIT}x{second}>, %out: memref<{LIMIT}x{element}>, %n: index) {{
+func.func @{name}(%x: {memory}, %y: {second_memory}, %out: {memory}, %n: index) {{
   %zero = arith.constant 0 : index
-  %one = arith.constant 1 : index
-  scf.for %i = %zero to %n step %one {{
-    %a = memref.load %x[%i] : memref<{LIMIT}x{element}>
-    %b = memref.load %y[%i] : memref<{LIMIT}x{second}>
+  %step = arith.constant {lanes or 1} : index
+  scf.for %i = %zero to %n step %step {{
+    %a = {access}.load %x[%i] : {memory}{suffix}
+    %b = {access}.load %y[%i] : {second_memory}{second_suffix}
     %r = {call}
-    memref.store %r, %out[%i] : memref<{LIMIT}x{element}>
+    {access}.store %r, %out[%i] : {memory}{suffix}
   }}
   func.return
 }}""")
     context = Context()
-    for dialect in (Builtin, arith.Arith, func.Func, math_dialect.Math, memref.MemRef, scf.Scf):
+    for dialect in (Builtin, ARITH, func.Func, math_dialect.Math, memref.MemRef, scf.Scf, vector.Vector):
         context.load_dialect(dialect)
     module = Parser(context, "\n".join(text)).parse_module()
     ExpandMath().apply(context, module)
@@ -66,15 +74,14 @@ func.func @{name}(%x: memref<{LIMIT}x{element}>, %y: memref<{LIMIT}x{second}>, %
 class Machine:
     """The functions `names` of one element type as machine code."""
 
-    def __init__(self, names: list[str], element: str) -> None:
-        self.type = TYPES[element]
-        self.text = emit_module(loop_of(names, element), host())
+    def __init__(self, names: list[str], element: str, lanes: int = 0) -> None:
+        self.text = emit_module(loop_of(names, element, lanes), host())
         self.module = load_object(compile_to_object(self.text, host()))
         self.functions = {name: self.module.function(name) for name in names}
 
     def __call__(self, name: str, x: Array, y: Array | None = None) -> Array:
         """out = name(x[, y]) for contiguous arrays of the element type."""
-        assert x.dtype == self.type and x.flags.c_contiguous
+        assert x.flags.c_contiguous
         out = np.empty_like(x)
         y = x if y is None else y
         slots = (ctypes.c_uint64 * 4)(x.ctypes.data, y.ctypes.data, out.ctypes.data, x.size)
@@ -138,12 +145,43 @@ FUNCTIONS: dict[str, Function] = {
     "powf": Function(np.power, (0.0, 4.0), binary=True),
     "fpowi": Function(np.power, (-4.0, 4.0), binary=True),
     "cbrt": Function(np.cbrt, (-4.0, 4.0)),
+    "remf": Function(np.fmod, (-40.0, 40.0), binary=True),
     "rsqrt": Function(lambda x: 1 / np.sqrt(x), (0.0, 4.0)),
 }
 SECOND_TYPE = {"fpowi": "i32"}
 
-SPECIAL = [0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 0.75, 1e-5, 1e-30, 1e5, 1e9, 88.7, 89.3, 103.9, 709.7, 710.4, 745.1, math.inf]
-SPECIAL += [2.0**-126, 2.0**-149, 2.0**-1022, 2.0**-1074, math.pi, math.pi / 2, 2.0**127, 2.0**1023, 6381956970095103.0 * 2.0**797]
+SPECIAL = [
+    0.0,
+    0.5,
+    1.0,
+    1.5,
+    2.0,
+    3.0,
+    4.0,
+    0.75,
+    1e-5,
+    1e-30,
+    1e5,
+    1e9,
+    88.7,
+    89.3,
+    103.9,
+    709.7,
+    710.4,
+    745.1,
+    math.inf,
+]
+SPECIAL += [
+    2.0**-126,
+    2.0**-149,
+    2.0**-1022,
+    2.0**-1074,
+    math.pi,
+    math.pi / 2,
+    2.0**127,
+    2.0**1023,
+    6381956970095103.0 * 2.0**797,
+]
 
 
 def samples(kind: Any, span: Span, count: int, seed: int) -> Array:
@@ -155,7 +193,9 @@ def samples(kind: Any, span: Span, count: int, seed: int) -> Array:
     special = np.array([*SPECIAL, *(-x for x in SPECIAL), math.nan])
     with np.errstate(over="ignore", under="ignore"):
         special = special.astype(kind)
-    return np.concatenate([anywhere, inside.astype(kind), special, np.nextafter(special, kind(0)), np.nextafter(special, kind(9))])
+    return np.concatenate(
+        [anywhere, inside.astype(kind), special, np.nextafter(special, kind(0)), np.nextafter(special, kind(9))]
+    )
 
 
 def operands(name: str, element: str, count: int, seed: int = 7) -> list[Array]:
@@ -187,9 +227,15 @@ def errors(got: Array, exact: Array) -> Array:
     both_nan = np.isnan(got) & np.isnan(rounded)
     irregular = ~np.isfinite(got) | ~np.isfinite(rounded) | ((got == 0) & (rounded == 0))
     # Next to the overflow threshold the neighbour of infinity is as good as infinity.
-    near_infinity = np.isinf(got) & ~np.isnan(exact) & (np.abs(exact) > np.finfo(kind).max * (1 - 4 * np.finfo(kind).eps))
+    near_infinity = (
+        np.isinf(got) & ~np.isnan(exact) & (np.abs(exact) > np.finfo(kind).max * (1 - 4 * np.finfo(kind).eps))
+    )
     near_infinity |= np.isinf(rounded) & (np.abs(got) > np.finfo(kind).max * (1 - 4 * np.finfo(kind).eps))
-    return np.where(both_nan | (irregular & same), 0.0, np.where(irregular & ~near_infinity, np.inf, np.where(near_infinity, 1.0, distance)))
+    return np.where(
+        both_nan | (irregular & same),
+        0.0,
+        np.where(irregular & ~near_infinity, np.inf, np.where(near_infinity, 1.0, distance)),
+    )
 
 
 def exact_values(name: str, arrays: list[Array]) -> Array:
@@ -228,7 +274,9 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help="functions to measure; all when none is given")
-    parser.add_argument("--points", type=int, default=2_000_000, help="points for each float32 function; a fifth for float64")
+    parser.add_argument(
+        "--points", type=int, default=2_000_000, help="points for each float32 function; a fifth for float64"
+    )
     parser.add_argument("--asm", action="store_true", help="print the machine code instead")
     arguments = parser.parse_args()
     names: list[str] = arguments.names or list(FUNCTIONS)

@@ -2,9 +2,10 @@
 
     python scripts/minimax.py > passes/expand_math/coefficients.py
 
-Needs mpmath. Every row of POLYNOMIALS names a function, an interval, a degree for float32 and for float64, and the weight that
-turns an error of the polynomial into a relative error of the final result. Remez's exchange algorithm in 60 digits
-finds the polynomial; its coefficients are then rounded to the type. A comment beside each result gives log2 of the weighted error.
+Needs mpmath. Every row of POLYNOMIALS names a function, an interval, a degree for float32 and for float64, and the
+weight that turns an error of the polynomial into a relative error of the final result. Remez's exchange algorithm in 60
+digits finds the polynomial; its coefficients are then rounded to the type. A comment beside each result gives the
+weighted error before that rounding.
 """
 
 from __future__ import annotations
@@ -42,12 +43,14 @@ def remez(function: Function, weight: Function, low: mpf, high: mpf, degree: int
     values, weights = [function(x) for x in grid], [weight(x) for x in grid]
     coefficients: list[mpf] = []
     for _ in range(30):
-        rows = [[((x - middle) / half) ** j for j in range(degree + 1)] + [(-1) ** i / weight(x)] for i, x in enumerate(points)]
+        rows = [
+            [((x - middle) / half) ** j for j in range(degree + 1)] + [(-1) ** i / weight(x)]
+            for i, x in enumerate(points)
+        ]
         solution = mpmath.lu_solve(mpmath.matrix(rows), mpmath.matrix([function(x) for x in points]))
         coefficients = [solution[j] for j in range(degree + 1)]
         errors = [
-            w * (v - mpmath.polyval(coefficients[::-1], (x - middle) / half))
-            for x, v, w in zip(grid, values, weights)
+            w * (v - mpmath.polyval(coefficients[::-1], (x - middle) / half)) for x, v, w in zip(grid, values, weights)
         ]
         # One extremum for each run of errors of equal sign; the largest `count` in a row are the next points.
         extrema: list[int] = []
@@ -167,7 +170,8 @@ POLYNOMIALS = (
     ),
     Polynomial(
         "POW_LOG", "2 atanh(s) / s = 2 + 2/3 s² + s⁴ p(s²)",
-        lambda z: (2 * mpmath.atanh(root(z)) / root(z) - 2 - 2 * z / 3) / z**2, lambda z: z * z, (1e-9, 0.02945), {64: 7},
+        lambda z: (2 * mpmath.atanh(root(z)) / root(z) - 2 - 2 * z / 3) / z**2,
+        lambda z: z * z, (1e-9, 0.02945), {64: 7},
     ),
 )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""The pass `expand-math`: mathematical functions without an instruction become calls of functions defined in the module."""
+"""The pass `expand-math`: functions without an instruction become calls of functions that the module defines."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint, Rewriter
 from xdsl.traits import SymbolTable
-
+from xdsl.utils.hints import isa
+from xmlc.dialects.float_remainder import RemfOp
 from xmlc.passes.expand_math.error_function import erf
 from xmlc.passes.expand_math.exponential import exp, exp2, expm1
 from xmlc.passes.expand_math.hyperbolic import acosh, asinh, atanh, cosh, sinh, tanh
@@ -22,11 +23,13 @@ from xmlc.passes.expand_math.inverse_trigonometric import acos, asin, atan, atan
 from xmlc.passes.expand_math.logarithm import log, log1p, log2, log10
 from xmlc.passes.expand_math.number import FORMATS, Integer, Number, Real, element_of, like
 from xmlc.passes.expand_math.power import cbrt, fpowi, ipowi, powf, rsqrt
+from xmlc.passes.expand_math.remainder import remf
 from xmlc.passes.expand_math.trigonometric import cos, sin, tan
 
 Definition = Callable[..., Number]
 
-# What is not here (sqrt absf floor ceil trunc round roundeven fma copysign absi ctlz cttz ctpop) is an instruction or a plain intrinsic.
+# What is not here is an instruction or a plain intrinsic:
+# sqrt absf floor ceil trunc round roundeven fma copysign absi ctlz cttz ctpop.
 EXPANSIONS: dict[type[Operation], Definition] = {
     math.AcosOp: acos,
     math.AcoshOp: acosh,
@@ -54,6 +57,7 @@ EXPANSIONS: dict[type[Operation], Definition] = {
     math.SinhOp: sinh,
     math.TanOp: tan,
     math.TanhOp: tanh,
+    RemfOp: remf,
 }
 
 # Computed in float32 and rounded; everything else is computed in its own type.
@@ -62,15 +66,16 @@ NARROW = {f16, bf16}
 
 def code_of(type: Attribute) -> str:
     """`f32`, or `v16f32` for a vector."""
-    if isinstance(type, VectorType):
-        return "v" + "x".join(str(n) for n in type.get_shape()) + str(type.element_type)
+    if isa(type, VectorType):
+        shape: tuple[int, ...] = type.get_shape()
+        return "v" + "x".join(str(n) for n in shape) + str(element_of(type))
     return str(type)
 
 
 def function_name(op: type[Operation], operands: tuple[Attribute, ...]) -> str:
     """`xmlc.exp.f32`; a second operand of another type is named too, as in `xmlc.fpowi.f32.i64`."""
     types = dict.fromkeys(code_of(operand) for operand in operands)
-    return ".".join(("xmlc", op.name.removeprefix("math."), *types))
+    return ".".join(("xmlc", op.name.partition(".")[2], *types))
 
 
 def number_of(value: SSAValue) -> Number:
@@ -129,10 +134,10 @@ def expand(op: Operation) -> tuple[str, tuple[Attribute, ...]]:
 
 @dataclass(frozen=True)
 class ExpandMath(ModulePass):
-    """Turn the functions of `math` that no instruction computes into calls of private functions, each defined once a module.
+    """Turn the functions of `math` that no instruction computes into calls of private functions defined in the module.
 
-    A definition is straight-line code without branches and is marked `xmlc.inline`: inlined into a loop, it is vectorised with
-    the loop. docs/math.md has the measured errors. Valid at the linalg and structured levels.
+    A definition is straight-line code without branches and is marked `xmlc.inline`: inlined into a loop, it is
+    vectorised with the loop. docs/math.md has the measured errors. Valid at the linalg and structured levels.
     """
 
     name = "expand-math"
@@ -153,7 +158,7 @@ class ExpandMath(ModulePass):
 
 
 def supported(op: Operation) -> bool:
-    """Whether the operands have element types that the definitions are written for; `index` and f80 or f128 have none."""
+    """Whether there are definitions for the element type: there are none for f80 and f128."""
     known: set[Any] = {*FORMATS, *NARROW}
     first = element_of(op.operands[0].type)
     return isinstance(op, math.IPowIOp) or first in known

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from xmlc.passes.expand_math.exponential import exp_minus_one_reduced, expm1_pair
 from xmlc.passes.expand_math.constants import LN_2
+from xmlc.passes.expand_math.exponential import exp_minus_one_reduced, expm1_pair
 from xmlc.passes.expand_math.logarithm import log_of_pair
 from xmlc.passes.expand_math.number import Flag, Real, power_of_two, select
 from xmlc.passes.expand_math.pair import Pair, quick_two_sum, two_product, two_sum
@@ -28,7 +28,7 @@ def tanh(x: Real) -> Real:
 
 
 def half_exponentials(x: Real) -> tuple[Pair, Pair, Real, Real, Real]:
-    """(a p, b p / (1 + p), a, b, scale) for |x|: e**|x| / 2 = a (1 + p) and e**-|x| / 2 = b / (1 + p), both divided by `scale`."""
+    """(a p, b p / (1 + p), a, b, scale): e**|x| / 2 = a (1 + p) scale and e**-|x| / 2 = b / (1 + p) scale."""
     magnitude = abs(x).at_most(SINH_LIMIT[x.width])
     k, p = exp_minus_one_reduced(magnitude)
     large = magnitude > SINH_LARGE[x.width]

@@ -1,4 +1,4 @@
-"""asin, acos, atan, atan2: reduced to a small argument whose odd polynomial is added to a multiple of pi/4 kept as a pair."""
+"""asin, acos, atan, atan2: an odd polynomial of a reduced argument, added to a multiple of pi/4 kept as a pair."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def atan2(y: Real, x: Real) -> Real:
     infinite = high_infinite | wide_infinite
     height = select(infinite, select(high_infinite, x.constant(1.0), 0.0), height)
     width = select(infinite, select(wide_infinite, x.constant(1.0), 0.0), width)
-    # Neither the sum nor tan(pi/8) times the larger may leave the range: scale the very large down, and the very small up.
+    # Neither the sum nor tan(pi/8) times the larger may leave the range: scale the very large and the very small.
     format = x.format
     top, bottom = 2.0 ** (format.bias - 2), 2.0 ** (1 - format.bias + 2 * format.mantissa)
     huge = (height > top) | (width > top)

@@ -1,7 +1,7 @@
-"""Numbers of a program under construction: `x * y + 1.0` builds the operations, so that a definition reads like its formula.
+"""Numbers of a program under construction: `x * y + 1.0` builds operations: a definition reads like its formula.
 
-`Real`, `Integer` and `Flag` wrap an SSA value that is a scalar or a vector of floats, integers or i1, and build under xDSL's
-ImplicitBuilder. Python numbers on either side of an operator become constants of the other side's type.
+`Real`, `Integer` and `Flag` wrap an SSA value that is a scalar or a vector of floats, integers or i1, and build under
+xDSL's ImplicitBuilder. Python numbers on either side of an operator become constants of the other side's type.
 """
 
 from __future__ import annotations
@@ -10,12 +10,11 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar, cast
 
 from xdsl.dialects import arith, math
 from xdsl.dialects.builtin import (
     DenseIntOrFPElementsAttr,
-    FixedBitwidthType,
     FloatAttr,
     IntegerAttr,
     IntegerType,
@@ -76,7 +75,7 @@ FORMATS: dict[Attribute, Format] = {f32: SINGLE, f64: DOUBLE}
 
 
 def element_of(type: Attribute) -> Attribute:
-    return type.element_type if isinstance(type, VectorType) else type
+    return cast("VectorType[Attribute]", type).element_type if isinstance(type, VectorType) else type
 
 
 def like(type: Attribute, element: Attribute) -> Attribute:
@@ -94,12 +93,14 @@ def build(
 @cache
 def constant_attribute(number: float | int, type: Attribute) -> Attribute:
     element = element_of(type)
-    assert isinstance(element, FixedBitwidthType)
     if isinstance(type, VectorType):
-        return DenseIntOrFPElementsAttr.from_list(type, [number])  # pyright: ignore
+        return DenseIntOrFPElementsAttr.from_list(cast(Any, type), [number])
     if isinstance(element, IntegerType):
-        return IntegerAttr(int(number), element)
-    return FloatAttr(FORMATS[element].rounded(number), element)  # pyright: ignore
+        return IntegerAttr(int(number), cast("IntegerType[Any]", element))
+    return FloatAttr(FORMATS[element].rounded(number), cast(Any, element))
+
+
+N = TypeVar("N", "Real", "Integer", "Flag")
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,8 +114,10 @@ class Number:
         attribute = constant_attribute(number, self.value.type)
         return type(self)(build(arith.ConstantOp, (), self.value.type, value=attribute))
 
-    def lifted(self, other: Self | float | int) -> Self:
-        return self.constant(other) if isinstance(other, int | float) else other
+
+def lifted(number: N, other: N | float) -> N:
+    """The other operand of an operator, as a value of the same type."""
+    return number.constant(other) if isinstance(other, int | float) else other
 
 
 class Flag(Number):
@@ -143,10 +146,10 @@ class Integer(Number):
     def bit_width(self) -> int:
         element = element_of(self.value.type)
         assert isinstance(element, IntegerType)
-        return element.width.data
+        return cast(IntegerType[Any], element).width.data
 
     def _with(self, kind: type[Operation], other: Integer | int, **properties: Attribute) -> Integer:
-        other = self.lifted(other)
+        other = lifted(self, other)
         return Integer(build(kind, (self.value, other.value), self.value.type, **properties))
 
     def __add__(self, other: Integer | int) -> Integer:
@@ -175,7 +178,7 @@ class Integer(Number):
         """`predicate` is a key of INTEGER_PREDICATES."""
         code = IntegerAttr(INTEGER_PREDICATES[predicate], i64)
         flags = like(self.value.type, i1)
-        return Flag(build(arith.CmpiOp, (self.value, self.lifted(other).value), flags, predicate=code))
+        return Flag(build(arith.CmpiOp, (self.value, lifted(self, other).value), flags, predicate=code))
 
     def as_real(self, format: Format) -> Real:
         """The float that has these bits."""
@@ -198,7 +201,7 @@ class Real(Number):
         return self.format.width
 
     def _with(self, kind: type[Operation], *others: Real | float) -> Real:
-        operands = (self.value, *(self.lifted(other).value for other in others))
+        operands = (self.value, *(lifted(self, other).value for other in others))
         return Real(build(kind, operands, self.value.type, fastmath=STRICT))
 
     def __add__(self, other: Real | float) -> Real:
@@ -246,7 +249,7 @@ class Real(Number):
     def compare(self, predicate: str, other: Real | float) -> Flag:
         """`predicate` is a key of FLOAT_PREDICATES."""
         code = IntegerAttr(FLOAT_PREDICATES[predicate], i64)
-        operands = (self.value, self.lifted(other).value)
+        operands = (self.value, lifted(self, other).value)
         flags = like(self.value.type, i1)
         return Flag(build(arith.CmpfOp, operands, flags, predicate=code, fastmath=STRICT))
 
@@ -297,12 +300,9 @@ class Real(Number):
         return Real(build(arith.TruncFOp, (self.value,), like(self.value.type, f32)))
 
 
-N = TypeVar("N", Real, Integer)
-
-
 def select(flag: Flag, then: N, otherwise: N | float) -> N:
     """`then` where the flag is set, else `otherwise`."""
-    operands = (flag.value, then.value, then.lifted(otherwise).value)
+    operands = (flag.value, then.value, lifted(then, otherwise).value)
     return type(then)(build(arith.SelectOp, operands, then.value.type))
 
 

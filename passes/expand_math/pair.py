@@ -1,6 +1,6 @@
 """Pairs of floats whose unrounded sum is one number: arithmetic with twice the precision of the type.
 
-The error-free sums and product are those of Dekker, Knuth and Shewchuk; see Muller et al., Handbook of Floating-Point Arithmetic,
+The error-free sums and product are those of Dekker and Knuth; see Muller et al., Handbook of Floating-Point Arithmetic,
 chapter 4. `low` is at most about half a unit in the last place of `high`.
 """
 
@@ -68,7 +68,7 @@ class Pair:
 
 
 def split_constant(number: str, format: Format, zeros: int = 0) -> tuple[float, float]:
-    """A decimal constant as high + low; the last `zeros` bits of high are zero so that its small multiples are exact."""
+    """A decimal constant as high + low; the last `zeros` bits of high are zero: its small multiples are exact."""
     exact = Fraction(number)
     high = format.number(format.pattern(float(exact)) >> zeros << zeros)
     return high, format.rounded(float(exact - Fraction(high)))

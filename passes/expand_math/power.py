@@ -16,7 +16,6 @@ from xmlc.passes.expand_math.number import (
     nearest_integer,
     polynomial,
     power_of_two,
-    scaled,
     select,
     small_integer_to_real,
 )
@@ -98,7 +97,7 @@ def fpowi(x: Real, n: Integer) -> Real:
 
 
 def ipowi(base: Integer, exponent: Integer) -> Integer:
-    """base**exponent, wrapping around; for a negative exponent the quotient 1 / base**-exponent rounded to zero (0 for base 0).
+    """base**exponent, wrapping around; for a negative exponent 1 / base**-exponent rounded to zero, and 0 for base 0.
 
     Square and multiply over every bit of the exponent, so that it stays free of branches.
     """
@@ -113,7 +112,7 @@ def ipowi(base: Integer, exponent: Integer) -> Integer:
 
 
 def cbrt(x: Real) -> Real:
-    """The cube root: x = 2**(3 k) m, 1 <= m < 8; a polynomial, then Newton's steps, the last one with the residual kept exact."""
+    """The cube root: x = 2**(3 k) m, 1 <= m < 8; a polynomial, then Newton's steps, the last with an exact residual."""
     format = x.format
     magnitude = abs(x)
     subnormal = magnitude < format.smallest_normal
@@ -122,7 +121,7 @@ def cbrt(x: Real) -> Real:
     exponent = (normal.as_bits() >> format.mantissa) - format.bias
     e = small_integer_to_real(exponent, format)
     # floor(e / 3), since e - 1 is at least 1/3 from where rounding changes
-    k, thirds = nearest_integer((e - 1.0) * (1.0 / 3.0))
+    _, thirds = nearest_integer((e - 1.0) * (1.0 / 3.0))
     m = (normal.as_bits() - ((thirds * 3) << format.mantissa)).as_real(format)
     root = polynomial(m, CBRT[x.width])
     for _ in range(1 if x.width == 32 else 2):

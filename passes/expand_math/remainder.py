@@ -1,4 +1,4 @@
-"""remf for float32: the exact remainder of a division that rounds to zero, by long division in float64."""
+"""remf: the exact remainder of a division that rounds to zero, by long division with 52 bits of the quotient a step."""
 
 from __future__ import annotations
 
@@ -6,22 +6,42 @@ import math
 
 from xmlc.passes.expand_math.number import Real, select
 
-# The quotient of two float32 is below 2**277; a step of float64 takes 52 bits off.
-STEPS = 6
+# The quotient of two float32 is below 2**277, that of two float64 below 2**2098.
+SINGLE_STEPS = 6
+DOUBLE_STEPS = 41
+STEP_BITS = 52
 
 
 def remf(x: Real, y: Real) -> Real:
-    """x - trunc(x / y) y, exactly, with the sign of x: C's fmod.
+    """x - trunc(x / y) y with the sign of x: C's fmod.
 
-    The rest after subtracting q y is exact for the rounded quotient q (it needs no more bits than x and y have), and it is smaller than
-    y or than 2**-52 of what was left, whatever its sign.
+    A step subtracts q d from what is left, for a divisor d = y 2**n and the rounded quotient q below 2**53. The
+    difference is exact: a multiple of the last place of d, no larger than d. It may be negative, by the rounding of q.
     """
-    assert x.width == 32
+    rest = remainder_single(x, y) if x.width == 32 else remainder_double(x, y)
+    # x mod inf is x, but for an infinite x.
+    keep = abs(y).equals(math.inf) & (abs(x) < math.inf)
+    return select(keep, x, rest).with_sign_of(x)
+
+
+def remainder_single(x: Real, y: Real) -> Real:
+    """In float64, where a larger q is rounded to 53 bits and the difference is exact all the same."""
     divisor = abs(y).widened()
     rest = abs(x).widened()
-    for _ in range(STEPS):
+    for _ in range(SINGLE_STEPS):
         rest = (rest / divisor).truncated().times_plus(-divisor, rest)
-    rest = select(rest < 0.0, rest + divisor, rest)
-    # x mod inf is x, but for an infinite x
-    keep = divisor.equals(math.inf) & (abs(x) < math.inf)
-    return select(keep, x, rest.narrowed()).with_sign_of(x)
+    return select(rest < 0.0, rest + divisor, rest).narrowed()
+
+
+def remainder_double(x: Real, y: Real) -> Real:
+    """With y scaled so that no quotient overflows; a divisor that overflows is above x and is skipped."""
+    divisor = abs(y)
+    # The largest scales are no float64 themselves: multiply in two steps.
+    raised = divisor * 2.0**1000
+    rest = abs(x)
+    for step in reversed(range(DOUBLE_STEPS)):
+        scale = STEP_BITS * step
+        scaled = raised * 2.0 ** (scale - 1000) if scale >= 1000 else divisor * 2.0**scale
+        reduced = (rest / scaled).truncated().times_plus(-scaled, rest)
+        rest = select(scaled.equals(math.inf), rest, reduced) if step else reduced
+    return select(rest < 0.0, rest + divisor, rest)

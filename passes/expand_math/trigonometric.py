@@ -1,7 +1,8 @@
 """sin, cos, tan: x = q pi/2 + r by exact arithmetic in turns, for every x, then polynomials in |r| <= pi/4.
 
-The reduction is Payne and Hanek's idea in floating point: x / (2 pi) is a sum of products of x with pieces of 1 / (2 pi), and whole turns
-are dropped from every product before they are added, so that no digit of the fraction is lost however large x is.
+The reduction is Payne and Hanek's idea in floating point: x / (2 pi) is a sum of products of x with pieces of
+1 / (2 pi), and whole turns are dropped from every product before they are added, so that no digit of the fraction is
+lost however large x is.
 """
 
 from __future__ import annotations
@@ -49,12 +50,11 @@ def reduced_single(x: Real) -> tuple[Integer, Real]:
 def reduced_double(x: Real) -> tuple[Integer, Pair]:
     """(q, r): x = q pi/2 + r in float64, q modulo 4.
 
-    Piece i of 1 / (2 pi) is scaled by 2**(53 i). A barrel shifter picks the five pieces that matter: for a large x, 2**shift pieces only
-    make whole turns, so they are skipped and x is scaled to match.
+    Piece i of 1 / (2 pi) is scaled by 2**(53 i). A barrel shifter picks the five pieces that matter: for a large x,
+    the first `shift` pieces only make whole turns, so they are skipped and x is scaled to match.
     """
     pieces = [
-        x.constant(inverse_two_pi(DOUBLE_BITS * i, DOUBLE_BITS) * 2.0**-DOUBLE_BITS)
-        for i in range(DOUBLE_PIECES)
+        x.constant(inverse_two_pi(DOUBLE_BITS * i, DOUBLE_BITS) * 2.0**-DOUBLE_BITS) for i in range(DOUBLE_PIECES)
     ]
     magnitude = x
     for shift in (16, 8, 4, 2, 1):
@@ -127,8 +127,5 @@ def tan(x: Real) -> Real:
     swapped = (q & 1).compare("ne", 0)
     numerator = Pair(select(swapped, -cosine.high, sine.high), select(swapped, -cosine.low, sine.low))
     denominator = Pair(select(swapped, sine.high, cosine.high), select(swapped, sine.low, cosine.low))
-    if x.width == 32:
-        result = (numerator.high / denominator.high).narrowed()
-    else:
-        result = (numerator / denominator).value()
+    result = (numerator.high / denominator.high).narrowed() if x.width == 32 else (numerator / denominator).value()
     return select(x.equals(0.0), x, result)
