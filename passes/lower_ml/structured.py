@@ -1,0 +1,240 @@
+"""The pieces of the linalg level that every lowering is made of: tensors to write to, and loop nests over them.
+
+All of them build under xDSL's ImplicitBuilder. A loop nest is a `linalg.generic`; dimension k of its iteration
+space is `dim(k)`, and each operand says by affine expressions which element it takes at a point.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeAlias
+
+import numpy as np
+from xdsl.builder import ImplicitBuilder
+from xdsl.dialects import arith, scf, tensor
+from xdsl.dialects.builtin import (
+    AffineMapAttr,
+    ArrayAttr,
+    DenseArrayBase,
+    DenseIntOrFPElementsAttr,
+    IndexType,
+    IntegerAttr,
+    TensorType,
+    i64,
+)
+from xdsl.dialects.linalg.attrs import IteratorType, IteratorTypeAttr
+from xdsl.dialects.linalg.ops import FillOp, GenericOp, IndexOp, YieldOp
+from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
+from xdsl.ir.affine import AffineConstantExpr, AffineExpr, AffineMap
+
+from xmlc.dialects.dtypes import FROM_NUMPY, storage_type
+from xmlc.dialects.ml.types import TensorLike, element_of, shape_of
+from xmlc.passes.expand_math.number import build, constant_attribute
+
+Map: TypeAlias = tuple[AffineExpr, ...]
+Body: TypeAlias = Callable[..., SSAValue | Sequence[SSAValue]]
+
+PARALLEL = IteratorTypeAttr(IteratorType.PARALLEL)
+REDUCTION = IteratorTypeAttr(IteratorType.REDUCTION)
+INDEX = IndexType()
+
+
+def dim(position: int) -> AffineExpr:
+    return AffineExpr.dimension(position)
+
+
+def identity(rank: int) -> Map:
+    return tuple(map(dim, range(rank)))
+
+
+def zero() -> AffineExpr:
+    return AffineConstantExpr(0)
+
+
+def stored(type: Attribute) -> TensorLike:
+    """The signless tensor type that holds a tensor of `ml`."""
+    return TensorType(storage_type(element_of(type)), shape_of(type))
+
+
+def broadcast_map(shape: Sequence[int], rank: int) -> Map:
+    """How an operand of `shape` is read in a nest of `rank` loops under NumPy's broadcasting."""
+    offset = rank - len(shape)
+    return tuple(zero() if size == 1 else dim(offset + axis) for axis, size in enumerate(shape))
+
+
+def empty(shape: Sequence[int], element: Attribute) -> SSAValue:
+    """A tensor whose elements are written before they are read."""
+    return build(tensor.EmptyOp, (), TensorType(element, shape))
+
+
+def number(value: float | int, element: Attribute) -> SSAValue:
+    """A scalar constant."""
+    return build(arith.ConstantOp, (), element, value=constant_attribute(value, element))
+
+
+def index(value: int) -> SSAValue:
+    """A constant of type index."""
+    return build(arith.ConstantOp, (), INDEX, value=IntegerAttr(value, INDEX))
+
+
+def filled(shape: Sequence[int], value: SSAValue) -> SSAValue:
+    """A tensor with the scalar `value` everywhere."""
+    target = empty(shape, value.type)
+    return FillOp((value,), (target,), (target.type,)).results[0]
+
+
+def table(values: np.ndarray[Any, np.dtype[Any]]) -> SSAValue:
+    """A small tensor known at compile time."""
+    type = TensorType(FROM_NUMPY[values.dtype], values.shape)
+    dense = DenseIntOrFPElementsAttr.from_list(type, values.ravel().tolist())  # pyright: ignore
+    return build(arith.ConstantOp, (), type, value=dense)
+
+
+def generic(
+    inputs: Sequence[tuple[SSAValue, Map]],
+    outputs: Sequence[tuple[SSAValue, Map]],
+    iterators: Sequence[Attribute],
+    body: Body,
+) -> tuple[SSAValue, ...]:
+    """A loop nest: `body` is given the element of each input, then of each output, and returns the new outputs."""
+    operands = [*inputs, *outputs]
+    block = Block(arg_types=[element_of(value) for value, _ in operands])
+    with ImplicitBuilder(block):
+        made = body(*block.args)
+        YieldOp.create(operands=(made,) if isinstance(made, SSAValue) else made)
+    maps = [AffineMapAttr(AffineMap(len(iterators), 0, results)) for _, results in operands]
+    targets = [value for value, _ in outputs]
+    op = GenericOp(
+        [value for value, _ in inputs],
+        targets,
+        Region(block),
+        maps,
+        ArrayAttr(iterators),
+        [target.type for target in targets],
+    )
+    return tuple(op.results)
+
+
+def parallel(inputs: Sequence[tuple[SSAValue, Map]], type: TensorLike, body: Body) -> SSAValue:
+    """A new tensor of `type` whose element at each index is `body` of the inputs' elements."""
+    shape = type.get_shape()
+    target = empty(shape, type.element_type)
+
+    def without_target(*elements: SSAValue) -> SSAValue | Sequence[SSAValue]:
+        return body(*elements[:-1])
+
+    return generic(inputs, [(target, identity(len(shape)))], [PARALLEL] * len(shape), without_target)[0]
+
+
+def copied(source: SSAValue, source_map: Map, target: SSAValue, target_map: Map, rank: int) -> SSAValue:
+    """`target` with elements of `source` written over some of its own."""
+    return generic([(source, source_map)], [(target, target_map)], [PARALLEL] * rank, lambda x, _: x)[0]
+
+
+def placed(source: SSAValue, target: SSAValue, offsets: Sequence[int]) -> SSAValue:
+    """`target` with `source` written over the part of it that starts at `offsets`."""
+    shape = shape_of(source)
+    return tensor.InsertSliceOp.build(
+        operands=[source, target, [], [], []],
+        properties={
+            "static_offsets": DenseArrayBase.from_list(i64, list(offsets)),
+            "static_sizes": DenseArrayBase.from_list(i64, list(shape)),
+            "static_strides": DenseArrayBase.from_list(i64, [1] * len(shape)),
+        },
+        result_types=[target.type],
+    ).results[0]
+
+
+def loop_index(position: int) -> SSAValue:
+    """The index of loop `position`, inside a body."""
+    return build(IndexOp, (), INDEX, dim=IntegerAttr(position, i64))
+
+
+def build_index(kind: type[Operation], x: SSAValue, y: SSAValue) -> SSAValue:
+    """Arithmetic on indices."""
+    return build(kind, (x, y), INDEX, overflowFlags=arith.IntegerOverflowAttr("none"))
+
+
+def as_index(value: SSAValue, signed: bool = True) -> SSAValue:
+    """An integer element as an index."""
+    if value.type == INDEX:
+        return value
+    return build(arith.IndexCastOp if signed else arith.IndexCastUIOp, (value,), INDEX)
+
+
+def clamped(value: SSAValue, size: int) -> SSAValue:
+    """An index moved to the nearest that is in range of a dimension."""
+    top = build(arith.MinSIOp, (value, index(size - 1)), INDEX)
+    return build(arith.MaxSIOp, (top, index(0)), INDEX)
+
+
+def extract(source: SSAValue, indices: Sequence[SSAValue]) -> SSAValue:
+    """One element of a tensor."""
+    return build(tensor.ExtractOp, (source, *indices), element_of(source))
+
+
+def insert(value: SSAValue, target: SSAValue, indices: Sequence[SSAValue]) -> SSAValue:
+    """The tensor with one element replaced."""
+    return build(tensor.InsertOp, (value, target, *indices), target.type)
+
+
+def reassociation(groups: Sequence[Sequence[int]]) -> ArrayAttr[ArrayAttr[IntegerAttr]]:
+    return ArrayAttr([ArrayAttr([IntegerAttr(i, i64) for i in group]) for group in groups])
+
+
+def collapse(x: SSAValue, groups: Sequence[Sequence[int]]) -> SSAValue:
+    """Adjacent dimensions merged, group by group."""
+    shape = shape_of(x)
+    type = TensorType(element_of(x), [int(np.prod([shape[i] for i in group])) for group in groups])
+    return build(tensor.CollapseShapeOp, (x,), type, reassociation=reassociation(groups))
+
+
+def expand(x: SSAValue, shape: Sequence[int], groups: Sequence[Sequence[int]]) -> SSAValue:
+    """Dimensions split: the dimensions of group k of `shape` come from dimension k of x."""
+    type = TensorType(element_of(x), shape)
+    return tensor.ExpandShapeOp(x, [], reassociation(groups), list(shape), type).results[0]
+
+
+def reshaped(x: SSAValue, shape: Sequence[int]) -> SSAValue:
+    """The same elements in row-major order under another shape: through one dimension."""
+    if shape_of(x) == tuple(shape):
+        return x
+    if len(shape_of(x)) != 1:
+        x = collapse(x, [list(range(len(shape_of(x))))] if shape_of(x) else [])
+        x = x if shape_of(x) else expand(x, (1,), [])
+    if len(shape) == 1:
+        return x
+    return expand(x, shape, [list(range(len(shape)))]) if shape else collapse(x, [])
+
+
+@contextmanager
+def counted_loop(start: SSAValue, stop: SSAValue, step: SSAValue, carried: list[SSAValue]) -> Iterator[SSAValue]:
+    """`for i in range(start, stop, step)` that carries values: assign to `carried` in the body, read it after.
+
+        state = [out]
+        with counted_loop(zero, size, one, state) as i:
+            state[0] = insert(value, state[0], (i,))
+    """
+    block = Block(arg_types=[INDEX, *(value.type for value in carried)])
+    initial = tuple(carried)
+    carried[:] = block.args[1:]
+    with ImplicitBuilder(block):
+        yield block.args[0]
+        scf.YieldOp(*carried)
+    carried[:] = scf.ForOp(start, stop, step, initial, Region(block)).results
+
+
+@contextmanager
+def loops(shape: Sequence[int], carried: list[SSAValue]) -> Iterator[tuple[SSAValue, ...]]:
+    """A nest of counted loops over every index of `shape`, carrying values as `counted_loop` does."""
+    if not shape:
+        yield ()
+        return
+    with (
+        counted_loop(index(0), index(shape[0]), index(1), carried) as i,
+        loops(shape[1:], carried) as rest,
+    ):
+        yield (i, *rest)
+
+
