@@ -1,0 +1,47 @@
+"""Targets are found, narrowed and printed; unknown ones are refused with a suggestion."""
+
+from __future__ import annotations
+
+import pytest
+
+from xmlc.backends.cpu.target import host, levels_here, parse_target
+from xmlc.dialects.diagnostics import CompileError
+
+
+def test_cpu_is_the_host_with_all_it_has() -> None:
+    target = parse_target("cpu")
+    assert target == host() and target.is_host
+    assert target.lanes(32) * 32 == target.vector_bits
+    assert target.cores >= 1
+
+
+def test_a_level_narrows_the_host() -> None:
+    for level in levels_here():
+        target = parse_target(f"cpu:{level}")
+        assert target.triple == host().triple
+        assert target.is_host == (target.vector_bits <= host().vector_bits)
+
+
+def test_a_triple_is_a_baseline_of_its_architecture() -> None:
+    target = parse_target("aarch64-linux-gnu")
+    assert (target.vector_bits, target.vector_registers, target.is_host) == (128, 32, False)
+    assert parse_target("x86_64-linux-gnu:avx512").vector_registers == 32
+    assert parse_target("arm64-apple-darwin").architecture == "aarch64"
+
+
+def test_a_target_prints_what_it_is() -> None:
+    assert "vectors    16 registers of 256 bits" in str(parse_target("x86_64-linux-gnu:avx2"))
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        ("cpuu", "unknown target 'cpuu'", "did you mean cpu?"),
+        ("x86_64-linux-gnu:avx21", "unknown x86_64 instruction set 'avx21'", "did you mean avx2?"),
+        ("sparc-sun-solaris", "unknown architecture 'sparc'", "known: x86_64, aarch64"),
+    ],
+)
+def test_an_unknown_target_suggests_a_known_one(text: str, message: str, hint: str) -> None:
+    with pytest.raises(CompileError) as raised:
+        parse_target(text)
+    assert str(raised.value) == f"error: {message}\nhint: {hint}"
