@@ -6,10 +6,11 @@ import math
 
 from xmlc.passes.expand_math.number import Real, select
 
-# The quotient of two float32 is below 2**277, that of two float64 below 2**2098.
+# The quotient of two float32 is below 2**277: that many steps of 53 bits.
 SINGLE_STEPS = 6
-DOUBLE_STEPS = 41
-STEP_BITS = 52
+# Powers of two that the divisor of a float64 is scaled by, 52 bits a step: 2**-1074 * 2**2045 is within 2**53 of every x.
+DOUBLE_SCALES = (*range(2045, 0, -52), 0)
+LARGEST_SCALE = 1023
 
 
 def remf(x: Real, y: Real) -> Real:
@@ -37,11 +38,11 @@ def remainder_double(x: Real, y: Real) -> Real:
     """With y scaled so that no quotient overflows; a divisor that overflows is above x and is skipped."""
     divisor = abs(y)
     # The largest scales are no float64 themselves: multiply in two steps.
-    raised = divisor * 2.0**1000
+    raised = divisor * 2.0**LARGEST_SCALE
     rest = abs(x)
-    for step in reversed(range(DOUBLE_STEPS)):
-        scale = STEP_BITS * step
-        scaled = raised * 2.0 ** (scale - 1000) if scale >= 1000 else divisor * 2.0**scale
+    for scale in DOUBLE_SCALES:
+        above = scale - LARGEST_SCALE
+        scaled = raised * 2.0**above if above > 0 else divisor * 2.0**scale
         reduced = (rest / scaled).truncated().times_plus(-scaled, rest)
-        rest = select(scaled.equals(math.inf), rest, reduced) if step else reduced
+        rest = select(scaled.equals(math.inf), rest, reduced) if scale else reduced
     return select(rest < 0.0, rest + divisor, rest)
