@@ -10,12 +10,14 @@ from xmlc.dialects.diagnostics import CompileError
 SYMBOL_TABLE = 2  # section type
 LOCAL, FUNCTION_TYPES = 0, (0, 1, 2)  # binding; types: unspecified, object, function
 HIDDEN = (1, 2)  # visibility: internal, hidden
+MACHINES: dict[int, str] = {62: "x86_64", 183: "aarch64"}
 
 
 @dataclass(frozen=True)
 class ElfSymbols:
     """Names a relocatable object exports, and names it expects others to define."""
 
+    architecture: str
     defined: frozenset[str]
     undefined: frozenset[str]
 
@@ -34,6 +36,7 @@ def elf_symbols(image: bytes) -> ElfSymbols:
 
 
 def read_symbols(image: bytes) -> ElfSymbols:
+    (machine,) = struct.unpack_from("<H", image, 0x12)
     (table_at,) = struct.unpack_from("<Q", image, 0x28)
     entry_size, count = struct.unpack_from("<HH", image, 0x3A)
     # name, type, flags, address, offset, size, link, info, alignment, entry size
@@ -54,4 +57,4 @@ def read_symbols(image: bytes) -> ElfSymbols:
                 undefined.add(text)
             elif other & 3 not in HIDDEN:
                 defined.add(text)
-    return ElfSymbols(frozenset(defined), frozenset(undefined))
+    return ElfSymbols(MACHINES.get(machine, "unknown"), frozenset(defined), frozenset(undefined))

@@ -13,7 +13,7 @@ from typing import Any
 
 import llvmlite.binding as llvm
 from xmlc.backends.cpu.elf import ElfSymbols, elf_symbols
-from xmlc.backends.cpu.target import Target
+from xmlc.backends.cpu.target import Target, host
 from xmlc.dialects.diagnostics import CompileError
 
 Packed = Callable[[Any], None]
@@ -139,8 +139,13 @@ def load_object(objects: bytes | Sequence[bytes], symbols: Mapping[str, Any] | N
     """
     initialized()
     images = [objects] if isinstance(objects, bytes) else list(objects)
-    provided = {name: address_of(callback) for name, callback in (symbols or {}).items()}
     tables = [elf_symbols(image) for image in images]
+    for table in tables:
+        if table.architecture != host().architecture:
+            raise CompileError(
+                f"code for {table.architecture} does not run on this machine", hint=f"this is {host().architecture}"
+            )
+    provided = {name: address_of(callback) for name, callback in (symbols or {}).items()}
     imports = provided | {name: where for name, where in runtime().items() if name not in provided}
     refuse_missing(tables, imports)
     exports = sorted({name for table in tables for name in table.defined})

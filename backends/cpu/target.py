@@ -122,7 +122,7 @@ def with_level(target: Target, name: str, level: str) -> Target:
 
 
 def unknown(kind: str, found: str, known: list[str]) -> CompileError:
-    close = get_close_matches(found, known, n=1, cutoff=0.5)
+    close = get_close_matches(found, known, n=1, cutoff=0.6)
     meant = f"did you mean {close[0]}?" if close else "known: " + ", ".join(known)
     return CompileError(f"unknown {kind} '{found}'", hint=meant)
 
