@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from math import isfinite
 from typing import ClassVar
 
+from xdsl.dialects.builtin import bf16, f16, f32, f64
 from xdsl.ir import Attribute, SSAValue
 from xdsl.irdl import IRDLOperation, irdl_op_definition, operand_def, prop_def, result_def, traits_def
 from xdsl.traits import Pure
@@ -20,6 +21,8 @@ from xmlc.dialects.ml.attributes import Float, real
 from xmlc.dialects.ml.types import Tensor, TensorLike, expect_elements, expect_type, tensor, type_of
 
 KEY = tensor((2,), u32)
+PRECISION: dict[Attribute, int] = {f64: 53, f32: 24, f16: 11, bf16: 8}
+"""The bits of a significand, the hidden one included: as many random bits as a number below 1 can hold."""
 
 
 def random_type(key: Attribute, shape: Sequence[int], element: Attribute) -> TensorLike:
@@ -34,7 +37,7 @@ def random_type(key: Attribute, shape: Sequence[int], element: Attribute) -> Ten
 class RandomUniformOp(IRDLOperation):
     """low + u * (high - low), rounded, and below high in any case; u is uniform on [0, 1).
 
-    u = floor(a / 2^(32 - p)) / 2^p, p the precision of the element type (24, 11, 8 for f32, f16, bf16); for f64
+    u = floor(a / 2^(32 - p)) / 2^p, p the `PRECISION` of the element type; for f64
     u = floor((a * 2^32 + b) / 2^11) / 2^53. f16 and bf16 are computed in f32.
     """
 

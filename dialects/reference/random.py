@@ -6,7 +6,6 @@ from collections.abc import Callable
 from math import prod
 from typing import Any
 
-import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 from xdsl.ir import Operation
@@ -45,18 +44,13 @@ def words(key: Array, count: int, high_bit: bool = False) -> tuple[Array, Array]
     return array[:, 0], array[:, 1]
 
 
-def precision(dtype: np.dtype[Any]) -> int:
-    """The bits of a significand, the hidden one included."""
-    return int(ml_dtypes.finfo(dtype).nmant) + 1
-
-
 def uniform(op: ml.RandomUniformOp, key: Array) -> Array:
     dtype, shape = TO_NUMPY[element_of(op.out)], shape_of(op.out)
     computing = np.promote_types(np.float32, dtype).type
     low, high = computing(op.low.value.data), computing(op.high.value.data)
     a, b = words(key, prod(shape))
     bits, width = (a * 2**32 + b, 64) if dtype == np.float64 else (a, 32)
-    p = precision(dtype)
+    p = ml.PRECISION[element_of(op.out)]
     u = (bits >> (width - p)).astype(computing) * computing(2.0**-p)
     below = np.nextafter(dtype.type(high), dtype.type(low))
     return np.minimum((low + u * (high - low)).astype(dtype), below).reshape(shape)
