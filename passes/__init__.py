@@ -15,10 +15,19 @@ def in_module(module: str, name: str) -> Callable[[], type[ModulePass]]:
 
 
 PASSES: dict[str, Callable[[], type[ModulePass]]] = {
+    "decompose": in_module("xmlc.passes.decompose", "Decompose"),
+    "bufferize": in_module("xmlc.passes.bufferize", "Bufferize"),
+    "deduplicate-kernels": in_module("xmlc.passes.deduplicate_kernels", "DeduplicateKernels"),
+    "expand-math": in_module("xmlc.passes.expand_math.expand", "ExpandMath"),
+    "form-kernels": in_module("xmlc.passes.form_kernels", "FormKernels"),
+    "fuse-linalg": in_module("xmlc.passes.fuse_linalg", "FuseLinalg"),
     "infer-shapes": in_module("xmlc.passes.infer_shapes", "InferShapes"),
     "inline": in_module("xmlc.passes.inline", "Inline"),
+    "lower-linalg": in_module("xmlc.passes.lower_linalg", "LowerLinalg"),
+    "lower-ml": in_module("xmlc.passes.lower_ml.lower", "LowerMl"),
     "lower-print": in_module("xmlc.passes.lower_print", "LowerPrint"),
     "lower-toy": in_module("xmlc.passes.lower_toy", "LowerToy"),
+    "plan-memory": in_module("xmlc.passes.plan_memory", "PlanMemory"),
     "simplify-toy": in_module("xmlc.passes.simplify_toy", "SimplifyToy"),
 }
 """Name -> loader, as `-p` takes it. Adding a pass is adding a row; where xDSL has one of that name, ours is used."""
