@@ -8,7 +8,7 @@ from xmlc.passes.expand_math.number import Real, select
 
 # The quotient of two float32 is below 2**277: that many steps of 53 bits.
 SINGLE_STEPS = 6
-# Powers of two that the divisor of a float64 is scaled by, 52 bits a step: 2**-1074 * 2**2045 is within 2**53 of every x.
+# Powers of two that scale the divisor of a float64, 52 bits a step; 2**-1074 * 2**2045 is within 2**53 of every x.
 DOUBLE_SCALES = (*range(2045, 0, -52), 0)
 LARGEST_SCALE = 1023
 
