@@ -586,13 +586,17 @@ class StructAccessOp(ShapeInference, IRDLOperation):
     def inferred_type(self) -> Attribute:
         assert isinstance(self.arg.type, StructType)
         members, index = self.arg.type.members.data, self.index.value.data
-        if not 0 <= index < len(members):
-            raise VerifyException(f"{self.arg.type} has no member {index}")
         constant = self.constant()
         # Structs keep the type they were declared with: only the shapes of tensors are inferred.
         if isinstance(constant, DenseIntOrFPElementsAttr):
             return constant.type
         return members[index]
+
+    def verify_(self) -> None:
+        assert isinstance(self.arg.type, StructType)
+        if not 0 <= self.index.value.data < len(self.arg.type.members):
+            raise VerifyException(f"{self.arg.type} has no member {self.index.value.data}")
+        super().verify_()
 
 
 @irdl_op_definition

@@ -9,6 +9,7 @@ from xdsl.dialects.builtin import CallSiteLoc, FunctionType, ModuleOp
 from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import Rewriter
+
 from xmlc.dialects import toy
 from xmlc.dialects.diagnostics import CompileError, Diagnostic, place_of
 

@@ -11,6 +11,7 @@ from xdsl.dialects.builtin import ArrayAttr, CallSiteLoc, DictionaryAttr, Module
 from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.traits import IsTerminator
+
 from xmlc.dialects import toy
 from xmlc.dialects.diagnostics import CompileError, place_of
 

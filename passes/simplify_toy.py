@@ -16,6 +16,7 @@ from xdsl.dialects.builtin import ArrayAttr, DenseIntOrFPElementsAttr, ModuleOp
 from xdsl.ir import Operation, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.traits import is_side_effect_free
+
 from xmlc.dialects import toy
 
 Simpler = SSAValue | Operation | None

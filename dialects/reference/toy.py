@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from xdsl.dialects.builtin import ArrayAttr, DenseIntOrFPElementsAttr
 from xdsl.ir import Attribute
+
 from xmlc.dialects import toy
 from xmlc.dialects.reference.interpreter import Frame
 

@@ -14,6 +14,7 @@ from graphlib import CycleError, TopologicalSorter
 import numpy as np
 from xdsl.dialects.builtin import ArrayAttr, FileLineColLoc, FunctionType, IntAttr, ModuleOp, StringAttr
 from xdsl.ir import Attribute, Block, Operation, SSAValue
+
 from xmlc.dialects import toy
 from xmlc.dialects.diagnostics import CompileError, Diagnostic, Place
 from xmlc.frontend.toy.syntax import (
@@ -308,6 +309,9 @@ class Body:
             self.declare(declaration, None)
             return
         known = struct if struct in self.structs else None
+        if struct is not None and known is None and isinstance(declaration.initial, StructLiteral):
+            self.declare(declaration, None)
+            return
         value = self.expression(declaration.initial, known)
         if value is not None and struct is not None:
             value = self.converted(value, known, declaration.initial) if known is not None else None
@@ -458,7 +462,9 @@ class Body:
     def call(self, node: Call) -> Typed | None:
         """A call of a function of the program; None also where it returns nothing."""
         function = self.functions.get(node.callee)
-        if function is None:
+        if node.callee == "print":
+            self.check_count(node, 1, "x")
+        elif function is None:
             hint = did_you_mean(node.callee, [*self.functions, *BUILT_IN, "print"])
             self.mistakes.report(f"unknown function '{node.callee}'", node.place, hint)
         parameters = () if function is None else function.parameters

@@ -176,7 +176,7 @@ class Parser:
             return self.function()
         if self.at("struct"):
             return self.struct()
-        raise self.wanted("'def' or 'struct'")
+        raise self.mistake(f"expected 'def' or 'struct', found {self.token}", self.token.place)
 
     def function(self) -> Function:
         place = self.take().place
@@ -299,11 +299,10 @@ class Parser:
 
     def call(self, name: Token) -> Call | Print:
         arguments = self.deeper(lambda: self.arguments(name.text))
-        if name.text != "print":
-            return Call(name.text, arguments, name.place)
-        if len(arguments) != 1:
-            raise self.mistake(f"'print' takes 1 argument, {len(arguments)} given", name.place)
-        return Print(arguments[0], name.place)
+        # `print` of no or many values is as much a mistake as any wrong number of arguments: not of grammar.
+        if name.text == "print" and len(arguments) == 1:
+            return Print(arguments[0], name.place)
+        return Call(name.text, arguments, name.place)
 
     def arguments(self, callee: str) -> tuple[Expression, ...]:
         self.expect("(", f"before the arguments of '{callee}'")
