@@ -13,10 +13,10 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from xdsl.dialects import arith
 from xdsl.dialects.builtin import DenseIntOrFPElementsAttr, FloatAttr, IntegerAttr
 from xdsl.ir import Operation
+
 from xmlc.dialects.dtypes import TO_NUMPY
 from xmlc.dialects.reference.access import dense
 from xmlc.dialects.reference.interpreter import Array, Frame, InterpreterError, dtype_of, uninitialized
@@ -36,7 +36,7 @@ def poison(dtype: np.dtype[Any]) -> Any:
     return uninitialized((), dtype)[()]
 
 
-def _plain(function: Callable[..., Any]) -> Callable[..., Any]:
+def plain(function: Callable[..., Any]) -> Callable[..., Any]:
     """A row for an op that is a function of its operands alone."""
 
     def row(op: Operation, *operands: Any) -> Any:
@@ -47,8 +47,8 @@ def _plain(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def where(condition: Any, a: Any, b: Any) -> Any:
     """np.where that keeps scalars scalars."""
-    result: NDArray[Any] = np.where(condition, a, b)  # pyright: ignore[reportUnknownVariableType]
-    return result[()]
+    choose: Callable[..., Any] = np.where
+    return choose(condition, a, b)[()]
 
 
 def _integer(function: Callable[..., Any], see: Callable[[Any], Any] = signed) -> Callable[..., Any]:
@@ -272,11 +272,11 @@ REFERENCE: dict[type[Operation], Callable[..., Any]] = {
     arith.AddUIExtendedOp: add_extended,
     arith.MulSIExtendedOp: _multiply_extended(signed),
     arith.MulUIExtendedOp: _multiply_extended(unsigned),
-    arith.AddfOp: _plain(operator.add),
-    arith.SubfOp: _plain(operator.sub),
-    arith.MulfOp: _plain(operator.mul),
-    arith.DivfOp: _plain(np.divide),
-    arith.NegfOp: _plain(operator.neg),
+    arith.AddfOp: plain(operator.add),
+    arith.SubfOp: plain(operator.sub),
+    arith.MulfOp: plain(operator.mul),
+    arith.DivfOp: plain(np.divide),
+    arith.NegfOp: plain(operator.neg),
     arith.MaximumfOp: maximum,
     arith.MinimumfOp: minimum,
     arith.MaxnumfOp: _number(maximum),

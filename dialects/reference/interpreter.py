@@ -49,6 +49,10 @@ class InterpreterError(Exception):
         super().__init__(f"{describe(op)}: {message}")
 
 
+class UnknownOpError(InterpreterError):
+    """An op has no row here. That says nothing against the module."""
+
+
 class LanesDifferError(Exception):
     """A branch or a loop bound that must be one value differs between lanes: evaluate them one by one."""
 
@@ -138,7 +142,7 @@ class Program:
                 break
             row = row_of(type(op))
             if row is None:
-                raise InterpreterError(op, "the interpreter has no row for this op")
+                raise UnknownOpError(op, "the interpreter has no row for this op")
             steps.append((row, op))
         self._steps[block] = steps, passed
         return steps, passed

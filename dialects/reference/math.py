@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from xdsl.dialects import math
 from xdsl.ir import Operation
-from xmlc.dialects.reference.arith import unsigned, where
+
+from xmlc.dialects.reference.arith import plain, unsigned, where
 
 _erf = np.frompyfunc(scalar.erf, 1, 1)
 
@@ -21,11 +22,6 @@ _erf = np.frompyfunc(scalar.erf, 1, 1)
 def erf(x: Any) -> Any:
     """The error function of float64 numbers."""
     return np.asarray(_erf(x)).astype(np.float64)
-
-
-def absolute(op: Operation, x: Any) -> Any:
-    result: Any = np.abs(x)
-    return result
 
 
 def reciprocal_root(x: Any) -> Any:
@@ -77,8 +73,8 @@ def integer_power(op: math.IPowIOp, base: Any, exponent: Any) -> Any:
 
 
 REFERENCE: dict[type[Operation], Callable[..., Any]] = {
-    math.AbsFOp: absolute,
-    math.AbsIOp: absolute,
+    math.AbsFOp: plain(np.abs),
+    math.AbsIOp: plain(np.abs),
     math.AcosOp: _float(np.arccos),
     math.AcoshOp: _float(np.arccosh),
     math.AsinOp: _float(np.arcsin),

@@ -29,7 +29,8 @@ class Row(NamedTuple):
 
 COMMANDS = {
     "opt": Row("xmlc.cli.opt", "opt", "run passes on MLIR text"),
-    "list": Row("xmlc.cli.list", "list_", "show passes, operations, stages, targets, settings"),
+    "bisect": Row("xmlc.cli.bisect", "bisect", "find the pass of a pipeline that breaks a program"),
+    "list": Row("xmlc.cli.listing", "list_", "show passes, operations, stages, targets, settings"),
     "cache": Row("xmlc.cli.cache", "cache", "show, empty or check the cache of compiled code"),
 }
 """Adding a subcommand is adding a row."""
@@ -62,7 +63,7 @@ def show_version(context: click.Context, _: click.Parameter, wanted: bool) -> No
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.option("--version", is_flag=True, expose_value=False, is_eager=True, callback=show_version, help="show versions")
-def xmlc() -> None:
+def command() -> None:
     """Compile machine-learning programs: Toy, ONNX and MLIR to machine code.
 
     Exit codes: 0 done, 1 the program or its input is wrong, 2 the command line is wrong.
@@ -72,7 +73,7 @@ def xmlc() -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line given (or the process's) and return its exit code. Only our bugs leave as exceptions."""
     try:
-        result = xmlc.main(list(sys.argv[1:] if arguments is None else arguments), "xmlc", standalone_mode=False)
+        result = command.main(list(sys.argv[1:] if arguments is None else arguments), "xmlc", standalone_mode=False)
     except click.ClickException as error:
         show_mistake(error)
         return USAGE if isinstance(error, click.UsageError) else WRONG
@@ -98,9 +99,9 @@ def show_mistake(error: click.ClickException) -> None:
         hint = " or ".join(f"'{each}'" for each in error.possibilities or ())
         hint = f"did you mean {hint}?" if hint else ""
     context = error.ctx if isinstance(error, click.UsageError) else None
-    command = context.command_path if context else "xmlc"
+    path = context.command_path if context else "xmlc"
     click.echo(f"error: {message[:1].lower()}{message[1:].rstrip('.')}", err=True)
-    click.echo(f"hint: {hint or f'`{command} --help` shows how it is used'}", err=True)
+    click.echo(f"hint: {hint or f'`{path} --help` shows how it is used'}", err=True)
 
 
 def report(error: Exception) -> int:
