@@ -155,9 +155,7 @@ class XmlcBackend(Backend):
         return Prepared(load(model), execute, kwargs, file)
 
     @classmethod
-    def run_model(
-        cls, model: onnx.ModelProto, inputs: Any, device: str = "CPU", **kwargs: Any
-    ) -> tuple[Array, ...]:
+    def run_model(cls, model: onnx.ModelProto, inputs: Any, device: str = "CPU", **kwargs: Any) -> tuple[Array, ...]:
         """Prepare and run once."""
         return cls.prepare(model, device, **kwargs).run(inputs)
 
@@ -178,9 +176,7 @@ class XmlcBackend(Backend):
             [node],
             node.name or node.op_type,
             [
-                onnx.helper.make_tensor_value_info(
-                    name, onnx.helper.np_dtype_to_tensor_dtype(array.dtype), array.shape
-                )
+                onnx.helper.make_tensor_value_info(name, onnx.helper.np_dtype_to_tensor_dtype(array.dtype), array.shape)
                 for name, array in zip(names, arrays, strict=True)
             ],
             [onnx.helper.make_empty_tensor_value_info(name) for name in node.output if name],

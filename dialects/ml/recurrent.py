@@ -139,8 +139,17 @@ class LstmOp(RecurrentOp):
 
     name = "ml.lstm"
     GATES: ClassVar = 4
+    # repeated from the base: xDSL puts a class's own fields before inherited ones
+    x = operand_def(Tensor)
+    weight = operand_def(Tensor)
+    recurrent = operand_def(Tensor)
+    bias = opt_operand_def(Tensor)
+    lengths = opt_operand_def(Tensor)
+    initial_h = opt_operand_def(Tensor)
     initial_c = opt_operand_def(Tensor)
     peepholes = opt_operand_def(Tensor)
+    y = result_def(Tensor)
+    y_h = result_def(Tensor)
     y_c = result_def(Tensor)
     assembly_format = (
         RECURRENT_FORMAT + "(`initial_c` $initial_c^ `:` type($initial_c))? (`peepholes` $peepholes^ `:` "

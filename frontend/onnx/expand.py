@@ -61,3 +61,12 @@ def type_of(operand: Value | SequenceValue | None) -> onnx.TypeProto:
     if isinstance(operand, Value):
         return onnx.helper.make_tensor_type_proto(code_of(FROM_NUMPY[operand.dtype]), operand.shape)
     return onnx.TypeProto()
+
+
+def defaults_of(domain: str, name: str, opset: int) -> dict[str, onnx.AttributeProto]:
+    """The attributes an operator has where a node does not give them."""
+    schema = schema_of(domain, name, opset)
+    if schema is None:
+        return {}
+    defaults = {each.name: each.default_value for each in schema.attributes.values()}
+    return {name: value for name, value in defaults.items() if value.type != onnx.AttributeProto.UNDEFINED}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Sequence as Ordered
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -29,7 +30,7 @@ from xmlc.dialects.diagnostics import CompileError, Diagnostic, Place
 from xmlc.dialects.dtypes import FROM_NUMPY
 from xmlc.frontend.onnx import expand
 from xmlc.frontend.onnx.attributes import attribute_value
-from xmlc.frontend.onnx.operator import Kind, Node, Operator, Sequence
+from xmlc.frontend.onnx.operator import Failed, Kind, Node, Operator, Sequence
 from xmlc.frontend.onnx.operators import find
 from xmlc.frontend.onnx.program import Port, Program
 from xmlc.frontend.onnx.tensors import Array, array_of, dense_of, dtype_of
@@ -79,26 +80,43 @@ class Subgraph:
     graph: onnx.GraphProto
     scope: Scope
 
-    def __call__(self, *operands: Value | SSAValue | Array) -> tuple[Value, ...]:
-        """The outputs of the graph for these inputs."""
+    def __call__(self, *operands: Value | Sequence | SSAValue | Array) -> tuple[Value | Sequence, ...]:
+        """The outputs of the graph for these inputs; Failed where a node of it has a problem."""
         inner = replace(self.scope, names={}, parent=self.scope)
         if len(operands) != len(self.graph.input):
             raise CompileError(
                 f"the subgraph {self.graph.name!r} takes {len(self.graph.input)} inputs, given {len(operands)}"
             )
         for port, operand in zip(self.graph.input, operands, strict=True):
-            inner.names[port.name] = self.importer.value(port.name, operand)
+            inner.names[port.name] = (
+                operand if isinstance(operand, Sequence) else self.importer.value(port.name, operand)
+            )
         self.importer.run_graph(self.graph, inner)
-        results: list[Value] = []
+        results: list[Value | Sequence] = []
         for port in self.graph.output:
             match inner.find(port.name):
-                case Value() as value:
+                case Value() | Sequence() as value:
                     results.append(value)
                 case Unavailable():
-                    raise Skip
+                    raise Failed
                 case _:
-                    raise Unsupported("a subgraph that gives a sequence is not supported")
+                    raise Unsupported("a subgraph that gives an empty optional is not supported")
         return tuple(results)
+
+    def output_count(self) -> int:
+        return len(self.graph.output)
+
+    @contextmanager
+    def trial(self) -> Iterator[None]:
+        """Within it, problems of the graph are forgotten and raise Failed."""
+        importer = self.importer
+        before = len(importer.problems), len(importer.needed), importer.unsupported
+        try:
+            yield
+        except (Failed, VerifyException) as error:
+            del importer.problems[before[0] :], importer.needed[before[1] :]
+            importer.unsupported = before[2]
+            raise Failed from error
 
 
 class Skip(Exception):
@@ -173,11 +191,11 @@ class Importer:
                 raise Unsupported(f"the output {name!r} is a sequence or an optional", place=self.place)
 
     def raise_problems(self) -> None:
-        """Every problem at once; a missing value only when nothing else is wrong."""
-        if self.problems:
-            raise (Unsupported if self.unsupported else CompileError).of(self.problems)
+        """Missing values first, since with them another import may find no problem; else every problem at once."""
         if self.needed:
             raise NeedsValue(self.needed)
+        if self.problems:
+            raise (Unsupported if self.unsupported else CompileError).of(self.problems)
 
     def value(self, name: str, result: Value | SSAValue | Array) -> Value:
         """A result as a value, with its array where folding found it."""
@@ -217,7 +235,7 @@ class Importer:
         for node in nodes:
             try:
                 results = self.run_node(node, scope)
-            except Skip:
+            except (Skip, Failed):
                 results = None
             except NeedsValue as needs:
                 self.needed += needs.inputs
@@ -248,7 +266,9 @@ class Importer:
             return self.run_function(node, function, operands, attributes)
         operator = find(domain, node.op_type, opset)
         if operator is not None:
-            return self.run_operator(node, operator, opset, operands, attributes, scope)
+            results = self.run_operator(node, operator, opset, operands, attributes, scope)
+            if results is not None:
+                return results
         bound = onnx.NodeProto()
         bound.CopyFrom(node)
         del bound.attribute[:]
@@ -256,7 +276,8 @@ class Importer:
         body = expand.body_of(bound, domain, opset, operands)
         if body is None:
             raise Unsupported(f"operator {node.op_type} of opset {opset} is not supported")
-        return self.run_function(node, body, operands, attributes)
+        defaults = expand.defaults_of(domain, node.op_type, opset)
+        return self.run_function(node, body, operands, {**defaults, **attributes})
 
     def run_function(
         self,
@@ -291,8 +312,8 @@ class Importer:
         operands: list[Operand],
         attributes: dict[str, onnx.AttributeProto],
         scope: Scope,
-    ) -> list[Operand]:
-        """Call the operator's function with what its signature asks for."""
+    ) -> list[Operand] | None:
+        """Call the operator's function with what its signature asks for; None where it leaves it to ONNX's body."""
         unknown = sorted(attributes.keys() - operator.attributes)
         if unknown:
             raise Unsupported(f"attribute {', '.join(unknown)} of {node.op_type} is not supported")
@@ -307,6 +328,8 @@ class Importer:
         if operator.node is not None:
             keywords[operator.node] = facts
         returned = operator.function(*arguments(operator, operands), **keywords)
+        if returned is NotImplemented:
+            return None
         returned = returned if isinstance(returned, tuple) else (returned,)
         if len(returned) < len(node.output):
             raise Unsupported(f"output {len(returned) + 1} of {node.op_type} is not supported")
@@ -354,6 +377,8 @@ def taken(operand: Operand, kind: Kind, name: str) -> Any:
     """One operand as its parameter takes it."""
     if operand is None:
         return None
+    if kind is Kind.ANY:
+        return operand
     if isinstance(operand, Sequence) != (kind is Kind.SEQUENCE):
         raise CompileError(f"operand {name!r} must be {kind.value}")
     match operand, kind:

@@ -7,10 +7,11 @@ are the operands, keyword-only ones the attributes. A positional parameter's ann
 - `SSAValue`: a tensor of the program;
 - `Array`: an array known at import (shapes, axes, paddings);
 - `Value`: either; the operator asks for `.array` or `.tensor()`;
-- `Sequence`: a sequence of tensors.
+- `Sequence`: a sequence of tensors; `Value | Sequence` takes both.
 
 `| None` marks one that may be left out. A keyword-only parameter annotated `Node` receives the node's own facts.
-The function returns an `SSAValue`, an array, a `Value` or a `Sequence`, or a tuple of them, one for each output.
+The function returns an `SSAValue`, an array, a `Value` or a `Sequence`, or a tuple of them, one for each output;
+`NotImplemented` leaves the node to the operator's own definition in ONNX, by simpler operators.
 """
 
 from __future__ import annotations
@@ -19,9 +20,10 @@ import inspect
 import types
 import typing
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import Any, Protocol
 
 from xdsl.ir import SSAValue
 
@@ -56,6 +58,24 @@ class Node:
         return Value(self.facts, self.name, array=result)
 
 
+class Failed(Exception):
+    """A graph cannot be imported here and in this way; another way may do."""
+
+
+class Body(Protocol):
+    """A graph attribute: a branch, or the body of a loop."""
+
+    def __call__(self, *operands: Value | Sequence | SSAValue | Array) -> tuple[Value | Sequence, ...]:
+        """Import the nodes here, for these inputs; the outputs."""
+        ...
+
+    def output_count(self) -> int: ...
+
+    def trial(self) -> AbstractContextManager[None]:
+        """Within it, problems of the graph are not reported but raise Failed."""
+        ...
+
+
 class Kind(Enum):
     """What a positional parameter takes."""
 
@@ -63,6 +83,7 @@ class Kind(Enum):
     KNOWN = "an array known at import"
     VALUE = "a tensor, known or not"
     SEQUENCE = "a sequence"
+    ANY = "a tensor or a sequence"
 
 
 KINDS = {SSAValue: Kind.TENSOR, Array: Kind.KNOWN, Value: Kind.VALUE, Sequence: Kind.SEQUENCE}
@@ -128,5 +149,8 @@ def kind_of(hint: Any) -> tuple[Kind, bool]:
     """What an annotation asks for, and whether `| None` allows the operand to be left out."""
     choices = set(typing.get_args(hint)) if isinstance(hint, types.UnionType) else {hint}
     optional = type(None) in choices
-    (choice,) = choices - {type(None)}
+    wanted = choices - {type(None)}
+    if wanted == {Value, Sequence}:
+        return Kind.ANY, optional
+    (choice,) = wanted
     return KINDS[choice], optional

@@ -19,6 +19,8 @@ FAMILIES: dict[str, tuple[str, ...]] = {
         "normalization",
         "recurrent",
         "quantization",
+        "resampling",
+        "spectral",
         "attention",
         "sequence",
         "control",

@@ -11,6 +11,7 @@ from xdsl.ir import SSAValue
 
 from xmlc.dialects.dtypes import TO_NUMPY, is_float, is_unsigned
 from xmlc.dialects.ml import functions as F
+from xmlc.dialects.ml.elementwise import GeluForm
 from xmlc.dialects.ml.types import element_of, shape_of
 from xmlc.frontend.onnx import tensors
 from xmlc.frontend.onnx.operator import Node
@@ -201,7 +202,7 @@ def Swish(x: SSAValue, *, alpha: float = 1.0) -> SSAValue:
 
 
 def Gelu(x: SSAValue, *, approximate: str = "none") -> SSAValue:
-    return F.gelu(x, "tanh" if approximate == "tanh" else "exact")
+    return F.gelu(x, GeluForm.TANH if approximate == "tanh" else GeluForm.EXACT)
 
 
 def Shrink(x: SSAValue, *, bias: float = 0.0, lambd: float = 0.5) -> SSAValue:

@@ -1,4 +1,4 @@
-"""ONNX operators that slide a window without weights, or sample an image anew."""
+"""ONNX operators that slide a window without weights."""
 
 from __future__ import annotations
 
@@ -9,15 +9,12 @@ import numpy as np
 from xdsl.dialects.builtin import i64
 from xdsl.ir import SSAValue
 
-from xmlc.dialects.diagnostics import CompileError
 from xmlc.dialects.dtypes import is_float
 from xmlc.dialects.ml import functions as F
 from xmlc.dialects.ml.types import element_of, rank_of, shape_of
 from xmlc.frontend.onnx.operator import Node
 from xmlc.frontend.onnx.operators.contraction import padding
-from xmlc.frontend.onnx.operators.shaping import integers, padded, positive
-from xmlc.frontend.onnx.tensors import Array
-from xmlc.frontend.onnx.unsupported import Unsupported
+from xmlc.frontend.onnx.operators.shaping import padded
 
 
 def ceiled(
@@ -75,10 +72,8 @@ def max_indices(
     """Where in the flattened x each window's first largest element lies."""
     shape, out = shape_of(x), shape_of(pooled)
     spatial = shape[2:]
-    order = list(spatial) if not column_major else list(spatial)
-    steps = [prod(order[axis + 1 :]) for axis in range(len(order))]
-    if column_major:
-        steps = [prod(order[:axis]) for axis in range(len(order))]
+    rank = len(spatial)
+    steps = [prod(spatial[:axis] if column_major else spatial[axis + 1 :]) for axis in range(rank)]
     position = F.add(
         F.mul(F.iota(shape, 0, i64), F.constant(np.array(prod(shape[1:]), np.int64))),
         F.mul(F.iota(shape, 1, i64), F.constant(np.array(prod(spatial), np.int64))),
@@ -178,87 +173,3 @@ def GlobalMaxPool(x: SSAValue) -> SSAValue:
 def GlobalLpPool(x: SSAValue, *, p: int = 2) -> SSAValue:
     total = F.reduce_sum(F.pow_(F.abs_(x), F.scalar(x, float(p))), spatial_axes(x), True)
     return F.pow_(total, F.scalar(x, 1.0 / p))
-
-
-# --- resizing
-
-
-def Upsample(x: SSAValue, *, scales: tuple[float, ...], mode: str = "nearest") -> SSAValue:
-    """Before opset 9 the scales are an attribute."""
-    return upsampled(x, scales, mode)
-
-
-def Upsample_9(x: SSAValue, scales: Array, *, mode: str = "nearest") -> SSAValue:
-    return upsampled(x, [float(each) for each in scales], mode)
-
-
-def Resize(x: SSAValue, scales: Array, *, mode: str = "nearest") -> SSAValue:
-    """Opset 10: as Upsample."""
-    return upsampled(x, [float(each) for each in scales], mode)
-
-
-def upsampled(x: SSAValue, scales: Sequence[float], mode: str) -> SSAValue:
-    """Sampled at i / scale, the nearest element being the one before."""
-    if mode not in ("nearest", "linear"):
-        raise CompileError(f"unknown mode {mode!r}")
-    sizes = [int(np.floor(size * scale)) for size, scale in zip(shape_of(x), scales, strict=True)]
-    return F.resize(x, sizes, mode, "asymmetric", "floor", scales)
-
-
-COORDINATES = {
-    "half_pixel": "half_pixel",
-    "half_pixel_symmetric": "half_pixel_symmetric",
-    "pytorch_half_pixel": "pytorch_half_pixel",
-    "align_corners": "align_corners",
-    "asymmetric": "asymmetric",
-}
-
-
-def Resize_11(
-    x: SSAValue,
-    roi: Array | None = None,
-    scales: Array | None = None,
-    sizes: Array | None = None,
-    *,
-    antialias: int = 0,
-    axes: tuple[int, ...] | None = None,
-    coordinate_transformation_mode: str = "half_pixel",
-    cubic_coeff_a: float = -0.75,
-    exclude_outside: int = 0,
-    extrapolation_value: float = 0.0,
-    keep_aspect_ratio_policy: str = "stretch",
-    mode: str = "nearest",
-    nearest_mode: str = "round_prefer_floor",
-) -> SSAValue:
-    """To given sizes or by given scales, of all dimensions or those in `axes`."""
-    if mode not in ("nearest", "linear"):
-        raise Unsupported(f"resizing mode {mode} is not supported")
-    if antialias and mode != "nearest":
-        raise Unsupported("resizing with antialias is not supported")
-    if coordinate_transformation_mode not in COORDINATES:
-        raise Unsupported(f"coordinates {coordinate_transformation_mode} are not supported")
-    shape = shape_of(x)
-    named = positive(range(len(shape)) if axes is None else axes, len(shape))
-    result, factors = list(shape), [1.0] * len(shape)
-    if sizes is not None and sizes.size:
-        wanted = list(integers(sizes))
-        if keep_aspect_ratio_policy != "stretch":
-            ratios = [size / shape[axis] for axis, size in zip(named, wanted, strict=True)]
-            ratio = min(ratios) if keep_aspect_ratio_policy == "not_larger" else max(ratios)
-            wanted = [int(np.floor(ratio * shape[axis] + 0.5)) for axis in named]
-            for axis in named:
-                factors[axis] = ratio
-        for axis, size in zip(named, wanted, strict=True):
-            result[axis] = size
-            if keep_aspect_ratio_policy == "stretch":
-                factors[axis] = size / shape[axis] if shape[axis] else 1.0
-    elif scales is not None and scales.size:
-        for axis, scale in zip(named, scales, strict=True):
-            factors[axis] = float(scale)
-            result[axis] = int(np.floor(shape[axis] * float(scale)))
-    else:
-        raise CompileError("neither sizes nor scales are given")
-    integer = mode == "linear" and not is_float(element_of(x))
-    if integer:
-        raise Unsupported(f"linear resizing of {element_of(x)} is not supported")
-    return F.resize(x, result, mode, COORDINATES[coordinate_transformation_mode], nearest_mode, factors)

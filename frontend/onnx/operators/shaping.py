@@ -61,6 +61,7 @@ def EyeLike(x: Value, *, dtype: int | None = None, k: int = 0) -> Array:
 
 
 def Range(start: Array, limit: Array, delta: Array) -> SSAValue | Array:
+    start, limit, delta = (each.reshape(()) for each in (start, limit, delta))
     if delta == 0:
         raise CompileError("the step of a range must not be 0")
     count = max(int(np.ceil((limit.astype(np.float64) - start) / delta)), 0)
@@ -69,7 +70,7 @@ def Range(start: Array, limit: Array, delta: Array) -> SSAValue | Array:
     if count <= FOLDED_ELEMENTS:
         return (start + np.arange(count) * delta).astype(start.dtype)
     steps = F.iota((count,), 0, FROM_NUMPY[start.dtype])
-    return F.add(F.mul(steps, F.constant(delta.reshape(()))), F.constant(start.reshape(())))
+    return F.add(F.mul(steps, F.constant(delta)), F.constant(start))
 
 
 # --- facts about a shape
@@ -283,7 +284,7 @@ def Tile(x: SSAValue, repeats: Array) -> SSAValue:
 
 def Trilu(x: SSAValue, k: Array | None = None, *, upper: int = 1) -> SSAValue:
     """x where column - row >= k, or <= k for the lower triangle; 0 elsewhere."""
-    diagonal = 0 if k is None else int(k)
+    diagonal = 0 if k is None else int(k.reshape(()))
     rows, columns = shape_of(x)[-2:]
     row = F.add(F.iota((rows, columns), 0, FROM_NUMPY[np.dtype(np.int64)]), F.constant(np.array(diagonal)))
     column = F.iota((rows, columns), 1, FROM_NUMPY[np.dtype(np.int64)])
