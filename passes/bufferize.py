@@ -157,6 +157,7 @@ class Bufferizer:
         self.outputs: list[Place] = []
         self.dead: list[Operation] = []
         self.dead_args: list[BlockArgument] = []
+        self.views: list[Operation] = []
         self.unsupported: list[str] = []
 
     def run(self) -> None:
@@ -170,6 +171,7 @@ class Bufferizer:
             self.dead_args.append(arg)
         for result in results:
             new = entry.insert_arg(buffer_type(cast(TensorType[Attribute], result)), len(entry.args))
+            new.name_hint = "out" if len(results) == 1 else f"out_{len(self.outputs)}"
             self.outputs.append(Place(Buffer(new), new))
         if not isinstance(last := entry.last_op, func.ReturnOp):
             raise PassFailedException(f"function @{self.function.sym_name.data} does not end in a return")
@@ -182,6 +184,10 @@ class Bufferizer:
         for op in reversed(self.dead):
             op.detach()
             op.erase()
+        for view in reversed(self.views):
+            if not view.results[0].uses:
+                view.detach()
+                view.erase()
         for arg in self.dead_args:
             arg.owner.erase_arg(arg)
         _convert_signature(self.function)
@@ -286,7 +292,7 @@ class Bufferizer:
                 case tensor.ExpandShapeOp():
                     source, back = owner.src, memref.CollapseShapeOp
                 case _:
-                    source, back = _init_of(value), None
+                    source, back = _source_of(value), None
             if source is None or isinstance(owner, Block):
                 return
             position = self.liveness.start[owner]
@@ -339,7 +345,12 @@ class Bufferizer:
         place = self.places.get(init)
         if place is not None and place.buffer not in taken and self.may_overwrite(place.buffer, op, init, element):
             return place
-        new = self.granted(result, op, taken, element) or self.new_place(result, op)
+        new = self.granted(result, op, taken, element)
+        if new is None and not keep and (source := _element_source(result)) is not None:
+            place = self.places[source]
+            if place.buffer not in taken and self.may_overwrite(place.buffer, op, None, element):
+                return place
+        new = new or self.new_place(result, op)
         if keep:
             self.copy(init, new, op)
         return new
@@ -418,6 +429,7 @@ class Bufferizer:
             operands=(view,), result_types=(buffer_type(shape),), properties=properties, location=op.location
         )
         self.before(op, new)
+        self.views.append(new)
         return new.results[0]
 
     def replace(self, op: Operation, new: Operation) -> None:
@@ -498,6 +510,32 @@ def _init_of(value: SSAValue) -> SSAValue | None:
             return None
 
 
+def _element_source(value: SSAValue) -> SSAValue | None:
+    """An input of the type of `value` that a linalg.generic reads element by element as it writes `value`."""
+    op = value.owner
+    if not isinstance(op, linalg.ops.GenericOp):
+        return None
+    output = op.indexing_maps.data[len(op.inputs) + op.res.index(value)]
+    if not _visits_once(output.data):
+        return None
+    return next(
+        (
+            source
+            for source, map_ in zip(op.inputs, op.indexing_maps)
+            if map_ == output and source.type == value.type and not isinstance(source.owner, tensor.EmptyOp)
+        ),
+        None,
+    )
+
+
+def _source_of(value: SSAValue) -> SSAValue | None:
+    """The tensor whose buffer `value` might take over: its init, or where that holds nothing, an element-wise input."""
+    init = _init_of(value)
+    if init is not None and isinstance(init.owner, tensor.EmptyOp):
+        return _element_source(value)
+    return init
+
+
 def _forwarded(op: scf.WhileOp, index: int) -> SSAValue | None:
     """The start of the carried value that a while loop hands on unchanged as its result number `index`."""
     before = op.before_region.block
@@ -575,11 +613,9 @@ def _generic(b: Bufferizer, op: linalg.ops.GenericOp) -> None:
         return
     maps = [attribute.data for attribute in op.indexing_maps]
     body = op.body.block
-    for inner in list(body.walk()):
-        if isinstance(inner, tensor.ExtractOp):
-            _extract(b, inner, at=op)
-        elif isinstance(inner, tensor.DimOp):
-            _dim(b, inner, at=op)
+    captured = [inner for inner in body.walk() if isinstance(inner, tensor.ExtractOp | tensor.DimOp)]
+    for inner in captured:
+        b.place_to_read(inner.operands[0], op)
     inputs = [
         b.place_to_read(value, op).view if isinstance(value.type, TensorType) else value for value in op.inputs
     ]
@@ -596,6 +632,8 @@ def _generic(b: Bufferizer, op: linalg.ops.GenericOp) -> None:
             element=map_ if _visits_once(map_) else None,
         )
         places.append(place)
+    for inner in captured:  # only now: what the body reads decides where its results may go
+        RULES[type(inner)](b, inner)
     region = op.body
     op.detach_region(region)
     new = linalg.ops.GenericOp.create(
@@ -629,16 +667,16 @@ def _all_dims(expressions: Sequence[AffineExpr]) -> bool:
     return all(isinstance(expression, AffineDimExpr) for expression in expressions)
 
 
-def _extract(b: Bufferizer, op: tensor.ExtractOp, at: Operation | None = None) -> None:
-    source = b.place_to_read(op.tensor, at or op)
+def _extract(b: Bufferizer, op: tensor.ExtractOp) -> None:
+    source = b.place_to_read(op.tensor, op)
     load = memref.LoadOp.create(
         operands=(source.view, *op.indices), result_types=(op.result.type,), location=op.location
     )
     b.swap(op, load)
 
 
-def _dim(b: Bufferizer, op: tensor.DimOp, at: Operation | None = None) -> None:
-    source = b.place_to_read(op.source, at or op)
+def _dim(b: Bufferizer, op: tensor.DimOp) -> None:
+    source = b.place_to_read(op.source, op)
     dim = memref.DimOp.create(
         operands=(source.view, op.index), result_types=(op.result.type,), location=op.location
     )

@@ -25,6 +25,11 @@ class IndexConstants:
     def __init__(self, block: Block):
         self._block = block
         self._known: dict[int, SSAValue] = {}
+        for op in block.ops:
+            if not isinstance(op, arith.ConstantOp):
+                break
+            if isinstance(value := op.value, IntegerAttr) and op.result.type == _INDEX:
+                self._known[value.value.data] = op.result
 
     def __getitem__(self, value: int) -> SSAValue:
         if (known := self._known.get(value)) is not None:

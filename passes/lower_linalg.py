@@ -113,7 +113,8 @@ def _lower_generic(op: linalg.ops.GenericOp, constants: IndexConstants) -> None:
 
     def inline(values: Sequence[SSAValue], dims: Sequence[Index], emit: Callable[[Operation], object]) -> Sequence[SSAValue]:
         for arg, value in zip(body.args, values):
-            arg.replace_all_uses_with(value)
+            if arg.uses:
+                arg.replace_all_uses_with(value)
         for inner in list(body.walk()):
             if isinstance(inner, linalg.ops.IndexOp):
                 inner.result.replace_all_uses_with(constants.as_value(dims[inner.dim.value.data]))
@@ -186,7 +187,7 @@ class Lowering:
             return
         uppers: list[Index] = [self.upper_bound(loop) for loop in range(len(nest.extents))]
         self.drop_unit_loops()
-        covering = [_covers(access) for access in nest.accesses]
+        fills = {n: fill for n, access in enumerate(nest.accesses) if _covers(access) and (fill := self.fill_of(n))}
         dims: list[Index] = [0] * len(nest.extents)
         if wanted is None:
             groups = merged_loops(nest, indexed | {loop for loop, extent in enumerate(nest.extents) if extent == 1})
@@ -214,9 +215,10 @@ class Lowering:
         if inner:
             starts: list[SSAValue] = []
             for number in outputs:
-                fill = _fill_of(self.op, nest.accesses, number) if covering[number] else None
-                starts.append(self.load(number, cast(Any, at[number])) if fill is None else fill.inputs[0])
-                if fill is not None:
+                if (fill := fills.get(number)) is None:
+                    starts.append(self.load(number, cast(Any, at[number])))
+                else:
+                    starts.append(fill.inputs[0])
                     fill.detach()
                     fill.erase()
             carried: Sequence[SSAValue] = starts
@@ -255,6 +257,20 @@ class Lowering:
             assert self.block is not None
             self.block.add_op(scf.YieldOp.create(location=self.location))
             self.block = opened.pop()
+
+    def fill_of(self, number: int) -> linalg.ops.FillOp | None:
+        """The fill of an output that stands directly before the op, where the op does not read that buffer otherwise."""
+        output = self.op.operands[number]
+        if sum(operand is output for operand in self.op.operands) != 1:
+            return None
+        if any(output in inner.operands for inner in self.op.walk() if inner is not self.op):
+            return None
+        found = self.op.prev_op
+        while isinstance(found, _NO_ACCESS):
+            if isinstance(found, linalg.ops.FillOp) and found.outputs[0] is output:
+                return found
+            found = found.prev_op
+        return None
 
     def drop_unit_loops(self) -> None:
         """Loops of extent one are at zero, and so is every index into a dimension of extent one."""
@@ -427,19 +443,3 @@ _NO_ACCESS = (
     memref.ExpandShapeOp,
     memref.GetGlobalOp,
 )
-
-
-def _fill_of(op: Operation, accesses: Sequence[Access], number: int) -> linalg.ops.FillOp | None:
-    """The fill of an output that stands directly before `op`, where `op` does not read that buffer otherwise."""
-    output = op.operands[number]
-    if sum(operand is output for operand in op.operands) != 1:
-        return None
-    for inner in op.walk():
-        if inner is not op and output in inner.operands:
-            return None
-    found = op.prev_op
-    while found is not None and isinstance(found, _NO_ACCESS):
-        if isinstance(found, linalg.ops.FillOp) and found.outputs[0] is output:
-            return found
-        found = found.prev_op
-    return None
