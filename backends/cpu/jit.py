@@ -9,10 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
+from itertools import repeat
 from typing import Any
 
-import llvmlite.binding as llvm
 from xmlc.backends.cpu.elf import ElfSymbols, elf_symbols
+from xmlc.backends.cpu.llvm import binding, initialize, machine_code, optimized, target_machine
 from xmlc.backends.cpu.target import Target, host
 from xmlc.dialects.diagnostics import CompileError
 
@@ -25,44 +26,16 @@ PACKED = ctypes.CFUNCTYPE(None, ctypes.c_void_p)  # ctypes releases the GIL arou
 # Compiling
 
 
-@cache
-def initialized() -> None:
-    llvm.initialize_all_targets()
-    llvm.initialize_all_asmprinters()
-
-
-def target_machine(target: Target, opt_level: int) -> Any:
-    """A new target machine: position-independent code, so that an object loads at any address."""
-    initialized()
-    return llvm.Target.from_triple(target.triple).create_target_machine(
-        cpu=target.processor, features=target.features, opt=opt_level, reloc="pic", codemodel="small"
-    )
-
-
-def optimized(llvm_ir: str, machine: Any, opt_level: int) -> Any:
-    """The parsed module after LLVM's pipeline; a context of its own, so that threads do not meet.
-
-    A parse error is a bug of the emitter: it keeps its traceback, and names the line.
-    """
-    module: Any = llvm.parse_assembly(llvm_ir, llvm.create_context())
-    module.verify()
-    options = llvm.create_pipeline_tuning_options(opt_level)
-    options.loop_vectorization = options.slp_vectorization = options.loop_interleaving = opt_level >= 2
-    builder = llvm.create_pass_builder(machine, options)
-    builder.getModulePassManager().run(module, builder)
-    return module
-
-
 def compile_to_object(llvm_ir: str, target: Target, opt_level: int = 3) -> bytes:
     """Machine code for `target` as a relocatable object file."""
     machine = target_machine(target, opt_level)
-    return machine.emit_object(optimized(llvm_ir, machine, opt_level))
+    return machine_code(optimized(llvm_ir, machine, opt_level), machine, as_text=False)
 
 
 def assembly(llvm_ir: str, target: Target, opt_level: int = 3) -> str:
     """The same machine code as text."""
     machine = target_machine(target, opt_level)
-    return machine.emit_assembly(optimized(llvm_ir, machine, opt_level))
+    return machine_code(optimized(llvm_ir, machine, opt_level), machine, as_text=True).decode()
 
 
 def optimized_ir(llvm_ir: str, target: Target, opt_level: int = 3) -> str:
@@ -137,7 +110,7 @@ def load_object(objects: bytes | Sequence[bytes], symbols: Mapping[str, Any] | N
     `symbols` gives external functions by name, as ctypes callbacks or addresses. CompileError where code needs
     a function that nobody provides, and where the bytes are no object file for this machine.
     """
-    initialized()
+    initialize()
     images = [objects] if isinstance(objects, bytes) else list(objects)
     tables = [elf_symbols(image) for image in images]
     for table in tables:
@@ -150,7 +123,7 @@ def load_object(objects: bytes | Sequence[bytes], symbols: Mapping[str, Any] | N
     refuse_missing(tables, imports)
     exports = sorted({name for table in tables for name in table.defined})
     needed = {name for table in tables for name in table.undefined}
-    library: Any = llvm.JITLibraryBuilder()
+    library: Any = binding.JITLibraryBuilder()
     for image in images:
         library.add_object_img(image)
     for name in sorted(needed & imports.keys()):
@@ -158,7 +131,7 @@ def load_object(objects: bytes | Sequence[bytes], symbols: Mapping[str, Any] | N
     for name in exports:
         library.export_symbol(name)
     # JITLink places all of an object in one piece of memory, so that its near relocations always reach.
-    engine: Any = llvm.create_lljit_compiler(use_jit_link=True, suppress_errors=True)
+    engine: Any = binding.create_lljit_compiler(use_jit_link=True, suppress_errors=True)
     try:
         tracker: Any = library.link(engine, "module")
     except RuntimeError as error:
@@ -195,4 +168,4 @@ def refuse_missing(tables: Iterable[ElfSymbols], imports: Mapping[str, int]) -> 
 def compile_parts(texts: Sequence[str], target: Target, opt_level: int = 3, threads: int | None = None) -> list[bytes]:
     """Compile several modules side by side, into one object each, in the order given."""
     with ThreadPoolExecutor(max_workers=threads or target.cores) as pool:
-        return list(pool.map(lambda text: compile_to_object(text, target, opt_level), texts))
+        return list(pool.map(compile_to_object, texts, repeat(target), repeat(opt_level)))

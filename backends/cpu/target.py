@@ -136,10 +136,10 @@ def levels_here() -> tuple[str, ...]:
 def host() -> Target:
     """The processor this process runs on, with everything it has."""
     # llvmlite takes 0.1 s to import: only those who ask for a target pay for it.
-    import llvmlite.binding as llvm
+    from xmlc.backends.cpu.llvm import binding
 
-    triple: str = llvm.get_process_triple()
-    found: dict[str, bool] = llvm.get_host_cpu_features()
+    triple: str = binding.get_process_triple()
+    found: dict[str, bool] = binding.get_host_cpu_features()
     features = ",".join(("+" if present else "-") + name for name, present in sorted(found.items()))
     if found.get("avx512f") and found.get("avx512vl"):
         bits, registers = 512, 32
@@ -149,7 +149,9 @@ def host() -> Target:
         bits, registers = 128, 32
     else:
         bits, registers = 128, 16
-    return Target("cpu", triple, llvm.get_host_cpu_name(), features, bits, registers, core_count(), cache_sizes(), True)
+    return Target(
+        "cpu", triple, binding.get_host_cpu_name(), features, bits, registers, core_count(), cache_sizes(), True
+    )
 
 
 def core_count() -> int:
@@ -176,7 +178,7 @@ def cache_sizes() -> tuple[int, ...]:
 
 @cache
 def layout_of(triple: str) -> str:
-    import llvmlite.binding as llvm
+    from xmlc.backends.cpu.llvm import binding, initialize
 
-    llvm.initialize_all_targets()
-    return str(llvm.Target.from_triple(triple).create_target_machine().target_data)
+    initialize()
+    return str(binding.Target.from_triple(triple).create_target_machine().target_data)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, cast
+from collections.abc import Callable, Sequence
+from typing import cast
 
 from xdsl.dialects import affine
 from xdsl.dialects.builtin import AffineMapAttr
@@ -16,13 +16,27 @@ from xdsl.ir.affine import (
     AffineExpr,
     AffineSymExpr,
 )
+
 from xmlc.backends.cpu.emit.writer import Extent, Row, Writer
 
+
+def floor_divide(x: int, y: int) -> int:
+    return x // y
+
+
+def ceil_divide(x: int, y: int) -> int:
+    return -(-x // y)
+
+
+def modulo(x: int, y: int) -> int:
+    return x % y
+
+
 # kind of division -> helper function, the same on numbers
-DIVISIONS: dict[AffineBinaryOpKind, tuple[str, Any]] = {
-    AffineBinaryOpKind.FloorDiv: ("floordiv", lambda x, y: x // y),
-    AffineBinaryOpKind.CeilDiv: ("ceildiv", lambda x, y: -(-x // y)),
-    AffineBinaryOpKind.Mod: ("mod", lambda x, y: x % y),
+DIVISIONS: dict[AffineBinaryOpKind, tuple[str, Callable[[int, int], int]]] = {
+    AffineBinaryOpKind.FloorDiv: ("floordiv", floor_divide),
+    AffineBinaryOpKind.CeilDiv: ("ceildiv", ceil_divide),
+    AffineBinaryOpKind.Mod: ("mod", modulo),
 }
 
 
@@ -44,7 +58,7 @@ def value_of(w: Writer, expression: AffineExpr, dims: Sequence[Extent], symbols:
                 return 0 if 0 in (x, y) else w.multiply(x, y)
             helper, compute = DIVISIONS[kind]
             if isinstance(x, int) and isinstance(y, int):
-                return int(compute(x, y))
+                return compute(x, y)
             return w.emit(f"call i64 {w.helper(helper, 'i64')}(i64 {x}, i64 {y})")
         case _:
             raise AssertionError(f"unknown affine expression {expression}")

@@ -7,6 +7,7 @@ from typing import Any, cast
 from xdsl.dialects import arith, math
 from xdsl.dialects.builtin import IntegerAttr
 from xdsl.ir import Attribute, Operation, SSAValue
+
 from xmlc.backends.cpu.emit.types import element_of, like, literal
 from xmlc.backends.cpu.emit.writer import Row, Writer
 

@@ -9,6 +9,7 @@ from typing import Any, cast
 from xdsl.dialects import memref, scf
 from xdsl.dialects.builtin import DenseArrayBase, IntegerAttr
 from xdsl.ir import Attribute, Block, Operation, SSAValue
+
 from xmlc.backends.cpu.emit.writer import Extent, Row, Writer
 
 # op attribute on a loop -> LLVM's loop hint

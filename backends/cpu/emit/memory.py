@@ -9,6 +9,7 @@ from typing import Any, cast
 from xdsl.dialects import memref
 from xdsl.dialects.builtin import ArrayAttr, DenseArrayBase, IntegerAttr, MemRefType, SymbolRefAttr
 from xdsl.ir import Attribute, Operation, SSAValue
+
 from xmlc.backends.cpu.emit.control import Loop, close_loop, open_loop
 from xmlc.backends.cpu.emit.types import DYNAMIC, Unprintable, symbol
 from xmlc.backends.cpu.emit.writer import Buffer, Extent, Row, Writer

@@ -26,8 +26,18 @@ from xdsl.dialects.builtin import (
     UnregisteredOp,
 )
 from xdsl.ir import Attribute, Operation
+
 from xmlc.backends.cpu.emit import affine_index, arithmetic, control, memory, vectors
-from xmlc.backends.cpu.emit.types import BYTES, DYNAMIC, Unprintable, data_bytes, data_literal, stored, symbol
+from xmlc.backends.cpu.emit.types import (
+    BYTES,
+    DYNAMIC,
+    Unprintable,
+    data_bytes,
+    data_literal,
+    is_memref,
+    stored,
+    symbol,
+)
 from xmlc.backends.cpu.emit.writer import Row, Writer
 from xmlc.backends.cpu.target import Target
 from xmlc.dialects.diagnostics import CompileError, Diagnostic, place_of
@@ -105,8 +115,9 @@ def function(w: Writer, op: func.FuncOp) -> None:
     for argument, attributes in zip(block.args, argument_attributes(op)):
         kinds = w.part_kinds(argument.type)
         names = [w.new() for _ in kinds]
-        if isinstance(argument.type, MemRefType):
-            kinds[0] = pointer_kind(cast("MemRefType[Attribute]", argument.type), attributes, w)
+        argument_type = argument.type
+        if is_memref(argument_type):
+            kinds[0] = pointer_kind(argument_type, attributes, w)
         parameters += [f"{kind} {part}" for kind, part in zip(kinds, names)]
         w.bind_parts(argument, names)
     private = cast("StringAttr | None", op.properties.get("sym_visibility"))

@@ -9,6 +9,7 @@ from math import prod
 from typing import Any, cast
 
 import numpy as np
+from typing_extensions import TypeIs
 from xdsl.dialects.builtin import (
     BFloat16Type,
     DenseIntOrFPElementsAttr,
@@ -23,6 +24,7 @@ from xdsl.dialects.builtin import (
     VectorType,
 )
 from xdsl.ir import Attribute
+
 from xmlc.dialects.dtypes import TO_NUMPY, storage_type
 
 DYNAMIC = -(2**63)  # MLIR's mark for a size or stride that is known only at run time
@@ -36,6 +38,14 @@ PLAIN_NAME = re.compile(r"[-a-zA-Z$._][-a-zA-Z$._0-9]*\Z")
 
 class Unprintable(Exception):
     """An op that has a row but uses something the row cannot spell; the message says what."""
+
+
+def is_memref(attribute: Attribute) -> TypeIs[MemRefType[Attribute]]:
+    return isinstance(attribute, MemRefType)
+
+
+def is_vector(attribute: Attribute) -> TypeIs[VectorType[Attribute]]:
+    return isinstance(attribute, VectorType)
 
 
 def spelled(attribute: Attribute, soft_half: bool) -> str:
@@ -54,13 +64,12 @@ def spelled(attribute: Attribute, soft_half: bool) -> str:
         case Float16Type() if soft_half:
             return "i16"
         case VectorType():
-            vector = cast("VectorType[Attribute]", attribute)
-            if vector.get_num_dims() > 1:
-                raise Unprintable(f"{vector} has more than one dimension")
-            if vector.get_num_scalable_dims():
-                raise Unprintable(f"{vector} is scalable")
-            element = spelled(vector.element_type, soft_half)
-            return f"<{prod(vector.get_shape())} x {element}>"
+            if attribute.get_num_dims() > 1:
+                raise Unprintable(f"{attribute} has more than one dimension")
+            if attribute.get_num_scalable_dims():
+                raise Unprintable(f"{attribute} is scalable")
+            element = spelled(attribute.element_type, soft_half)
+            return f"<{prod(attribute.get_shape())} x {element}>"
         case MemRefType():
             return "ptr"
         case _ if type(attribute) in FLOATS:
@@ -145,7 +154,7 @@ def literal(value: Attribute, soft_half: bool) -> str:
 def vector_literal(value: DenseIntOrFPElementsAttr[Any], soft_half: bool) -> str:
     element: Attribute = value.get_element_type()
     kind = spelled(element, soft_half)
-    scalars: Iterable[float] = value.iter_values()
+    scalars = cast("Iterable[float]", value.iter_values())
     if type(element) in FLOATS or isinstance(element, BFloat16Type):
         texts = [float_literal(scalar, element, soft_half) for scalar in scalars]
     elif kind == "i1":

@@ -9,6 +9,7 @@ from xdsl.dialects import vector
 from xdsl.dialects.builtin import ArrayAttr, BoolAttr, DenseArrayBase, VectorType
 from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.ir.affine import AffineMap
+
 from xmlc.backends.cpu.emit.arithmetic import computing, float_intrinsic, narrowed, operand
 from xmlc.backends.cpu.emit.types import DYNAMIC, Unprintable, element_of, lanes_of, like
 from xmlc.backends.cpu.emit.writer import Buffer, Row, Writer
@@ -92,10 +93,9 @@ def splat(w: Writer, kind: str, text: str) -> str:
 
 def broadcast(w: Writer, op: vector.BroadcastOp) -> None:
     value, result = op.operands[0], op.results[0]
-    kind = w.kind(result.type)
+    kind, source = w.kind(result.type), w.kind(value.type)
     text = w.names[value]
-    if isinstance(value.type, VectorType):
-        source = w.kind(value.type)
+    if source[0] == "<":
         if source != kind:  # one lane to many
             lanes = like(kind, "i32")
             text = w.emit(f"shufflevector {source} {text}, {source} poison, {lanes} zeroinitializer")
@@ -206,9 +206,8 @@ def reduction(w: Writer, op: vector.ReductionOp) -> None:
     kind, name = computing_kind(w, source), str(op.kind.data)
     scalar, flags = element_of(kind), w.flags(op)
     is_float = scalar in ("float", "double", "half")
-    convert = operand if is_float else (lambda w, value: w.names[value])
-    text = convert(w, source)
-    accumulator = convert(w, accumulators[0]) if accumulators else None
+    texts = [operand(w, value) if is_float else w.names[value] for value in (source, *accumulators)]
+    text, accumulator = texts[0], texts[1] if accumulators else None
     if is_float and name in SEQUENTIAL:
         start = accumulator or SEQUENTIAL[name]
         intrinsic = f"@llvm.vector.reduce.f{name}.{w.mangled(kind)}"

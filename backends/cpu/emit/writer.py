@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from xdsl.dialects.arith import FastMathFlagsAttr
-from xdsl.dialects.builtin import Float16Type, IntegerType, MemRefType, NoneAttr, VectorType
+from xdsl.dialects.builtin import Float16Type, IntegerType, MemRefType, NoneAttr
 from xdsl.dialects.utils.fast_math import FastMathFlag
 from xdsl.ir import Attribute, Block, Operation, SSAValue
+
 from xmlc.backends.cpu.emit.helpers import HELPERS
-from xmlc.backends.cpu.emit.types import BYTES, DYNAMIC, Unprintable, mangled, spelled, stored
+from xmlc.backends.cpu.emit.types import BYTES, DYNAMIC, Unprintable, is_memref, is_vector, mangled, spelled, stored
 from xmlc.dialects.diagnostics import CompileError, place_of
 
 Extent = int | str  # a size, stride or index: known now, or the name of an i64
@@ -85,7 +86,7 @@ class Writer:
 
     def is_half(self, attribute: Attribute) -> bool:
         """Whether a 16-bit float type, or a vector of it, is f16 (else bf16)."""
-        element = attribute.element_type if isinstance(attribute, VectorType) else attribute
+        element = attribute.element_type if is_vector(attribute) else attribute
         return isinstance(element, Float16Type)
 
     def new(self) -> str:
@@ -127,17 +128,18 @@ class Writer:
     # a memref is its pointer, then an i64 for each `?` among its sizes, then for each `?` among its strides.
 
     def part_kinds(self, attribute: Attribute) -> list[str]:
-        if not isinstance(attribute, MemRefType):
+        if not is_memref(attribute):
             return [self.kind(attribute)]
-        sizes, strides = extents(cast("MemRefType[Attribute]", attribute))
+        sizes, strides = extents(attribute)
         return ["ptr"] + ["i64"] * (sizes.count(None) + strides.count(None))
 
     def parts(self, value: SSAValue) -> list[str]:
         """The operand texts of a value, in the order of `part_kinds`."""
-        if not isinstance(value.type, MemRefType):
+        kind = value.type
+        if not is_memref(kind):
             return [self.names[value]]
         buffer = self.buffers[value]
-        sizes, strides = extents(cast("MemRefType[Attribute]", value.type))
+        sizes, strides = extents(kind)
         dynamic = [str(found) for found, known in zip(buffer.sizes, sizes) if known is None]
         dynamic += [str(found) for found, known in zip(buffer.strides, strides) if known is None]
         return [buffer.pointer, *dynamic]
@@ -151,8 +153,9 @@ class Writer:
 
     def bind_parts(self, value: SSAValue, texts: Sequence[str]) -> None:
         """Let `value` be made of these parts."""
-        if isinstance(value.type, MemRefType):
-            self.buffers[value] = self.buffer(cast("MemRefType[Attribute]", value.type), texts[0], texts[1:])
+        kind = value.type
+        if is_memref(kind):
+            self.buffers[value] = self.buffer(kind, texts[0], texts[1:])
         else:
             self.names[value] = texts[0]
 

@@ -46,7 +46,9 @@ def test_a_missing_function_is_named_before_anything_is_loaded() -> None:
 def test_a_name_that_is_not_exported_suggests_another() -> None:
     with pytest.raises(CompileError) as raised:
         jit.load_object(compiled(ADD_ONE)).function("mian")
-    assert str(raised.value) == "error: the compiled module has no function 'mian.packed'\nhint: did you mean main.packed?"
+    assert (
+        str(raised.value) == "error: the compiled module has no function 'mian.packed'\nhint: did you mean main.packed?"
+    )
 
 
 @pytest.mark.parametrize("cut", [0, 3, 40, 200, 500])

@@ -179,7 +179,8 @@ def test_subviews_move_and_stretch_both_sides_of_a_copy(run: Any) -> None:
             : memref<6x8xf64> to memref<2x3xf64, strided<[16, 1], offset: ?>>
           %to = memref.subview %out[0, 1] [2, 3] [1, 2]
             : memref<6x8xf64> to memref<2x3xf64, strided<[8, 2], offset: 1>>
-          "memref.copy"(%from, %to) : (memref<2x3xf64, strided<[16, 1], offset: ?>>, memref<2x3xf64, strided<[8, 2], offset: 1>>) -> ()
+          "memref.copy"(%from, %to)
+            : (memref<2x3xf64, strided<[16, 1], offset: ?>>, memref<2x3xf64, strided<[8, 2], offset: 1>>) -> ()
           func.return
         }""",
         x, out, 1,

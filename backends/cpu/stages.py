@@ -1,0 +1,28 @@
+"""The stages of the CPU backend, from the graph level to machine code."""
+
+from __future__ import annotations
+
+from xdsl.transforms.common_subexpression_elimination import CommonSubexpressionElimination
+from xdsl.transforms.dead_code_elimination import DeadCodeElimination
+
+from xmlc.backends.stages import Stage
+from xmlc.passes.bufferize import Bufferize
+from xmlc.passes.decompose import Decompose
+from xmlc.passes.deduplicate_kernels import DeduplicateKernels
+from xmlc.passes.expand_math.expand import ExpandMath
+from xmlc.passes.form_kernels import FormKernels
+from xmlc.passes.fuse_linalg import FuseLinalg
+from xmlc.passes.lower_linalg import LowerLinalg
+from xmlc.passes.lower_ml.lower import LowerMl
+from xmlc.passes.lower_print import LowerPrint
+from xmlc.passes.plan_memory import PlanMemory
+
+CPU = (
+    Stage("ml", (CommonSubexpressionElimination(), DeadCodeElimination())),
+    Stage("kernels", (Decompose(), FormKernels(), DeduplicateKernels())),
+    Stage("linalg", (LowerMl(), LowerPrint(), FuseLinalg()), removes=("ml", "toy")),
+    Stage("structured", (Bufferize(), LowerLinalg(), ExpandMath(), PlanMemory()), removes=("linalg", "tensor")),
+    Stage("llvm"),
+    Stage("asm"),
+    Stage("obj"),
+)
