@@ -25,5 +25,5 @@ func.func @kept(%x: f32) -> f32 {
   func.return %e : f32
 }
 
-// CHECK: func.func private @xmlc.exp.f32(%{{.*}} : f32) -> f32 attributes {xmlc.inline}
+// CHECK: func.func private @xmlc.exp.f32(%{{.*}}: f32) -> f32 attributes {xmlc.inline}
 // CHECK-NOT: @xmlc.exp.f32

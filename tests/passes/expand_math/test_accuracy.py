@@ -1,4 +1,4 @@
-"""The definitions as machine code against wider references: errors in ulp, special values, vectors and narrow floats."""
+"""The definitions as machine code: errors in ulp, special values, vectors and narrow floats."""
 
 from __future__ import annotations
 
