@@ -2,33 +2,51 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from bisect import bisect_right
+from dataclasses import replace
 from difflib import get_close_matches
 from itertools import accumulate
 
 from xdsl.context import Context
 from xdsl.dialects.builtin import FileLineColLoc, IntAttr, ModuleOp, StringAttr, UnknownLoc
-from xdsl.ir import Dialect, Operation
-from xdsl.parser import Parser
+from xdsl.ir import Operation
+from xdsl.parser import Parser, ParserState
 from xdsl.utils.exceptions import MultipleSpansParseError, ParseError, VerifyException
-from xdsl.utils.lexer import Span
+from xdsl.utils.lexer import Input, Span
+from xdsl.utils.mlir_lexer import MLIRLexer
 
 from xmlc.dialects.diagnostics import CompileError, Diagnostic, Place
 from xmlc.wording import in_our_words
 
+LOG = logging.getLogger(__name__)
 RESULTS = re.compile(r"%[^=]*=\s*")
 UNKNOWN_OP = re.compile(r"Operation (\S+) is not registered")
 
+# Messages of xDSL that do not say what is wrong, and what we say instead.
+CLEARER = {
+    "Expected suffix identifier after {first_char}": "expected a name after '%', '#', '^' or '!'",
+    " in block definition": "expected an operation, a block or '}'",
+    "Operation builtin.unregistered does not have a custom format.": "unknown operations are read in generic form only",
+}
+
 # What xDSL's lexer, parser and constructors of attributes raise on some malformed text instead of a ParseError.
 MALFORMED = (VerifyException, ValueError, TypeError, AssertionError, LookupError, AttributeError, NotImplementedError)
+
+
+class LinearLexer(MLIRLexer):
+    """xDSL's lexer, whose own pattern for strings takes exponential time where the closing quote is missing."""
+
+    _unescaped_characters_regex = re.compile(r'"(?:[^"\\\n\v\f]++|\\(?:["nt\\]|[0-9A-Fa-f]{2}))*+"')
 
 
 class LocatingParser(Parser):
     """xDSL's parser, which gives each op that states no location the place of its name in the text."""
 
     def __init__(self, context: Context, text: str, filename: str):
-        super().__init__(context, text, filename)
+        super().__init__(context, "", filename)
+        self._parser_state = ParserState(LinearLexer(Input(text, filename)))
         self.text = text
         self.filename = StringAttr(filename)
         self.line_starts = list(accumulate((len(line) for line in text.splitlines(keepends=True)), initial=0))
@@ -68,6 +86,7 @@ def parse_module(text: str, filename: str, context: Context, *, first_line: int 
     except RecursionError as error:
         raise CompileError("the text is nested too deeply", place=Place(filename)) from error
     except MALFORMED as error:
+        LOG.debug("the parser raised this on the user's text", exc_info=error)
         here = Span(parser.pos, parser.pos, parser.lexer.input)
         raise at_span(here, str(error) or "malformed text", context) from error
     if isinstance(module.location, UnknownLoc):
@@ -88,29 +107,28 @@ def at_span(span: Span[str] | Span[bytes], message: str, context: Context) -> Co
     source = str(span.input.content)
     unknown = UNKNOWN_OP.fullmatch(message)
     if unknown:  # xDSL points behind the name
-        span = Span(source.rfind(unknown[1], 0, span.start), span.start, span.input)
+        span = replace(span, start=source.rfind(unknown[1], 0, span.start))
     location = span.get_location()
     line = source.split("\n")[location.line - 1]
     place = Place(location.file, location.line, location.col)
     if unknown:
         message, hint = f"unknown operation '{unknown[1]}'", op_hint(unknown[1], context)
     else:
-        message, hint = in_our_words(message), None
+        message, hint = in_our_words(CLEARER.get(message, message)), None
         if span.start >= len(source.rstrip()):
             message += ", found the end of the text"
     return CompileError.of([Diagnostic(message, place, hint, line)])
 
 
-def op_hint(name: str, context: Context) -> str | None:
+def op_hint(name: str, context: Context) -> str:
     """What an unknown op's name may have meant: another op of its dialect, or another dialect."""
-    prefix, _ = Dialect.split_name(name) if "." in name else ("", name)
+    prefix, _, rest = name.partition(".")
     dialects = sorted(context.registered_dialect_names)
     if prefix in dialects:
-        known = [op.name for op in context.get_dialect(prefix).operations]
-    else:
-        known = [near + name[len(prefix) :] for near in get_close_matches(prefix, dialects, n=1)]
-    if close := get_close_matches(name, known, n=1):
-        return f"did you mean '{close[0]}'?"
-    if prefix in dialects:
-        return f"`xmlc list ops --dialect {prefix}` shows the operations of the dialect '{prefix}'"
+        known = [op.name.partition(".")[2] for op in context.get_dialect(prefix).operations]
+        close = get_close_matches(rest, known, n=1)
+        shown = f"`xmlc list ops --dialect {prefix}` shows the operations of the dialect '{prefix}'"
+        return f"did you mean '{prefix}.{close[0]}'?" if close else shown
+    if close := get_close_matches(prefix, dialects, n=1):
+        return f"did you mean '{close[0]}.{rest}'?"
     return "--allow-unregistered-dialect accepts operations of unknown dialects, in generic form"

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from io import StringIO
-from pathlib import Path
 from typing import Protocol
 
 from xdsl.context import Context
@@ -24,8 +23,8 @@ from xmlc.dialects.diagnostics import CompileError, place_of
 from xmlc.files import write_whole
 from xmlc.options import REPRODUCER_DIR
 from xmlc.passes import PASSES
-from xmlc.wording import did_you_mean, known_names
 from xmlc.verify import verification_errors
+from xmlc.wording import did_you_mean, known_names
 
 VERSIONS = ("xmlc", "xdsl", "numpy", "llvmlite", "onnx")
 
@@ -138,15 +137,16 @@ def reproducer_note(remake: Callable[[], ModuleOp], passes: Sequence[ModulePass]
     for each in passes[:failed]:
         each.apply(context, module)
     replay = spell(passes[failed:])
+    program = printed(module, generic=True)
     text = (
         f"// reproducer of a failure in the pass '{passes[failed].name}' of {versions()}\n"
         f"// the whole pipeline was: {spell(passes)}\n"
         f"// RUN: xmlc opt %s --allow-unregistered-dialect -p '{replay}'\n"
-        f"{printed(module, generic=True)}"
     )
-    name = f"xmlc-{passes[failed].name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}.mlir"
-    path = Path(REPRODUCER_DIR.get()) / name
-    write_whole(path, text)
+    digest = hashlib.sha256((replay + program).encode()).hexdigest()[:12]
+    path = REPRODUCER_DIR.get() / f"xmlc-{passes[failed].name}-{digest}.mlir"
+    if not path.exists():  # a replay of it would only lose the whole pipeline
+        write_whole(path, text + program)
     return (
         f"this is a bug of xmlc in the pass '{passes[failed].name}'; a reproducer was written to {path}\n"
         f"replay it: xmlc opt {path} --allow-unregistered-dialect -p '{replay}'"

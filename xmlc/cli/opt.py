@@ -20,8 +20,8 @@ from xmlc.files import decode_text, read_text, write_whole
 from xmlc.logs import log_to_standard_error
 from xmlc.parse import parse_module
 from xmlc.pipeline import Timer, Watcher, known_passes, printed, read_pipeline, run_passes
-from xmlc.wording import did_you_mean
 from xmlc.verify import verify
+from xmlc.wording import did_you_mean
 
 SEPARATOR = "// -----"
 
