@@ -7,19 +7,23 @@ from xdsl.transforms.dead_code_elimination import DeadCodeElimination
 
 from xmlc.backends.stages import Stage
 from xmlc.passes.bufferize import Bufferize
-from xmlc.passes.decompose import Decompose
 from xmlc.passes.deduplicate_kernels import DeduplicateKernels
 from xmlc.passes.expand_math.expand import ExpandMath
 from xmlc.passes.form_kernels import FormKernels
 from xmlc.passes.fuse_linalg import FuseLinalg
+from xmlc.passes.infer_shapes import InferShapes
+from xmlc.passes.inline import Inline
 from xmlc.passes.lower_linalg import LowerLinalg
 from xmlc.passes.lower_ml.lower import LowerMl
 from xmlc.passes.lower_print import LowerPrint
+from xmlc.passes.lower_toy import LowerToy
 from xmlc.passes.plan_memory import PlanMemory
+from xmlc.passes.simplify_toy import SimplifyToy
 
 CPU = (
-    Stage("ml", (CommonSubexpressionElimination(), DeadCodeElimination())),
-    Stage("kernels", (Decompose(), FormKernels(), DeduplicateKernels())),
+    Stage("toy", (Inline(), SimplifyToy(), InferShapes())),
+    Stage("ml", (LowerToy(), CommonSubexpressionElimination(), DeadCodeElimination()), removes=("toy",), keeps=("toy.print",)),
+    Stage("kernels", (FormKernels(), DeduplicateKernels())),
     Stage("linalg", (LowerMl(), LowerPrint(), FuseLinalg()), removes=("ml", "toy")),
     Stage("structured", (Bufferize(), LowerLinalg(), ExpandMath(), PlanMemory()), removes=("linalg", "tensor")),
     Stage("llvm"),

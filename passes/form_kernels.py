@@ -1,0 +1,255 @@
+"""Kernel formation: the ops of a function become calls of small functions, each a group worth compiling as one.
+
+Groups grow forwards over a block. An op joins the groups of its operands as long as the result can still be
+put in an order (no group may depend on itself through another), at most one op of a group is heavy (a
+contraction, a sort …), and the group stays small. Ops that only rename memory or steer control flow stay
+in the host function, and so does every region's own structure: kernels are formed inside regions too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import prod
+
+from xdsl.context import Context
+from xdsl.dialects import func
+from xdsl.dialects.builtin import FunctionType, ModuleOp, UnitAttr
+from xdsl.ir import Block, Operation, Region, SSAValue
+from xdsl.passes import ModulePass
+from xdsl.traits import is_side_effect_free
+
+from xmlc.dialects.ml import contraction, elementwise, reduction, shaping
+from xmlc.dialects.ml.types import shape_of
+
+KERNEL = "xmlc.kernel"
+
+HEAVY: frozenset[type[Operation]] = frozenset(
+    (
+        *contraction.CONTRACTION,
+        reduction.SortOp,
+        reduction.TopKOp,
+        reduction.CumulativeSumOp,
+        reduction.CumulativeProdOp,
+        reduction.CumulativeMaxOp,
+        shaping.ScatterElementsOp,
+        shaping.ScatterNdOp,
+    )
+)
+"""Ops that are a loop nest of their own: a group has at most one, and its epilogue."""
+
+LIGHT: frozenset[type[Operation]] = frozenset(
+    (*elementwise.ELEMENTWISE, *reduction.REDUCTION, *shaping.SHAPING)
+) - HEAVY - {shaping.ReshapeOp, shaping.ConstantOp}
+"""Ops that may share a kernel with what makes their operands."""
+
+
+@dataclass
+class Group:
+    """Ops that are to become one kernel, in program order, and the set (as bits) of groups it needs."""
+
+    number: int
+    ops: list[Operation] = field(default_factory=list[Operation])
+    needs: int = 0
+    heavy: bool = False
+    elements: int = 0
+    """The largest number of points any of its loop nests visits, contractions counted by their result."""
+
+    @property
+    def bit(self) -> int:
+        return 1 << self.number
+
+
+def points(op: Operation) -> int:
+    """How many points the op's loop nest has, a contraction's counted by its result."""
+    values = [*op.results] if type(op) in HEAVY else [*op.results, *op.operands]
+    return max((prod(shape_of(value)) for value in values), default=1)
+
+
+class Grouping:
+    """The groups of one block."""
+
+    def __init__(self, block: Block, limit: int):
+        self.limit = limit
+        self.groups: list[Group] = []
+        self.group_of: dict[Operation, Group] = {}
+        self.last_effect: Group | None = None
+        for op in block.ops:
+            if not isinstance(op, shaping.ConstantOp):
+                self.add(op)
+
+    def add(self, op: Operation) -> None:
+        """Give an op a group of its own, then merge it with the groups of its operands where that is worth it."""
+        group = Group(len(self.groups), [op], heavy=type(op) in HEAVY)
+        self.groups.append(group)
+        self.group_of[op] = group
+        producers = self.producers(op)
+        for producer in producers:
+            group.needs |= producer.bit | producer.needs
+        if type(op) not in LIGHT and type(op) not in HEAVY:
+            self.keep_in_order(op, group)
+            return
+        group.elements = points(op)
+        if type(op) in HEAVY:
+            return
+        # heavy producers first: an epilogue is worth most
+        for producer in sorted(producers, key=lambda each: (not each.heavy, -each.elements)):
+            self.merge(producer, self.group_of[op])
+
+    def keep_in_order(self, op: Operation, group: Group) -> None:
+        """An op of the host that has effects comes after the one before it."""
+        if is_side_effect_free(op):
+            return
+        if self.last_effect is not None:
+            group.needs |= self.last_effect.bit | self.last_effect.needs
+        self.last_effect = group
+
+    def producers(self, op: Operation) -> list[Group]:
+        """The groups whose results an op uses, including inside its regions."""
+        found: dict[int, Group] = {}
+        for user in op.walk():
+            for operand in user.operands:
+                owner = operand.owner
+                if isinstance(owner, Operation) and (group := self.group_of.get(owner)) is not None:
+                    found[group.number] = group
+        return list(found.values())
+
+    def merge(self, first: Group, second: Group) -> None:
+        """Merge `second` into `first` if they may share a kernel."""
+        if first is second or not first.elements or (first.heavy and second.heavy):
+            return
+        if len(first.ops) + len(second.ops) > self.limit or not self.worth_it(first, second):
+            return
+        needs = (first.needs | second.needs) & ~(first.bit | second.bit)
+        if any(needs >> each.number & 1 and each.needs & (first.bit | second.bit) for each in self.groups):
+            return
+        first.ops += second.ops
+        first.heavy |= second.heavy
+        first.elements = max(first.elements, second.elements)
+        first.needs = needs
+        for op in second.ops:
+            self.group_of[op] = first
+        self.groups[second.number] = Group(second.number)
+        for each in self.groups:
+            if each is not first and each.needs & (first.bit | second.bit):
+                each.needs = (each.needs | first.bit | needs) & ~second.bit
+
+    @staticmethod
+    def worth_it(first: Group, second: Group) -> bool:
+        """After something heavy only what is of its size; else anything that does not blow small work up."""
+        if first.heavy:
+            return second.elements <= first.elements
+        return True
+
+
+def ordered(groups: Iterable[Group], position: Mapping[Operation, int]) -> list[Group]:
+    """The groups in an order in which each comes after those it needs, as near to the program's as it can be."""
+    waiting = [group for group in groups if group.ops]
+    waiting.sort(key=lambda group: max(position[op] for op in group.ops))
+    done, result = 0, list[Group]()
+    while waiting:
+        ready = next(group for group in waiting if not group.needs & ~done)
+        waiting.remove(ready)
+        result.append(ready)
+        done |= ready.bit
+    return result
+
+
+def kernel_name(ops: Sequence[Operation]) -> str:
+    """The first ops of a kernel, joined: `conv_batch_norm_relu`."""
+    words = [op.name.removeprefix("ml.") for op in ops]
+    return "_".join(words[:3]) + (f"_and_{len(words) - 3}_more" if len(words) > 3 else "")
+
+
+class Outliner:
+    """Turns groups into functions of the module and calls of them."""
+
+    def __init__(self, module: ModuleOp, limit: int):
+        self.module = module
+        self.limit = limit
+        self.taken = {op.sym_name.data for op in module.ops if isinstance(op, func.FuncOp)}
+
+    def block(self, block: Block) -> None:
+        """Rebuild a block of calls and host ops, then the blocks inside its host ops."""
+        position = {op: i for i, op in enumerate(block.ops)}
+        constants = [op for op in position if isinstance(op, shaping.ConstantOp)]
+        groups = ordered(Grouping(block, self.limit).groups, position)
+        for op in position:
+            if op not in constants:
+                op.detach()
+        for group in groups:
+            if group.elements:
+                self.outline(sorted(group.ops, key=position.__getitem__), block)
+                continue
+            for op in group.ops:
+                block.add_op(op)
+                for region in op.regions:
+                    for each in region.blocks:
+                        self.block(each)
+        for constant in constants:
+            if not constant.out.uses:
+                constant.detach()
+                constant.erase()
+
+    def outline(self, ops: Sequence[Operation], block: Block) -> None:
+        """Move ops into a new private function, and call it at the end of `block`."""
+        inside = set(ops)
+        outputs = [
+            result for op in ops for result in op.results if any(use.operation not in inside for use in result.uses)
+        ]
+        inputs: dict[SSAValue, None] = {}
+        constants: dict[SSAValue, shaping.ConstantOp] = {}
+        for operand in (operand for op in ops for operand in op.operands):
+            if isinstance(operand.owner, shaping.ConstantOp):
+                constants[operand] = operand.owner
+            elif operand.owner not in inside:
+                inputs[operand] = None
+
+        body = Block(arg_types=[value.type for value in inputs])
+        replaced: dict[SSAValue, SSAValue] = dict(zip(inputs, body.args))
+        for value, constant in constants.items():
+            copy = constant.clone()
+            body.add_op(copy)
+            replaced[value] = copy.out
+        for op in ops:
+            for i, operand in enumerate(op.operands):
+                if operand in replaced:
+                    op.operands[i] = replaced[operand]
+            body.add_op(op)
+
+        name = fresh_name(kernel_name(ops), self.taken)
+        call = func.CallOp(name, list(inputs), [value.type for value in outputs])
+        call.location = ops[-1].location
+        block.add_op(call)
+        for old, new in zip(outputs, call.results):
+            old.replace_uses_with_if(new, lambda use: use.operation not in inside)
+        body.add_op(func.ReturnOp(*outputs))
+        kind = FunctionType.from_lists([value.type for value in inputs], [value.type for value in outputs])
+        kernel = func.FuncOp(name, kind, Region(body), visibility="private")
+        kernel.attributes[KERNEL] = UnitAttr()
+        self.module.body.block.add_op(kernel)
+
+
+def fresh_name(wanted: str, taken: set[str]) -> str:
+    """A name that is not taken yet, which it is from now on: `wanted`, `wanted_2` …"""
+    name, count = wanted, 1
+    while name in taken:
+        count += 1
+        name = f"{wanted}_{count}"
+    taken.add(name)
+    return name
+
+
+@dataclass(frozen=True)
+class FormKernels(ModulePass):
+    """Group the tensor ops of every function into kernels: private functions marked `xmlc.kernel`."""
+
+    name = "form-kernels"
+    limit: int = 24
+    """The largest number of ops in a kernel."""
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        outliner = Outliner(op, self.limit)
+        for function in list(op.ops):
+            if isinstance(function, func.FuncOp) and KERNEL not in function.attributes and function.body.blocks:
+                outliner.block(function.body.block)

@@ -1,0 +1,117 @@
+"""A compiled module: machine code in this process, called from Python with arrays.
+
+Arrays go in and come out without a copy: NumPy arrays, or anything that speaks DLPack and lives on the CPU.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xmlc.backends.cpu.jit import LoadedModule, load_object
+from xmlc.backends.signature import Signature, Tensor
+from xmlc.dialects.diagnostics import CompileError
+from xmlc.printing import PRINT_FUNCTIONS
+
+Array = NDArray[Any]
+
+CALLBACKS: dict[str, Any] = {
+    "toy_print_f64": ctypes.CFUNCTYPE(None, ctypes.c_double)(PRINT_FUNCTIONS["toy_print_f64"]),
+    "toy_print_newline": ctypes.CFUNCTYPE(None)(PRINT_FUNCTIONS["toy_print_newline"]),
+}
+"""External functions that compiled programs may call."""
+
+ALIGNMENT = 64
+"""Bytes: the arena starts at a cache line."""
+
+
+@dataclass
+class Frame:
+    """What one call needs and the next can use again: the pointers it passes, and the arena."""
+
+    pointers: Any
+    arena: Array
+
+
+class CompiledModule:
+    """A module's entry point as a Python function of arrays.
+
+    Calls may come from several threads at once; Python's lock is released while the code runs.
+    """
+
+    def __init__(
+        self, signature: Signature, code: bytes | Sequence[bytes], arena_bytes: int, weights: Mapping[str, Array]
+    ):
+        """Load `code`, object files whose entry point takes what `signature` says, and bind `weights` by name."""
+        self.signature = signature
+        self.arena_bytes = arena_bytes
+        self.module: LoadedModule = load_object(code, CALLBACKS)
+        self.entry: Callable[[int], None] = self.module.function(signature.entry)
+        self.weights = [checked(weights[spec.name], spec, "weight") for spec in signature.weights]
+        self.frames: list[Frame] = []
+        self.count = len(signature.inputs)
+
+    def __call__(self, *inputs: Any) -> tuple[Array, ...]:
+        """The outputs for inputs in the order of the signature.
+
+        Raises CompileError for a wrong number of inputs, a wrong shape or element type.
+        """
+        if len(inputs) != self.count:
+            expected = ", ".join(map(str, self.signature.inputs)) or "nothing"
+            raise CompileError(
+                f"expected {self.count} inputs, found {len(inputs)}", hint=f"the inputs are {expected}"
+            )
+        arrays = [checked(value, spec, "input") for value, spec in zip(inputs, self.signature.inputs)]
+        outputs = [np.empty(spec.shape, spec.dtype) for spec in self.signature.outputs]
+        frame = self.frames.pop() if self.frames else self.new_frame()
+        pointers = frame.pointers
+        for i, array in enumerate(arrays):
+            pointers[i] = array.ctypes.data
+        first = self.count + len(self.weights)
+        for i, array in enumerate(outputs, first):
+            pointers[i] = array.ctypes.data
+        self.entry(ctypes.addressof(pointers))
+        self.frames.append(frame)
+        return tuple(outputs)
+
+    def new_frame(self) -> Frame:
+        """Pointers with the weights and a fresh arena filled in."""
+        memory = np.empty(self.arena_bytes + ALIGNMENT, np.uint8)
+        start = -memory.ctypes.data % ALIGNMENT
+        count = self.count + len(self.weights) + len(self.signature.outputs)
+        pointers = (ctypes.c_void_p * (count + 1))()
+        for i, weight in enumerate(self.weights, self.count):
+            pointers[i] = weight.ctypes.data
+        pointers[count] = memory.ctypes.data + start
+        return Frame(pointers, memory)
+
+
+def checked(value: Any, spec: Tensor, what: str) -> Array:
+    """An array as the code expects it: right type and shape, contiguous. Only a strided one is copied."""
+    array: Array = value if isinstance(value, np.ndarray) else as_array(value)
+    if array.dtype != spec.dtype:
+        raise CompileError(
+            f"{what} '{spec.name}' has element type {array.dtype}, expected {spec.dtype}",
+            hint=f"convert it: {spec.name}.astype('{spec.dtype}')",
+        )
+    if array.shape != spec.shape:
+        raise CompileError(
+            f"{what} '{spec.name}' has shape {shape_text(array.shape)}, expected {shape_text(spec.shape)}"
+        )
+    return array if array.flags.c_contiguous else np.ascontiguousarray(array).reshape(array.shape)
+
+
+def as_array(value: Any) -> Array:
+    """An array that shares the memory of a DLPack object; anything else through NumPy."""
+    if hasattr(value, "__dlpack__"):
+        return np.from_dlpack(value)
+    return np.asarray(value)
+
+
+def shape_text(shape: Sequence[int]) -> str:
+    return "x".join(map(str, shape)) or "scalar"
