@@ -109,7 +109,11 @@ LAWS: Mapping[type[Operation], Sequence[Callable[[Any], Simpler]]] = {
 
 @dataclass(frozen=True)
 class SimplifyToy(ModulePass):
-    """Apply the laws of `toy` once to every op, operands before users, and remove what nothing uses."""
+    """Apply the laws of `toy` once to every op, operands before users, and remove what nothing uses.
+
+    In a pipeline it comes after `infer-shapes`: a reshape that is skipped, or an op that is removed, may be
+    the user's mistake, which `infer-shapes` would have reported.
+    """
 
     name = "simplify-toy"
 

@@ -109,7 +109,12 @@ def in_main(statements: str) -> str:
             "it is at line 5; variables never change, choose another name",
         ),
         ("var a;", "variable 'a' has no value", 1, "write 'var a = …;'"),
-        ("var a = <2>;", "a shape is not a value", 9, "a shape is an argument of reshape(x, <2, 3>) and broadcast(x, <2, 3>)"),
+        (
+            "var a = <2>;",
+            "a shape is not a value",
+            9,
+            "a shape is an argument of reshape(x, <2, 3>) and broadcast(x, <2, 3>)",
+        ),
         (
             "var a<3> = [1, 2];",
             "cannot reshape tensor<2xf64> to tensor<3xf64>",
@@ -117,8 +122,18 @@ def in_main(statements: str) -> str:
             "tensor<2xf64> has 2 elements, <3> has 3",
         ),
         ("print(reshape([1, 2], 2));", "expected a shape for 'reshape'", 23, "a shape is written <2, 3>"),
-        ("print(reduce_sum([1], 0.5));", "expected an axis for 'reduce_sum'", 23, "an axis is a whole number: 0 is the first, -1 the last"),
-        ("print(reduce_sum([1], 1));", "cannot sum tensor<1xf64> along axis 1", 7, "its axes are 0 to 0, or -1 to -1 from the back"),
+        (
+            "print(reduce_sum([1], 0.5));",
+            "expected an axis for 'reduce_sum'",
+            23,
+            "an axis is a whole number: 0 is the first, -1 the last",
+        ),
+        (
+            "print(reduce_sum([1], 1));",
+            "cannot sum tensor<1xf64> along axis 1",
+            7,
+            "its axes are 0 to 0, or -1 to -1 from the back",
+        ),
         ("print(reduce_sum(1, 0));", "cannot sum tensor<f64> along axis 0", 7, "it is a number and has no axes"),
         (
             "print([1, 2] + [1, 2, 3]);",
@@ -188,7 +203,7 @@ def in_main(statements: str) -> str:
         ("return; print(1);", "statement after 'return' never runs", 9, "a function ends at its first 'return'"),
         ("return 1;", "'main' cannot return a value", 1, "print it instead"),
     ],
-)  # fmt: skip
+)
 def test_each_mistake_in_a_statement_has_its_message(
     statement: str, message: str, column: int, hint: str | None
 ) -> None:

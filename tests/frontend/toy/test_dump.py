@@ -25,7 +25,7 @@ TEXT = """  Module:
         VarDecl a<> @t.toy:2:3
         VarDecl b<Pair> @t.toy:3:3
       ]
-    Function 
+    Function\x20
       Proto 'f' @t.toy:5:1
       Params: [p, x]
       Block {
@@ -43,7 +43,7 @@ TEXT = """  Module:
         Return
           (void)
       } // Block
-    Function 
+    Function\x20
       Proto 'g' @t.toy:10:1
       Params: []
       Block {
