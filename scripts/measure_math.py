@@ -26,6 +26,7 @@ from xdsl.dialects import math as math_dialect
 from xdsl.dialects.builtin import Builtin, ModuleOp
 from xdsl.ir import Dialect
 from xdsl.parser import Parser
+
 from xmlc.backends.cpu.emit import emit_module
 from xmlc.backends.cpu.jit import assembly, compile_to_object, load_object
 from xmlc.backends.cpu.target import host

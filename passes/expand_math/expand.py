@@ -15,6 +15,7 @@ from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint, Rewriter
 from xdsl.traits import SymbolTable
 from xdsl.utils.hints import isa
+
 from xmlc.dialects.float_remainder import RemfOp
 from xmlc.passes.expand_math.error_function import erf
 from xmlc.passes.expand_math.exponential import exp, exp2, expm1

@@ -7,6 +7,8 @@ lost however large x is.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from xmlc.passes.expand_math.coefficients import COS, SIN
 from xmlc.passes.expand_math.constants import INVERSE_TWO_PI, INVERSE_TWO_PI_BITS, TWO_PI
 from xmlc.passes.expand_math.number import Integer, Real, nearest_integer, polynomial, select
@@ -33,6 +35,16 @@ def quarter_of(turns: Real) -> tuple[Integer, Real]:
     """(q, rest): turns = q / 4 + rest, |rest| <= 1/8; exact."""
     quarters, q = nearest_integer(turns * 4.0)
     return q, quarters.times_plus(-0.25, turns)
+
+
+def distilled(terms: Sequence[Real]) -> tuple[Real, list[Real]]:
+    """The sum of the terms in order, and what each of its roundings lost."""
+    total, lost = terms[0], list[Real]()
+    for term in terms[1:]:
+        step = two_sum(total, term)
+        total = step.high
+        lost.append(step.low)
+    return total, lost
 
 
 def reduced_single(x: Real) -> tuple[Integer, Real]:
@@ -68,13 +80,16 @@ def reduced_double(x: Real) -> tuple[Integer, Pair]:
     products = [two_product(magnitude * 2.0 ** (-DOUBLE_BITS * i), piece) for i, piece in enumerate(pieces)]
     first, second, third, fourth, fifth = products
     # Whole turns only occur in these three.
-    sums = [two_sum(fraction(first.high), fraction(first.low))]
-    for term in (fraction(second.high), second.low, third.high):
-        sums.append(two_sum(sums[-1].high, term))
-    rest = sums[0].low + sums[1].low + sums[2].low + sums[3].low
-    rest = rest + third.low + fourth.high + (fourth.low + fifth.high)
-    q, turns = quarter_of(sums[-1].high)
-    r = two_sum(turns, rest) * constant_pair(x, TWO_PI)
+    parts = (fraction(first.high), fraction(first.low), fraction(second.high), second.low, third.high)
+    total, lost = distilled(parts)
+    # Near a multiple of pi/2 the total cancels and what it lost is the result, so that needs two floats as well.
+    rest, least = distilled((*lost, third.low, fourth.high))
+    q, turns = quarter_of(total)
+    angle = two_sum(turns, rest)
+    low = angle.low
+    for term in (*least, fourth.low, fifth.high):
+        low = low + term
+    r = quick_two_sum(angle.high, low) * constant_pair(x, TWO_PI)
     # A small x is its own remainder; its products above would underflow.
     small = abs(x) < ANGLE_OF_SMALL
     return q, Pair(select(small, x, r.high), select(small, x.constant(0.0), r.low))
