@@ -214,8 +214,10 @@ class Lowering:
         at = [self.indices(access, variables) if access.is_output else None for access in nest.accesses]
         if inner:
             starts: list[SSAValue] = []
+            # a reduction that is begun anew in an outer loop goes on from what is in memory
+            begun = any(nest.reduces[place] for place in outer)
             for number in outputs:
-                if (fill := fills.get(number)) is None:
+                if begun or (fill := fills.get(number)) is None:
                     starts.append(self.load(number, cast(Any, at[number])))
                 else:
                     starts.append(fill.inputs[0])
