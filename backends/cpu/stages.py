@@ -21,8 +21,13 @@ from xmlc.passes.plan_memory import PlanMemory
 from xmlc.passes.simplify_toy import SimplifyToy
 
 CPU = (
-    Stage("toy", (Inline(), SimplifyToy(), InferShapes())),
-    Stage("ml", (LowerToy(), CommonSubexpressionElimination(), DeadCodeElimination()), removes=("toy",), keeps=("toy.print",)),
+    Stage("toy", (Inline(), InferShapes(), SimplifyToy())),
+    Stage(
+        "ml",
+        (LowerToy(), CommonSubexpressionElimination(), DeadCodeElimination()),
+        removes=("toy",),
+        keeps=("toy.print",),
+    ),
     Stage("kernels", (FormKernels(), DeduplicateKernels())),
     Stage("linalg", (LowerMl(), LowerPrint(), FuseLinalg()), removes=("ml", "toy")),
     Stage("structured", (Bufferize(), LowerLinalg(), ExpandMath(), PlanMemory()), removes=("linalg", "tensor")),

@@ -80,6 +80,12 @@ def test_several_objects_link_with_each_other() -> None:
     assert slots[0] == 42
 
 
+def test_modules_compiled_side_by_side_are_those_compiled_alone() -> None:
+    texts = [ADD_ONE.replace("%x, 1", f"%x, {step}") for step in range(16)]
+    together = jit.compile_parts(texts, parse_target("cpu"), threads=4)
+    assert together == [compiled(text) for text in texts]
+
+
 def test_many_modules_live_side_by_side() -> None:
     functions = [
         jit.load_object(compiled(ADD_ONE.replace("%x, 1", f"%x, {step}"))).function("main") for step in range(20)
