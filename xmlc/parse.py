@@ -7,6 +7,7 @@ import re
 from bisect import bisect_right
 from dataclasses import replace
 from difflib import get_close_matches
+from functools import lru_cache
 from itertools import accumulate
 
 from xdsl.context import Context
@@ -33,6 +34,10 @@ CLEARER = {
 
 # What xDSL's lexer, parser and constructors of attributes raise on some malformed text instead of a ParseError.
 MALFORMED = (VerifyException, ValueError, TypeError, AssertionError, LookupError, AttributeError, NotImplementedError)
+
+
+integer = lru_cache(maxsize=1024)(IntAttr)
+"""Lines and columns are few: not each op makes its own."""
 
 
 class LinearLexer(MLIRLexer):
@@ -63,7 +68,7 @@ class LocatingParser(Parser):
         results = RESULTS.match(self.text, start)
         at = results.end() if results else start
         line = bisect_right(self.line_starts, at)
-        return FileLineColLoc(self.filename, IntAttr(line), IntAttr(at - self.line_starts[line - 1] + 1))
+        return FileLineColLoc(self.filename, integer(line), integer(at - self.line_starts[line - 1] + 1))
 
 
 def parse_module(text: str, filename: str, context: Context, *, first_line: int = 1) -> ModuleOp:
@@ -90,7 +95,7 @@ def parse_module(text: str, filename: str, context: Context, *, first_line: int 
         here = Span(parser.pos, parser.pos, parser.lexer.input)
         raise at_span(here, str(error) or "malformed text", context) from error
     if isinstance(module.location, UnknownLoc):
-        module.location = FileLineColLoc(parser.filename, IntAttr(first_line), IntAttr(1))
+        module.location = FileLineColLoc(parser.filename, integer(first_line), integer(1))
     return module
 
 

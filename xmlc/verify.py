@@ -25,8 +25,10 @@ def verification_errors(module: ModuleOp) -> list[Diagnostic]:
     for op in module.walk():
         try:
             op.verify(verify_nested_ops=False)
-            for block in (block for region in op.regions for block in region.blocks if block.is_empty):
-                block.verify()
+            for region in op.regions:
+                for block in region.blocks:
+                    if block.is_empty:
+                        block.verify()
         except VerifyException as error:
             found.append(about(op, str(error)))
     return found + dominance_errors(module)

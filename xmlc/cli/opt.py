@@ -103,12 +103,13 @@ def opt(
             hint = did_you_mean(name, known_passes()) or "`xmlc list passes --all` shows every pass"
             raise click.UsageError(f"unknown pass '{name}'\nhint: {hint}")
     timer = Timer()
-    watchers: list[Watcher] = [timer]
+    watchers: list[Watcher] = []
     if before or after or after_all:
         names_after = None if after_all else frozenset(after)
         watchers.append(Dump(frozenset(before), names_after, generic, locations))
     if check:
         watchers.append(import_module("xmlc.check").Checker())
+    watchers.append(timer)  # last, so that the time of a pass is not that of the other watchers
     passes = read_pipeline(pipeline)
     settings = Settings(passes, watchers, timer, generic, locations, allow_unregistered, verify_each)
 
