@@ -51,7 +51,10 @@ def interpreted(program: Program, options: Mapping[str, Any]) -> Compiled:
 
 def jitted(program: Program, options: Mapping[str, Any]) -> Compiled:
     """The program compiled to machine code, its weights bound."""
-    raise NotImplementedError("the CPU driver is not there yet")
+    from xmlc.driver import compile_module
+
+    compiled = compile_module(program.module, program.weights)
+    return lambda inputs: compiled(*inputs)
 
 
 EXECUTE: dict[str, Callable[[Program, Mapping[str, Any]], Compiled]] = {"jit": jitted, "interpret": interpreted}
