@@ -21,21 +21,19 @@ from typing import Any
 
 import numpy as np
 from xdsl.context import Context
-from xdsl.dialects import arith, func, memref, scf, vector
+from xdsl.dialects import func, memref, scf, vector
 from xdsl.dialects import math as math_dialect
 from xdsl.dialects.builtin import Builtin, ModuleOp
-from xdsl.ir import Dialect
 from xdsl.parser import Parser
 
 from xmlc.backends.cpu.emit import emit_module
 from xmlc.backends.cpu.jit import assembly, compile_to_object, load_object
 from xmlc.backends.cpu.target import host
-from xmlc.dialects.float_remainder import RemfOp
+from xmlc.dialects.float_remainder import ARITH
 from xmlc.passes.expand_math import ExpandMath
 
 LIMIT = 1 << 26  # static size of the buffers' type; the loop bound is an argument
 TYPES: dict[str, Any] = {"f32": np.float32, "f64": np.float64}
-ARITH = Dialect("arith", [*arith.Arith.operations, RemfOp], [*arith.Arith.attributes])
 Array = np.ndarray[Any, np.dtype[Any]]
 
 

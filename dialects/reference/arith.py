@@ -18,6 +18,7 @@ from xdsl.dialects.builtin import DenseIntOrFPElementsAttr, FloatAttr, IntegerAt
 from xdsl.ir import Operation
 
 from xmlc.dialects.dtypes import TO_NUMPY
+from xmlc.dialects.float_remainder import RemfOp
 from xmlc.dialects.reference.access import dense
 from xmlc.dialects.reference.interpreter import Array, Frame, InterpreterError, dtype_of, uninitialized
 
@@ -276,6 +277,7 @@ REFERENCE: dict[type[Operation], Callable[..., Any]] = {
     arith.SubfOp: plain(operator.sub),
     arith.MulfOp: plain(operator.mul),
     arith.DivfOp: plain(np.divide),
+    RemfOp: plain(np.fmod),
     arith.NegfOp: plain(operator.neg),
     arith.MaximumfOp: maximum,
     arith.MinimumfOp: minimum,

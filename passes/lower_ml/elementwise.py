@@ -15,6 +15,7 @@ from xdsl.dialects.builtin import IntegerAttr, IntegerType, f32, f64, i1, i64
 from xdsl.ir import Attribute, Operation, SSAValue
 
 from xmlc.dialects.dtypes import computing_type, is_bool, is_float, is_unsigned, storage_type
+from xmlc.dialects.float_remainder import RemfOp
 from xmlc.dialects.ml import elementwise as ml
 from xmlc.dialects.ml.shaping import ConstantOp
 from xmlc.dialects.ml.types import element_of, rank_of, shape_of
@@ -193,7 +194,7 @@ def floor_divide(op: ml.FloorDivOp, x: Real | Integer, y: Real | Integer) -> Num
 
 def remainder(op: ml.RemOp, x: Real | Integer, y: Real | Integer) -> Number:
     if isinstance(x, Real):
-        return Real(build(arith.RemfOp, (x.value, y.value), x.value.type, fastmath=STRICT))
+        return Real(build(RemfOp, (x.value, y.value), x.value.type, fastmath=STRICT))
     assert isinstance(y, Integer)
     return integer_remainder(op, x, y)
 
