@@ -199,7 +199,7 @@ def numbers(text: str) -> Array | str:
 def difference(what: str, expected: Array, found: Array) -> Difference | None:
     """How two arrays differ, or None if they agree within the tolerance of the expected one's dtype."""
     if expected.dtype.kind in "iu" and expected.itemsize == found.itemsize and found.dtype.kind in "iu":
-        found = np.ascontiguousarray(found).view(expected.dtype)
+        found = found.copy().view(expected.dtype)
     if expected.shape != found.shape or expected.dtype != found.dtype:
         message = f"{what} is {found.dtype} of shape {found.shape}, was {expected.dtype} of shape {expected.shape}"
         return Difference(message, np.inf, 0)

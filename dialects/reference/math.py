@@ -63,9 +63,10 @@ def integer_power(op: math.IPowIOp, base: Any, exponent: Any) -> Any:
     """base ** exponent, wrapping around; with a negative exponent 1 / base**-exponent, truncated."""
     modulus = 1 << (8 * base.dtype.itemsize)
 
-    def power(x: int, n: int) -> int:
+    def power(x: Any, n: Any) -> int:
         if n >= 0:
-            return pow(int(x), int(n), modulus)
+            wrapped: int = pow(int(x), int(n), modulus)
+            return wrapped
         return {1: 1, -1: 1 - 2 * (int(n) % 2)}.get(int(x), 0) % modulus
 
     powers = np.asarray(np.frompyfunc(power, 2, 1)(base, exponent))
