@@ -421,8 +421,10 @@ def declared_sizes(port: onnx.ValueInfoProto) -> tuple[int | str | None, ...] | 
     tensor = port.type.tensor_type
     if not tensor.HasField("shape"):
         return None
+    # some exporters write -1 for a size they leave open
     return tuple(
-        dim.dim_value if dim.HasField("dim_value") else (dim.dim_param or None) for dim in tensor.shape.dim
+        (dim.dim_value if dim.dim_value >= 0 else None) if dim.HasField("dim_value") else (dim.dim_param or None)
+        for dim in tensor.shape.dim
     )
 
 
