@@ -20,6 +20,7 @@ from xdsl.transforms.common_subexpression_elimination import CommonSubexpression
 from xmlc.dialects.diagnostics import CompileError
 from xmlc.dialects.reference.interpreter import interpret
 from xmlc.dialects.reference.toy import printed
+from xmlc.driver import compile_module
 from xmlc.frontend.toy import build, dump, parse
 from xmlc.passes.infer_shapes import InferShapes
 from xmlc.passes.inline import Inline
@@ -189,6 +190,25 @@ def test_the_example_of_mistakes_reports_all_five() -> None:
         "variable 'x' is already defined",
         "'print' takes 1 argument, 2 given",
     ]
+
+
+def printed_by_machine_code(module: ModuleOp) -> str:
+    with redirect_stdout(io.StringIO()) as stream:
+        compile_module(module)()
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("name", sorted(OUTPUTS))
+def test_an_example_prints_its_numbers_as_machine_code(name: str) -> None:
+    path = EXAMPLES / f"{name}.toy"
+    assert printed_by_machine_code(build(parse(path.read_text(), path.name))) == OUTPUTS[name]
+
+
+@settings(max_examples=10, deadline=None)
+@given(programs())
+def test_machine_code_prints_what_numpy_computes(program: tuple[str, str]) -> None:
+    source, wanted = program
+    assert signless(printed_by_machine_code(build(parse(source, "t.toy")))) == signless(wanted)
 
 
 @settings(max_examples=200, deadline=None)
