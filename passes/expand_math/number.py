@@ -31,7 +31,7 @@ STRICT = arith.FastMathFlagsAttr("none")
 NO_OVERFLOW_FLAGS = arith.IntegerOverflowAttr("none")
 
 # Predicates of arith.cmpf (the ordered ones are false when an operand is NaN) and arith.cmpi (signed).
-FLOAT_PREDICATES = {"eq": 1, "gt": 2, "ge": 3, "lt": 4, "le": 5, "uno": 14}
+FLOAT_PREDICATES = {"eq": 1, "gt": 2, "ge": 3, "lt": 4, "le": 5, "ne": 13, "uno": 14}
 INTEGER_PREDICATES = {"eq": 0, "ne": 1, "lt": 2, "le": 3, "gt": 4, "ge": 5}
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from oracle import mlir_opt_functions, needs_mlir, parse
 from xdsl.dialects.builtin import ModuleOp
+
 from xmlc.dialects.reference.interpreter import InterpreterError, interpret
 
 DTYPES: dict[str, Any] = {

@@ -9,6 +9,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 from oracle import parse
+
 from xmlc.dialects.reference.interpreter import interpret
 
 X = np.array([0.3, 0.75, 0.98, 0.01])
@@ -94,3 +95,13 @@ def test_integer_powers_wrap_around() -> None:
     base, exponent = np.array([3, -1, -1, 2, 1, 7], np.int8), np.array([5, -3, -2, -1, -9, 3], np.int8)
     expected = np.array([243 - 256, -1, 1, 0, 1, 343 - 256], np.int8)
     np.testing.assert_array_equal(run("ipowi", base, exponent, element="i8"), expected)
+
+
+def test_the_float_remainder_is_that_of_c() -> None:
+    a, b = np.array([5.5, -5.5, 1e20, -0.0, 3.0]), np.array([2.0, 2.0, 3.0, 7.0, np.inf])
+    block = Block(arg_types=[f64, f64])
+    block.add_ops([remainder := RemfOp(*block.args), ReturnOp(remainder)])
+    types = FunctionType.from_lists([f64, f64], [f64])
+    module = ModuleOp([FuncOp("main", types, Region(block))])
+    for x, y in zip(a, b):
+        np.testing.assert_array_equal(interpret(module, arguments=(x, y)), [math.fmod(x, y)])

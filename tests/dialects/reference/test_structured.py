@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from oracle import mlir_opt_jit, needs_mlir, parse
+
 from xmlc.dialects.reference.interpreter import InterpreterError, interpret, interpret_into
 
 LOOPS = """
