@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from xdsl.irdl import IRDLOperation
 from xdsl.passes import get_pass_option_infos
+
 from xmlc.dialects import DIALECTS
 from xmlc.options import OPTIONS
 from xmlc.passes import PASSES
