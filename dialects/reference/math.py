@@ -61,12 +61,11 @@ def _bits(function: Callable[[int, int], int]) -> Callable[..., Any]:
 
 def integer_power(op: math.IPowIOp, base: Any, exponent: Any) -> Any:
     """base ** exponent, wrapping around; with a negative exponent 1 / base**-exponent, truncated."""
-    modulus = 1 << (8 * base.dtype.itemsize)
+    modulus: int = 1 << (8 * base.dtype.itemsize)
 
     def power(x: Any, n: Any) -> int:
         if n >= 0:
-            wrapped: int = pow(int(x), int(n), modulus)
-            return wrapped
+            return pow(int(x), int(n), modulus)
         return {1: 1, -1: 1 - 2 * (int(n) % 2)}.get(int(x), 0) % modulus
 
     powers = np.asarray(np.frompyfunc(power, 2, 1)(base, exponent))

@@ -9,7 +9,11 @@ import ml_dtypes
 import numpy as np
 import pytest
 from oracle import parse
+from xdsl.dialects.builtin import FunctionType, ModuleOp, f64
+from xdsl.dialects.func import FuncOp, ReturnOp
+from xdsl.ir import Block, Region
 
+from xmlc.dialects.float_remainder import RemfOp
 from xmlc.dialects.reference.interpreter import interpret
 
 X = np.array([0.3, 0.75, 0.98, 0.01])
