@@ -78,6 +78,7 @@ def program(types: Sequence[Attribute], build: Callable[..., Any]) -> ModuleOp:
     block = Block(arg_types=types)
     with ImplicitBuilder(block) as arguments:
         made = build(*arguments)
+        made = made.results if isinstance(made, Operation) else made
         results: list[SSAValue] = [made] if isinstance(made, SSAValue) else list(made)
         func.ReturnOp(*results)
     return ModuleOp([func.FuncOp("main", (list(types), [each.type for each in results]), Region(block))])
@@ -115,7 +116,10 @@ def elementwise_samples() -> list[Sample]:
         Sample("gelu", ("E:2x3",), lambda x: F.gelu(x, elementwise.GeluForm.TANH), "tanh"),
         Sample("select", ("i1:2x1", "E:3", "E:"), F.select),
         Sample("clamp", ("E:2x3", "E:", "E:3"), F.clamp),
-        *[Sample("cast", ("E:2x3",), lambda x, to=to: F.cast(x, to), f"to {name}") for name, to in NAMED.items()],
+        *[
+            Sample("cast", ("E:2x3",), partial(elementwise.CastOp, element=to), f"to {name}")
+            for name, to in NAMED.items()
+        ],
     ]
 
 

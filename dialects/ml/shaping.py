@@ -337,7 +337,8 @@ class PadOp(IRDLOperation):
 
     def verify_(self) -> None:
         if (self.value is not None) != (self.mode.data is PadMode.CONSTANT):
-            raise VerifyException(f"a padding value goes with mode constant, found mode {self.mode.data.value}")
+            found = "one" if self.value is not None else "none"
+            raise VerifyException(f"a padding value goes with mode constant, found {found} with {self.mode.data.value}")
         if self.value is not None:
             expect_rank(self.value, 0, "the padding value")
             expect_elements(ELEMENTS, self.x.type, self.value.type)
