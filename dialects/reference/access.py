@@ -16,6 +16,7 @@ from xdsl.ir.affine import (
     AffineExpr,
     AffineSymExpr,
 )
+
 from xmlc.dialects.reference.interpreter import Array, InterpreterError, dtype_of
 
 

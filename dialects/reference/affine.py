@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from xdsl.dialects import affine
 from xdsl.ir import Operation
+
 from xmlc.dialects.reference.access import affine as evaluate
 
 

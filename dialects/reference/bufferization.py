@@ -7,6 +7,7 @@ from typing import Any
 
 from xdsl.dialects import bufferization
 from xdsl.ir import Operation
+
 from xmlc.dialects.reference.interpreter import Array, Frame, dtype_of, uninitialized
 from xmlc.dialects.reference.tensor import sized
 

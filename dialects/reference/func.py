@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from xdsl.dialects import func
+
 from xmlc.dialects.reference.interpreter import Frame, accept
 
 

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from xdsl.dialects.builtin import DYNAMIC_INDEX, MemRefType, ModuleOp, StringAttr, TensorType, VectorType
 from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 from xdsl.traits import IsTerminator
+
 from xmlc.dialects.diagnostics import Place, place_of
 from xmlc.dialects.dtypes import TO_NUMPY
 

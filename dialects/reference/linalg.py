@@ -20,6 +20,7 @@ from xdsl.dialects.linalg.abstract_ops import LinalgStructuredOperation
 from xdsl.dialects.linalg.attrs import IteratorType
 from xdsl.ir import Operation
 from xdsl.ir.affine import AffineConstantExpr, AffineDimExpr, AffineExpr, AffineMap
+
 from xmlc.dialects.reference.access import affine, indices
 from xmlc.dialects.reference.interpreter import Array, Frame, InterpreterError, Lanes, LanesDifferError
 

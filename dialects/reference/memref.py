@@ -9,6 +9,7 @@ import numpy as np
 from xdsl.dialects import memref
 from xdsl.dialects.builtin import DYNAMIC_INDEX, DenseIntOrFPElementsAttr, MemRefType, StridedLayoutAttr
 from xdsl.ir import Attribute, Operation
+
 from xmlc.dialects.reference.access import dense, indices, mixed, viewed, window
 from xmlc.dialects.reference.arith import REFERENCE as ARITH
 from xmlc.dialects.reference.interpreter import Array, Frame, InterpreterError, dtype_of, uninitialized

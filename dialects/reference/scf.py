@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from xdsl.dialects import scf
 from xdsl.ir import Region, SSAValue
+
 from xmlc.dialects.reference.interpreter import (
     SHAPED,
     Array,

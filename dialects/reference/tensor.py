@@ -9,6 +9,7 @@ import numpy as np
 from xdsl.dialects import tensor
 from xdsl.dialects.builtin import DYNAMIC_INDEX, TensorType
 from xdsl.ir import Operation
+
 from xmlc.dialects.reference.access import indices, mixed, window
 from xmlc.dialects.reference.interpreter import Array, Frame, InterpreterError, Lanes, dtype_of, uninitialized
 

@@ -11,6 +11,7 @@ from xdsl.dialects import arith, math, vector
 from xdsl.dialects.builtin import MemRefType, VectorType
 from xdsl.ir import Operation
 from xdsl.ir.affine import AffineDimExpr
+
 from xmlc.dialects.reference.access import indices, mixed, window
 from xmlc.dialects.reference.arith import REFERENCE as ARITH
 from xmlc.dialects.reference.arith import where as choose
