@@ -47,7 +47,7 @@ class Access:
 
 @dataclass
 class Nest:
-    """Loops (extents, DYNAMIC_INDEX where unknown; whether each reduces), the accesses, and what the cost depends on."""
+    """Loops (their extents, DYNAMIC_INDEX where unknown; whether they reduce) and the accesses of one iteration."""
 
     extents: list[int]
     reduces: list[bool]
@@ -117,6 +117,8 @@ def follows(nest: Nest, first: int, second: int) -> bool:
         outer_stride, inner_stride = strides[outer], strides[inner]
         if inner_stride is None or outer_stride != inner_stride * shape[inner]:
             return False
+        if nest.extents[second] != shape[inner]:
+            return False  # the loop covers part of the dimension: its end is not the start of the next row
     return True
 
 
@@ -131,9 +133,7 @@ def merged_loops(nest: Nest, fixed: set[int]) -> list[list[int]]:
                 (
                     other
                     for other in groups
-                    if other is not group
-                    and not fixed & {*group, *other}
-                    and follows(nest, group[-1], other[0])
+                    if other is not group and not fixed & {*group, *other} and follows(nest, group[-1], other[0])
                 ),
                 None,
             )
