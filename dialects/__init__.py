@@ -17,6 +17,7 @@ def in_module(module: str, name: str) -> Callable[[], Dialect]:
 
 
 DIALECTS: dict[str, Callable[[], Dialect]] = {
+    "arith": in_module("xmlc.dialects.float_remainder", "ARITH"),
     "ml": in_module("xmlc.dialects.ml", "ML"),
     "toy": in_module("xmlc.dialects.toy", "Toy"),
 }

@@ -7,6 +7,7 @@ from xdsl.transforms.dead_code_elimination import DeadCodeElimination
 
 from xmlc.backends.stages import Stage
 from xmlc.passes.bufferize import Bufferize
+from xmlc.passes.decompose import Decompose
 from xmlc.passes.deduplicate_kernels import DeduplicateKernels
 from xmlc.passes.expand_math.expand import ExpandMath
 from xmlc.passes.form_kernels import FormKernels
@@ -28,7 +29,7 @@ CPU = (
         removes=("toy",),
         keeps=("toy.print",),
     ),
-    Stage("kernels", (FormKernels(), DeduplicateKernels())),
+    Stage("kernels", (Decompose(), FormKernels(), DeduplicateKernels())),
     Stage("linalg", (LowerMl(), LowerPrint(), FuseLinalg()), removes=("ml", "toy")),
     Stage("structured", (Bufferize(), LowerLinalg(), ExpandMath(), PlanMemory()), removes=("linalg", "tensor")),
     Stage("llvm"),
