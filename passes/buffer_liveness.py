@@ -95,6 +95,4 @@ class Liveness:
 
 def _exclusive(one: Scope, other: Scope) -> bool:
     """Whether the two scopes lie in different branches of the same scf.if."""
-    return any(
-        mine[0] is theirs[0] and mine[1] != theirs[1] for mine in one.branches for theirs in other.branches
-    )
+    return any(mine[0] is theirs[0] and mine[1] != theirs[1] for mine in one.branches for theirs in other.branches)

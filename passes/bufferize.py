@@ -1,10 +1,10 @@
-"""Bufferize: tensors become buffers, written in place wherever nothing still needs what they held.
+"""Bufferize: tensors become buffers, written in place where nothing still needs what they held.
 
-Every tensor lives in a buffer. An op that makes a tensor from an earlier one (the init of a linalg op, the destination of
-an insert, what a loop carries) takes over its buffer if that may be written and no tensor in it is read later;
+Every tensor lives in a buffer. An op that makes a tensor from an earlier one (a linalg op's init, an insert's
+destination, what a loop carries) takes over its buffer if that may be written and no tensor in it is read later;
 otherwise it gets a new buffer and a copy. A tensor that must end up in a given place (a function's result, what a
-loop or branch yields) carries a wish for that place backwards through the ops it is made of, so that the op
-which makes it writes there and no copy remains. See docs of `Bufferizer` for the rules that make this safe.
+loop or branch yields) carries a wish for that place backwards through the ops it is made of, so that the op which
+makes it writes there and no copy remains. `Bufferizer` tells the rules that make this safe.
 """
 
 from __future__ import annotations
@@ -163,15 +163,16 @@ class Bufferizer:
     def run(self) -> None:
         entry = self.function.body.block
         tensors = [arg for arg in entry.args if isinstance(arg.type, TensorType)]
-        results = [t for t in self.function.function_type.outputs.data if isinstance(t, TensorType)]
+        outputs = self.function.function_type.outputs.data
+        results = [cast(TensorType[Attribute], type_) for type_ in outputs if isinstance(type_, TensorType)]
         for arg in tensors:
             new = entry.insert_arg(_memref_of(arg), arg.index)
             new.name_hint = arg.name_hint
             self.settle(arg, Place(Buffer(new, writable=False), new))
             self.dead_args.append(arg)
         for result in results:
-            new = entry.insert_arg(buffer_type(cast(TensorType[Attribute], result)), len(entry.args))
-            new.name_hint = "out" if len(results) == 1 else f"out_{len(self.outputs)}"
+            new = entry.insert_arg(buffer_type(result), len(entry.args))
+            new.name_hint = "out"
             self.outputs.append(Place(Buffer(new), new))
         if not isinstance(last := entry.last_op, func.ReturnOp):
             raise PassFailedException(f"function @{self.function.sym_name.data} does not end in a return")
@@ -304,7 +305,9 @@ class Bufferizer:
                 wish = Wish(wish.place, (*wish.unshapes, step))
             value = source
 
-    def granted(self, value: SSAValue, op: Operation, taken: Sequence[Buffer], element: AffineMap | None) -> Place | None:
+    def granted(
+        self, value: SSAValue, op: Operation, taken: Sequence[Buffer], element: AffineMap | None
+    ) -> Place | None:
         """The place wished for `value`, if `op` may write it there."""
         wish = self.wishes.get(value)
         if wish is None or wish.place.buffer in taken:
@@ -316,13 +319,11 @@ class Bufferizer:
             view = self.reshape(step.op, view, step.reassociation, step.shape, op)
         return Place(wish.place.buffer, view)
 
-    def may_overwrite(
-        self, buffer: Buffer, op: Operation, tied: SSAValue | None, element: AffineMap | None
-    ) -> bool:
+    def may_overwrite(self, buffer: Buffer, op: Operation, tied: SSAValue | None, element: AffineMap | None) -> bool:
         """Whether `op` may write into `buffer`.
 
-        `tied` is the operand whose content the op continues there; `element` the map by which a linalg op visits what it
-        writes, if it visits each element once: inputs read by the same map are then read before they are overwritten.
+        `tied` is the operand whose content the op continues there; `element` the map by which a linalg op visits what
+        it writes, if it visits each element once: what is read by the same map is read before it is overwritten.
         """
         if not buffer.writable:
             return False
@@ -447,9 +448,7 @@ class Bufferizer:
         self.dead.pop().detach()
         op.erase()
 
-    def carried(
-        self, init: SSAValue, result: SSAValue, op: Operation, taken: Sequence[Buffer], position: int
-    ) -> Place:
+    def carried(self, init: SSAValue, result: SSAValue, op: Operation, taken: Sequence[Buffer], position: int) -> Place:
         """Where a loop or branch keeps a tensor: in the buffer of `init` if it is not needed after `position`."""
         place = self.places.get(init)
         scope = self.liveness.scope_of(op)
@@ -616,9 +615,7 @@ def _generic(b: Bufferizer, op: linalg.ops.GenericOp) -> None:
     captured = [inner for inner in body.walk() if isinstance(inner, tensor.ExtractOp | tensor.DimOp)]
     for inner in captured:
         b.place_to_read(inner.operands[0], op)
-    inputs = [
-        b.place_to_read(value, op).view if isinstance(value.type, TensorType) else value for value in op.inputs
-    ]
+    inputs = [b.place_to_read(value, op).view if isinstance(value.type, TensorType) else value for value in op.inputs]
     places: list[Place] = []
     for number, (result, init) in enumerate(zip(op.res, op.outputs, strict=True)):
         map_ = maps[len(inputs) + number]
@@ -677,9 +674,7 @@ def _extract(b: Bufferizer, op: tensor.ExtractOp) -> None:
 
 def _dim(b: Bufferizer, op: tensor.DimOp) -> None:
     source = b.place_to_read(op.source, op)
-    dim = memref.DimOp.create(
-        operands=(source.view, op.index), result_types=(op.result.type,), location=op.location
-    )
+    dim = memref.DimOp.create(operands=(source.view, op.index), result_types=(op.result.type,), location=op.location)
     b.swap(op, dim)
 
 
@@ -733,15 +728,13 @@ def _reshape(b: Bufferizer, op: tensor.CollapseShapeOp | tensor.ExpandShapeOp) -
         return
     source = b.place_to_read(op.src, op)
     kind = memref.CollapseShapeOp if isinstance(op, tensor.CollapseShapeOp) else memref.ExpandShapeOp
-    view = b.reshape(kind, source.view, op.reassociation, cast(TensorType[Attribute], op.result.type), op)
+    view = b.reshape(kind, source.view, op.reassociation, op.result.type, op)
     b.settle(op.result, Place(source.buffer, view))
 
 
 def _cast(b: Bufferizer, op: tensor.CastOp) -> None:
     source = b.place_to_read(op.source, op)
-    new = memref.CastOp.create(
-        operands=(source.view,), result_types=(_memref_of(op.dest),), location=op.location
-    )
+    new = memref.CastOp.create(operands=(source.view,), result_types=(_memref_of(op.dest),), location=op.location)
     b.before(op, new)
     b.dead.append(op)
     b.settle(op.dest, Place(source.buffer, new.dest))
@@ -783,8 +776,12 @@ def _subview_type(
     kept: list[int | None] = []
     for dim in range(len(sizes)):
         left_over = len(sizes) - dim
-        if sizes[dim] == 1 and left_over > len(wanted) - len(kept) and not (
-            len(kept) < len(wanted) and wanted[len(kept)] == 1 and _fits(sizes[dim + 1 :], wanted[len(kept) + 1 :])
+        if (
+            sizes[dim] == 1
+            and left_over > len(wanted) - len(kept)
+            and not (
+                len(kept) < len(wanted) and wanted[len(kept)] == 1 and _fits(sizes[dim + 1 :], wanted[len(kept) + 1 :])
+            )
         ):
             continue
         stride, step = strides[dim], steps[dim]
@@ -807,10 +804,8 @@ def _fits(sizes: Sequence[int], wanted: Sequence[int]) -> bool:
 def _extract_slice(b: Bufferizer, op: tensor.ExtractSliceOp) -> None:
     source = b.place_to_read(op.source, op)
     place = b.granted(op.result, op, (), None) or b.new_place(op.result, op)
-    view = _subview(op, source.view, 1, cast(TensorType[Attribute], op.result.type))
-    b.before(
-        op, view, memref.CopyOp.create(operands=(view.result, place.view), location=op.location)
-    )
+    view = _subview(op, source.view, 1, op.result.type)
+    b.before(op, view, memref.CopyOp.create(operands=(view.result, place.view), location=op.location))
     b.dead.append(op)
     b.settle(op.result, place)
 
@@ -820,9 +815,7 @@ def _insert_slice(b: Bufferizer, op: tensor.InsertSliceOp) -> None:
     if op.source in b.places or op.source not in b.empty:
         source = b.place_to_read(op.source, op)
         view = _subview(op, place.view, 2, cast(TensorType[Attribute], op.source.type))
-        b.before(
-            op, view, memref.CopyOp.create(operands=(source.view, view.result), location=op.location)
-        )
+        b.before(op, view, memref.CopyOp.create(operands=(source.view, view.result), location=op.location))
     b.dead.append(op)
     b.settle(op.result, place)
 

@@ -10,8 +10,8 @@ saves storing the tensor and loading it: fuse if
 
     work * (reads - 1) <= SAVED
 
-where `work` sums `WORK` over the body plus an access for each input after the first. Bodies that only move data have no work:
-they are fused wherever they are read, even if they are also read by an op they cannot be fused into.
+where `work` sums `WORK` over the body plus an access for each input after the first. Bodies that only move data have
+no work: they are fused wherever they are read, even if they are also read by an op they cannot be fused into.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from math import prod
 from typing import NamedTuple, cast
 
 from xdsl.context import Context
-from xdsl.dialects import arith, func, linalg, math, scf, tensor
+from xdsl.dialects import arith, func, linalg, math, scf
 from xdsl.dialects.builtin import (
     AffineMapAttr,
     ArrayAttr,
@@ -132,7 +132,7 @@ def pays(op: linalg.ops.GenericOp) -> bool:
     work = work_of(op)
     if work == 0:
         return True
-    elements = max(1, prod(cast(TensorType[Attribute], op.res[0].type).get_shape()))
+    elements = max(1, prod(op.res[0].type.get_shape()))
     reads = 0.0
     for use in op.res[0].uses:
         consumer = use.operation
@@ -140,18 +140,20 @@ def pays(op: linalg.ops.GenericOp) -> bool:
             return False
         if consumer.parent is not op.parent:
             return False
-        reads += prod(_extents(consumer)) / elements
+        reads += prod(_extents(consumer).values()) / elements
     return work * (reads - 1) <= SAVED
 
 
-def _extents(op: linalg.ops.GenericOp) -> list[int]:
-    extents: dict[int, int] = {}
+def _extents(op: linalg.ops.GenericOp) -> dict[AffineExpr, int]:
+    """The extent of each loop, told by an operand whose index it is."""
+    extents: dict[AffineExpr, int] = {}
     for value, attribute in zip(op.operands, op.indexing_maps):
-        if isinstance(value.type, TensorType):
-            for expression, extent in zip(attribute.data.results, value.type.get_shape()):
+        if isinstance(type_ := value.type, TensorType):
+            shape = cast(TensorType[Attribute], type_).get_shape()
+            for expression, extent in zip(attribute.data.results, shape):
                 if isinstance(expression, AffineDimExpr):
-                    extents[expression.position] = extent
-    return list(extents.values())
+                    extents[expression] = extent
+    return extents
 
 
 class Operand(NamedTuple):
@@ -233,15 +235,20 @@ def _sized(
     takes: dict[int, linalg.ops.GenericOp],
     scalars: dict[int, SSAValue],
 ) -> bool:
-    """Whether every loop of the fused op still is alone in some index, which tells its extent."""
+    """Whether the indices of the fused op still tell the extent of every loop, and none tells another one."""
+    extents = _extents(op)
+    operands = [Operand(value, map_) for value, map_ in zip(op.operands, maps)]
     found: set[AffineExpr] = set()
-    for number, map_ in enumerate(maps):
-        if number in takes:
-            for operand in _inputs_of(takes[number], map_):
-                found.update(operand.map.results)
-        elif number not in scalars:
-            found.update(map_.results)
-    return all(AffineDimExpr(loop) in found for loop in range(maps[0].num_dims))
+    for number, operand in enumerate(operands):
+        if number in scalars:
+            continue
+        for value, map_ in _inputs_of(takes[number], operand.map) if number in takes else [operand]:
+            shape = cast(TensorType[Attribute], value.type).get_shape() if map_.results else ()
+            for expression, extent in zip(map_.results, shape, strict=True):
+                if extents.get(expression, extent) != extent:
+                    return False
+                found.add(expression)
+    return found >= extents.keys()
 
 
 def _rebuild(
@@ -259,8 +266,9 @@ def _rebuild(
         """The block argument of an input, one for all that read the same."""
         if operand not in numbers:
             type_ = operand.value.type
-            element = type_.element_type if isinstance(type_, TensorType) else type_
-            numbers[operand] = body.insert_arg(cast(Attribute, element), len(body.args))
+            if isinstance(type_, TensorType):
+                type_ = cast(TensorType[Attribute], type_).element_type
+            numbers[operand] = body.insert_arg(type_, len(body.args))
             inputs.append(operand)
         return numbers[operand]
 

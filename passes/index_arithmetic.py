@@ -70,7 +70,7 @@ def evaluate(
             lhs = evaluate(expression.lhs, dims, constants, emit)
             rhs = evaluate(expression.rhs, dims, constants, emit)
             if isinstance(lhs, int) and isinstance(rhs, int):
-                return AffineExpr.binary(AffineExpr.constant(lhs), AffineExpr.constant(rhs), kind).eval((), ())
+                return AffineExpr.binary(kind, AffineExpr.constant(lhs), AffineExpr.constant(rhs)).eval((), ())
             match kind, lhs, rhs:
                 case (AffineBinaryOpKind.Add, 0, _) | (AffineBinaryOpKind.Mul, 1, _):
                     return rhs
@@ -94,9 +94,7 @@ def evaluate(
                 op = _UNSIGNED[kind].create(operands=operands, result_types=(_INDEX,))
             elif kind is AffineBinaryOpKind.Mod:  # x mod c = x - c * (x floordiv c)
                 divisor = expression.rhs
-                return evaluate(
-                    expression.lhs - (expression.lhs // divisor) * divisor, dims, constants, emit
-                )
+                return evaluate(expression.lhs - (expression.lhs // divisor) * divisor, dims, constants, emit)
             else:
                 op = _SIGNED[kind].create(operands=operands, result_types=(_INDEX,))
             emit(op)

@@ -1,8 +1,8 @@
 """Lower linalg on memrefs to loops: scf.for nests with loads, the op's body and stores.
 
 Loops that run through memory one inside the other in every operand become one loop (LLVM then vectorises it
-whatever the extents are), loops of extent one vanish, and `loop_order` puts the rest in order. Where the innermost loops
-reduce, what they accumulate is carried by the loop in a scalar and stored once; elsewhere it goes through memory.
+whatever the extents are), loops of extent one vanish, and `loop_order` puts the rest in order. Where the innermost
+loops reduce, what they accumulate is carried by the loop in a scalar and stored once; elsewhere it goes through memory.
 Copies between strided memrefs become loops too; those of contiguous memory stay memref.copy.
 """
 
@@ -111,7 +111,9 @@ def _lower_generic(op: linalg.ops.GenericOp, constants: IndexConstants) -> None:
         assert isinstance(order, DenseArrayBase)
         wanted = [int(loop) for loop in order.get_values()]
 
-    def inline(values: Sequence[SSAValue], dims: Sequence[Index], emit: Callable[[Operation], object]) -> Sequence[SSAValue]:
+    def inline(
+        values: Sequence[SSAValue], dims: Sequence[Index], emit: Callable[[Operation], object]
+    ) -> Sequence[SSAValue]:
         for arg, value in zip(body.args, values):
             if arg.uses:
                 arg.replace_all_uses_with(value)
@@ -136,8 +138,7 @@ def _is_exact(value: SSAValue) -> bool:
     owner = value.owner
     if not isinstance(value.type, AnyFloat) or not isinstance(owner, arith.AddfOp | arith.MulfOp):
         return False
-    flags = owner.fastmath
-    return flags is None or FastMathFlag.REASSOC not in flags.data
+    return FastMathFlag.REASSOC not in owner.fastmath.data
 
 
 def _extents(accesses: Sequence[Access], loops: int) -> list[int]:
@@ -174,9 +175,7 @@ class Lowering:
         self,
         wanted: Sequence[int] | None,
         indexed: set[int],
-        body: Callable[
-            [Sequence[SSAValue], Sequence[Index], Callable[[Operation], object]], Sequence[SSAValue]
-        ],
+        body: Callable[[Sequence[SSAValue], Sequence[Index], Callable[[Operation], object]], Sequence[SSAValue]],
     ) -> None:
         """Emit the loops, in the `wanted` order or the one found; `body` makes the ops of one iteration.
 
@@ -261,7 +260,7 @@ class Lowering:
             self.block = opened.pop()
 
     def fill_of(self, number: int) -> linalg.ops.FillOp | None:
-        """The fill of an output that stands directly before the op, where the op does not read that buffer otherwise."""
+        """The fill of an output that stands directly before the op, if the op does not read that buffer otherwise."""
         output = self.op.operands[number]
         if sum(operand is output for operand in self.op.operands) != 1:
             return None

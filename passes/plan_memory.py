@@ -3,15 +3,14 @@
 A private function (a kernel) has no memory of its own: its buffers become trailing arguments, buffers of one type that
 are not needed at once the same argument, and each caller allocates them before the call. A public function gets
 one trailing argument, the arena, and its buffers become views of it at offsets found by best fit, largest first.
-The arena's size is the attribute `xmlc.arena_bytes` of the function; `xmlc.live_bytes` (what is needed at the worst moment,
-which no plan can beat) and `xmlc.buffer_bytes` (what it would be without sharing) tell how good the plan is.
+The arena's size is the attribute `xmlc.arena_bytes` of the function; `xmlc.live_bytes` (what is needed at the worst
+moment, which no plan can beat) and `xmlc.buffer_bytes` (what it would be without sharing) tell how good the plan is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import cast
 
 from xdsl.context import Context
 from xdsl.dialects import func, memref
@@ -26,7 +25,7 @@ from xdsl.dialects.builtin import (
     i8,
     i64,
 )
-from xdsl.ir import Attribute, Block, BlockArgument, Operation, SSAValue
+from xdsl.ir import Block, BlockArgument, Operation, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.utils.exceptions import PassFailedException
 
@@ -132,7 +131,7 @@ def lifetimes(function: func.FuncOp) -> list[Lifetime]:
         found.append(
             Lifetime(
                 alloc,
-                byte_size(cast(MemRefType[Attribute], alloc.memref.type)),
+                byte_size(alloc.memref.type),
                 min(start[op] for op in within),
                 max(end[op] for op in within),
             )
@@ -190,7 +189,7 @@ def _give_workspaces(function: func.FuncOp, calls: Sequence[func.CallOp]) -> Non
         )
         if argument is None:
             argument = entry.insert_arg(type_, len(entry.args))
-            argument.name_hint = f"workspace_{len(shared)}"
+            argument.name_hint = "workspace"
             shared.append((argument, [lifetime]))
         else:
             next(others for known, others in shared if known is argument).append(lifetime)
@@ -242,9 +241,7 @@ def _give_arena(function: func.FuncOp) -> None:
     for buffer, offset in zip(buffers, offsets):
         alloc = buffer.alloc
         shift = constants[offset]
-        view = memref.ViewOp.create(
-            operands=(arena, shift), result_types=(alloc.memref.type,), location=alloc.location
-        )
+        view = memref.ViewOp.create(operands=(arena, shift), result_types=(alloc.memref.type,), location=alloc.location)
         view.result.name_hint = alloc.memref.name_hint
         assert alloc.parent is not None
         alloc.parent.insert_op_before(view, alloc)
@@ -277,8 +274,8 @@ def live_bytes(buffers: Sequence[Lifetime]) -> int:
 def best_fit(buffers: Sequence[Lifetime]) -> tuple[list[int], int]:
     """Offsets such that no two buffers needed at once share bytes, and the bytes that takes in all.
 
-    Largest first, each into the smallest gap that holds it between those placed before that overlap it in time (Pisarchyk
-    and Lee, Efficient Memory Management for Deep Neural Net Inference, 2020: greedy by size).
+    Largest first, each into the smallest gap that holds it between those placed before that overlap it in time
+    (Pisarchyk and Lee, Efficient Memory Management for Deep Neural Net Inference, 2020: greedy by size).
     """
     offsets = [0] * len(buffers)
     placed: list[int] = []  # by offset

@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """Programs at the linalg level, as text, for tests of the passes between linalg and loops.
 
 Results of linalg.generic are listed without parentheses: xDSL 0.74 prints them with, but cannot read those.
@@ -133,22 +134,24 @@ func.func @main(%x: tensor<5x7xf32>) -> (tensor<5xf32>, tensor<5xi64>) {
 """
 
 CONCAT = """
-func.func @main(%a: tensor<3x2xf32>, %b: tensor<3x4xf32>) -> tensor<3x6xf32> {
-  %e = tensor.empty() : tensor<3x6xf32>
-  %first = linalg.generic {indexing_maps = [affine_map<(i, j) -> (i, j)>, affine_map<(i, j) -> (i, j)>],
-      iterator_types = ["parallel", "parallel"]} ins(%a : tensor<3x2xf32>) outs(%e : tensor<3x6xf32>) {
+func.func @main(%a: tensor<3x2xf32>, %b: tensor<3x4xf32>) -> tensor<3x7xf32> {
+  %c = arith.constant 9.0 : f32
+  %none = tensor.empty() : tensor<3x7xf32>
+  %e = linalg.fill ins(%c : f32) outs(%none : tensor<3x7xf32>) -> tensor<3x7xf32>
+  %whole = linalg.generic {indexing_maps = [affine_map<(i, j) -> (i, j)>, affine_map<(i, j) -> (i, j + 5)>],
+      iterator_types = ["parallel", "parallel"]} ins(%a : tensor<3x2xf32>) outs(%e : tensor<3x7xf32>) {
   ^bb0(%x: f32, %o: f32):
     linalg.yield %x : f32
-  } -> tensor<3x6xf32>
-  %r = linalg.generic {indexing_maps = [affine_map<(i, j) -> (i, j)>, affine_map<(i, j) -> (i, j + 2)>],
-      iterator_types = ["parallel", "parallel"]} ins(%b : tensor<3x4xf32>) outs(%first : tensor<3x6xf32>) {
+  } -> tensor<3x7xf32>
+  %r = linalg.generic {indexing_maps = [affine_map<(i, j) -> (2 - i, j)>, affine_map<(i, j) -> (i, j + 1)>],
+      iterator_types = ["parallel", "parallel"]} ins(%b : tensor<3x4xf32>) outs(%whole : tensor<3x7xf32>) {
   ^bb0(%x: f32, %o: f32):
     %n = arith.negf %x : f32
     linalg.yield %n : f32
-  } -> tensor<3x6xf32>
-  func.return %r : tensor<3x6xf32>
+  } -> tensor<3x7xf32>
+  func.return %r : tensor<3x7xf32>
 }
-""".replace("affine_map<(i, j) -> (i, j)>],\n      iterator_types = [\"parallel\", \"parallel\"]} ins(%a", "affine_map<(i, j) -> (i, j + 0)>],\n      iterator_types = [\"parallel\", \"parallel\"]} ins(%a")
+"""
 
 GATHER = """
 func.func @main(%table: tensor<10x4xf32>, %at: tensor<3xi64>) -> tensor<3x4xf32> {
@@ -324,6 +327,7 @@ PROGRAMS = {
     "convolution": CONVOLUTION,
     "softmax": SOFTMAX,
     "argmax": ARGMAX,
+    "concat": CONCAT,
     "gather": GATHER,
     "scan": SCAN,
     "awkward": AWKWARD,

@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """Random programs at the linalg level, full of awkward reuse: inits read later, swapped loop values, repeated results."""
 
 from __future__ import annotations
@@ -99,7 +100,7 @@ class Writer:
         self.put(
             scope,
             type,
-            "linalg.generic {indexing_maps = [affine_map<(d0) -> (d0)>], iterator_types = [\"parallel\"]}"
+            'linalg.generic {indexing_maps = [affine_map<(d0) -> (d0)>], iterator_types = ["parallel"]}'
             f" outs({init} : {type}) {{\n^bb0({a}: f32):\n{i} = linalg.index 0 : index\n{j} = arith.subi %i3, {i} : index\n"
             f"{x} = tensor.extract {captured}[{j}] : {type}\n{s} = arith.addf {x}, {a} : f32\nlinalg.yield {s} : f32\n}} -> {type}",
         )
@@ -112,7 +113,7 @@ class Writer:
             scope,
             "tensor<4xf32>",
             "linalg.generic {indexing_maps = [affine_map<(d0, d1) -> (d0, d1)>, affine_map<(d0, d1) -> (d1)>],"
-            f" iterator_types = [\"reduction\", \"parallel\"]}} ins({x} : tensor<3x4xf32>) outs({init} : tensor<4xf32>)"
+            f' iterator_types = ["reduction", "parallel"]}} ins({x} : tensor<3x4xf32>) outs({init} : tensor<4xf32>)'
             f" {{\n^bb0({a}: f32, {b}: f32):\n{s} = arith.addf {a}, {b} : f32\nlinalg.yield {s} : f32\n}} -> tensor<4xf32>",
         )
 
@@ -159,7 +160,9 @@ class Writer:
         a, b = self.pick(scope, "tensor<4xf32>"), self.pick(scope, "tensor<3x4xf32>")
         names = [self.new(), self.new()]
         types = ("tensor<4xf32>", "tensor<3x4xf32>")
-        self.lines.append(f"{', '.join(names)} = func.call @kernel({a}, {b}) : ({', '.join(types)}) -> ({', '.join(types)})")
+        self.lines.append(
+            f"{', '.join(names)} = func.call @kernel({a}, {b}) : ({', '.join(types)}) -> ({', '.join(types)})"
+        )
         for name, type in zip(names, types):
             scope[type].append(name)
 
