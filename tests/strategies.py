@@ -79,8 +79,9 @@ def compare(x: SSAValue, pool: list[SSAValue], choose: Choose) -> SSAValue:
 
 
 def select(x: SSAValue, pool: list[SSAValue], choose: Choose) -> SSAValue:
-    conditions = [c for c in pool if element_of(c) == i1 and broadcasts(shape_of(c), shape_of(x))]
     y = partner(x, pool, choose)
+    shape = np.broadcast_shapes(shape_of(x), shape_of(y))
+    conditions = [c for c in pool if element_of(c) == i1 and broadcasts(shape_of(c), shape)]
     return F.select(choose([*conditions, F.constant(True)]), x, y)
 
 
