@@ -30,6 +30,7 @@ from xdsl.dialects.builtin import (
     SymbolRefAttr,
     TensorType,
     UnitAttr,
+    UnregisteredOp,
     i64,
 )
 from xdsl.ir import Attribute, Block, BlockArgument, Operation, SSAValue
@@ -37,6 +38,7 @@ from xdsl.ir.affine import AffineDimExpr, AffineExpr, AffineMap
 from xdsl.passes import ModulePass
 from xdsl.utils.exceptions import PassFailedException
 
+from xmlc.dialects.diagnostics import CompileError, Diagnostic, place_of
 from xmlc.passes.buffer_liveness import Liveness
 from xmlc.passes.memory import ALIGNMENT, STACK_LIMIT, array_type, byte_size
 
@@ -158,7 +160,7 @@ class Bufferizer:
         self.dead: list[Operation] = []
         self.dead_args: list[BlockArgument] = []
         self.views: list[Operation] = []
-        self.unsupported: list[str] = []
+        self.unsupported: list[Diagnostic] = []
 
     def run(self) -> None:
         entry = self.function.body.block
@@ -181,7 +183,7 @@ class Bufferizer:
             self.wish(value, Wish(place))
         self.block(entry)
         if self.unsupported:
-            raise PassFailedException("cannot bufferize " + "; ".join(self.unsupported))
+            raise CompileError.of(self.unsupported)
         for op in reversed(self.dead):
             op.detach()
             op.erase()
@@ -199,7 +201,8 @@ class Bufferizer:
             if rule is not None:
                 rule(self, op)
             elif any(isinstance(value.type, TensorType) for value in (*op.operands, *op.results)):
-                self.unsupported.append(f"{op.name} at {op.location}")
+                name = op.op_name.data if isinstance(op, UnregisteredOp) else op.name
+                self.unsupported.append(Diagnostic(f"{name} on tensors cannot be bufferized", place_of(op.location)))
 
     # Places
 
