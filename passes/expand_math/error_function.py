@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from xmlc.passes.expand_math.coefficients import ERF, ERF_TAIL
 from xmlc.passes.expand_math.exponential import exp
-from xmlc.passes.expand_math.number import Real, polynomial, select
+from xmlc.passes.number import Real, polynomial, select
 
 # erf(x) is 1 after rounding above this.
 ERF_LIMIT = {32: 3.93, 64: 5.95}

@@ -22,10 +22,10 @@ from xmlc.passes.expand_math.exponential import exp, exp2, expm1
 from xmlc.passes.expand_math.hyperbolic import acosh, asinh, atanh, cosh, sinh, tanh
 from xmlc.passes.expand_math.inverse_trigonometric import acos, asin, atan, atan2
 from xmlc.passes.expand_math.logarithm import log, log1p, log2, log10
-from xmlc.passes.expand_math.number import FORMATS, Integer, Number, Real, element_of, like
 from xmlc.passes.expand_math.power import cbrt, fpowi, ipowi, powf, rsqrt
 from xmlc.passes.expand_math.remainder import remf
 from xmlc.passes.expand_math.trigonometric import cos, sin, tan
+from xmlc.passes.number import FORMATS, Integer, Number, Real, element_of, like
 
 Definition = Callable[..., Number]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from xmlc.passes.expand_math.coefficients import EXP, EXP2, EXPM1
 from xmlc.passes.expand_math.constants import LN_2, LOG2_E
-from xmlc.passes.expand_math.number import Integer, Real, nearest_integer, polynomial, power_of_two, scaled, select
 from xmlc.passes.expand_math.pair import Pair, quick_two_sum, split_constant, two_sum
+from xmlc.passes.number import Integer, Real, nearest_integer, polynomial, power_of_two, scaled, select
 
 # Beyond these exp(x) is 0 or infinity after rounding, and inside them 2**k is a product of two normal numbers.
 EXP_RANGE = {32: (-104.0, 89.0), 64: (-746.0, 710.0)}

@@ -7,8 +7,8 @@ import math
 from xmlc.passes.expand_math.constants import LN_2
 from xmlc.passes.expand_math.exponential import exp_minus_one_reduced, expm1_pair
 from xmlc.passes.expand_math.logarithm import log_of_pair
-from xmlc.passes.expand_math.number import Flag, Real, power_of_two, select
 from xmlc.passes.expand_math.pair import Pair, quick_two_sum, two_product, two_sum
+from xmlc.passes.number import Flag, Real, power_of_two, select
 
 # tanh(x) is 1 after rounding above this.
 TANH_LIMIT = {32: 9.5, 64: 20.0}

@@ -6,8 +6,8 @@ import math
 
 from xmlc.passes.expand_math.coefficients import ASIN, ATAN
 from xmlc.passes.expand_math.constants import HALF_PI, PI, QUARTER_PI
-from xmlc.passes.expand_math.number import Flag, Real, polynomial, select
 from xmlc.passes.expand_math.pair import Pair, quick_two_sum, split_constant
+from xmlc.passes.number import Flag, Real, polynomial, select
 
 TAN_PI_8 = math.tan(math.pi / 8)
 

@@ -6,8 +6,8 @@ import math
 
 from xmlc.passes.expand_math.coefficients import LOG_CUBE, LOG_SERIES
 from xmlc.passes.expand_math.constants import LN_2, LOG2_E, LOG10_2, LOG10_E
-from xmlc.passes.expand_math.number import Integer, Real, polynomial, select, small_integer_to_real
 from xmlc.passes.expand_math.pair import Pair, constant_pair, quick_two_sum, split_constant, two_sum
+from xmlc.passes.number import Integer, Real, polynomial, select, small_integer_to_real
 
 
 def split(x: Real) -> tuple[Integer, Real]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
-from xmlc.passes.expand_math.number import Format, Real
+from xmlc.passes.number import Format, Real
 
 
 def two_sum(a: Real, b: Real) -> Pair:

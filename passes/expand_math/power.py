@@ -8,7 +8,8 @@ from xmlc.passes.expand_math.coefficients import CBRT, POW_EXP_SINGLE, POW_LOG, 
 from xmlc.passes.expand_math.constants import LN_2, LOG2_E
 from xmlc.passes.expand_math.exponential import exp_of_pair
 from xmlc.passes.expand_math.logarithm import split, split_any
-from xmlc.passes.expand_math.number import (
+from xmlc.passes.expand_math.pair import Pair, constant_pair, quick_two_sum, split_constant, two_product, two_sum
+from xmlc.passes.number import (
     DOUBLE,
     Flag,
     Integer,
@@ -19,7 +20,6 @@ from xmlc.passes.expand_math.number import (
     select,
     small_integer_to_real,
 )
-from xmlc.passes.expand_math.pair import Pair, constant_pair, quick_two_sum, split_constant, two_product, two_sum
 
 # 2/3, the second coefficient of the series of 2 atanh(s)
 TWO_THIRDS = "0.66666666666666666666666666666666666666666666666667"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from xmlc.passes.expand_math.number import Real, select
+from xmlc.passes.number import Real, select
 
 # The quotient of two float32 is below 2**277: that many steps of 53 bits.
 SINGLE_STEPS = 6

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 from xmlc.passes.expand_math.coefficients import COS, SIN
 from xmlc.passes.expand_math.constants import INVERSE_TWO_PI, INVERSE_TWO_PI_BITS, TWO_PI
-from xmlc.passes.expand_math.number import Integer, Real, nearest_integer, polynomial, select
 from xmlc.passes.expand_math.pair import Pair, constant_pair, quick_two_sum, two_product, two_sum
+from xmlc.passes.number import Integer, Real, nearest_integer, polynomial, select
 
 # float32: a piece of 29 bits times a significand of 24 is exact in float64.
 SINGLE_BITS, SINGLE_PIECES = 29, 5

@@ -9,7 +9,7 @@ from xdsl.dialects.builtin import IntegerType
 from xdsl.ir import Attribute, Operation, SSAValue
 
 from xmlc.dialects.dtypes import is_float
-from xmlc.passes.expand_math.number import STRICT, build
+from xmlc.passes.number import STRICT, build
 
 REASSOCIATE = arith.FastMathFlagsAttr([arith.FastMathFlag.REASSOC])
 """A floating-point sum or product may be taken in any order: `ml` does not fix it."""

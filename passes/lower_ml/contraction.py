@@ -12,11 +12,10 @@ import numpy as np
 from xdsl.dialects.builtin import TensorType
 from xdsl.ir import Attribute, Operation, SSAValue
 
-from xmlc.dialects.dtypes import TO_NUMPY, computing_type, is_float, is_unsigned, storage_type
+from xmlc.dialects.dtypes import TO_NUMPY, computing_type, is_unsigned, storage_type
 from xmlc.dialects.ml import contraction as ml
 from xmlc.dialects.ml.types import element_of, rank_of, shape_of
 from xmlc.dialects.reference.contraction import ROUND, source_coordinates
-from xmlc.passes.expand_math.number import Real
 from xmlc.passes.lower_ml.combine import COMBINE, neutral
 from xmlc.passes.lower_ml.elementwise import convert_float
 from xmlc.passes.lower_ml.reduction import rounded, widened
@@ -37,9 +36,9 @@ from xmlc.passes.lower_ml.structured import (
     number,
     parallel,
     reshaped,
-    stored,
     table,
 )
+from xmlc.passes.number import Real
 
 
 def start_of_sums(shape: Sequence[int], element: Attribute, bias: SSAValue | None, bias_map: Map) -> SSAValue:

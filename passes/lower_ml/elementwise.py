@@ -19,8 +19,8 @@ from xmlc.dialects.float_remainder import RemfOp
 from xmlc.dialects.ml import elementwise as ml
 from xmlc.dialects.ml.shaping import ConstantOp
 from xmlc.dialects.ml.types import element_of, rank_of, shape_of
-from xmlc.passes.expand_math.number import STRICT, Flag, Integer, Number, Real, build, select
 from xmlc.passes.lower_ml.structured import Map, broadcast_map, number, parallel, stored
+from xmlc.passes.number import STRICT, Flag, Integer, Number, Real, build, select
 
 
 def wrapped(value: SSAValue) -> Number:
@@ -66,7 +66,7 @@ def absolute(op: ml.AbsOp, x: Real | Integer) -> Number:
 
 def sign(op: ml.SignOp, x: Real | Integer) -> Number:
     if isinstance(x, Real):
-        return select(x.equals(0.0) | x.is_nan(), x, x.constant(1.0).with_sign_of(x))
+        return select(x.equals(0.0) | x.unordered(x), x, x.constant(1.0).with_sign_of(x))
     above = select(x.compare("eq", 0), x, x.constant(1))
     return above if is_unsigned(element_of(op.x)) else select(x.compare("lt", 0), x.constant(-1), above)
 
@@ -355,7 +355,7 @@ SCALAR: dict[type[Operation], Callable[..., Number]] = {
     ml.SiluOp: unary(lambda x: x * sigmoid(x)),
     ml.SoftplusOp: unary(softplus),
     ml.HardSwishOp: unary(hard_swish),
-    ml.IsNanOp: unary(lambda x: x.is_nan()),
+    ml.IsNanOp: unary(lambda x: x.unordered(x)),
     ml.IsInfOp: is_inf,
     ml.GeluOp: gelu,
     ml.EluOp: elu,

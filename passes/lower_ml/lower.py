@@ -18,6 +18,7 @@ from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 from xdsl.passes import ModulePass
 
 from xmlc.dialects.diagnostics import CompileError, Diagnostic, place_of
+from xmlc.dialects.ml.control import YieldOp
 from xmlc.dialects.ml.shaping import ConstantOp
 from xmlc.dialects.ml.types import DYNAMIC
 from xmlc.passes.lower_ml import contraction, elementwise, reduction, shaping
@@ -62,9 +63,9 @@ class Lowering:
         return target
 
     def ops(self, source: Block, target: Block) -> None:
-        """Build at the end of `target` what stands for the ops of `source`."""
+        """Build at the end of `target` what stands for the ops of `source`, but for constants and `ml.yield`."""
         for op in source.ops:
-            if isinstance(op, ConstantOp):
+            if isinstance(op, ConstantOp | YieldOp):
                 continue
             before = target.last_op
             self.values.update(zip(op.results, self.results(op)))

@@ -11,7 +11,6 @@ from xdsl.ir import Attribute, Operation, SSAValue
 from xmlc.dialects.dtypes import computing_type, is_float, is_unsigned, storage_type
 from xmlc.dialects.ml import reduction as ml
 from xmlc.dialects.ml.types import element_of, rank_of, shape_of
-from xmlc.passes.expand_math.number import build
 from xmlc.passes.lower_ml.combine import COMBINE, neutral
 from xmlc.passes.lower_ml.elementwise import convert_float
 from xmlc.passes.lower_ml.structured import (
@@ -33,6 +32,7 @@ from xmlc.passes.lower_ml.structured import (
     parallel,
     reshaped,
 )
+from xmlc.passes.number import build
 
 
 def widened(value: SSAValue) -> SSAValue:

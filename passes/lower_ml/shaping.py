@@ -12,10 +12,9 @@ from xdsl.dialects import arith
 from xdsl.dialects.builtin import DenseIntOrFPElementsAttr, IntegerType, TensorType
 from xdsl.ir import Attribute, Operation, SSAValue
 
-from xmlc.dialects.dtypes import is_float, is_unsigned, storage_type
+from xmlc.dialects.dtypes import is_unsigned, storage_type
 from xmlc.dialects.ml import shaping as ml
 from xmlc.dialects.ml.types import element_of, rank_of, shape_of
-from xmlc.passes.expand_math.number import build
 from xmlc.passes.lower_ml.combine import COMBINE
 from xmlc.passes.lower_ml.structured import (
     as_index,
@@ -38,6 +37,7 @@ from xmlc.passes.lower_ml.structured import (
     stored,
     table,
 )
+from xmlc.passes.number import build
 
 
 def constant(op: ml.ConstantOp) -> SSAValue:

@@ -30,7 +30,7 @@ from xdsl.ir.affine import AffineConstantExpr, AffineExpr, AffineMap
 
 from xmlc.dialects.dtypes import FROM_NUMPY, storage_type
 from xmlc.dialects.ml.types import TensorLike, element_of, shape_of
-from xmlc.passes.expand_math.number import build, constant_attribute
+from xmlc.passes.number import build, constant_attribute
 
 Map: TypeAlias = tuple[AffineExpr, ...]
 Body: TypeAlias = Callable[..., SSAValue | Sequence[SSAValue]]
