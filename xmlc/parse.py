@@ -9,11 +9,12 @@ from dataclasses import replace
 from difflib import get_close_matches
 from functools import lru_cache
 from itertools import accumulate
+from typing import Any
 
 from xdsl.context import Context
-from xdsl.dialects.builtin import FileLineColLoc, IntAttr, ModuleOp, StringAttr, UnknownLoc
+from xdsl.dialects.builtin import AnyFloat, FileLineColLoc, IntAttr, ModuleOp, StringAttr, UnknownLoc
 from xdsl.ir import Operation
-from xdsl.parser import Parser, ParserState
+from xdsl.parser import AttrParser, Parser, ParserState
 from xdsl.utils.exceptions import MultipleSpansParseError, ParseError, VerifyException
 from xdsl.utils.lexer import Input, Span
 from xdsl.utils.mlir_lexer import MLIRLexer
@@ -46,6 +47,20 @@ class LinearLexer(MLIRLexer):
     _unescaped_characters_regex = re.compile(r'"(?:[^"\\\n\v\f]++|\\(?:["nt\\]|[0-9A-Fa-f]{2}))*+"')
 
 
+class BitsElement(Parser._TensorLiteralElement):  # pyright: ignore[reportPrivateUsage]
+    """An element of a dense literal in hexadecimal: for a float its bits, which xDSL takes for its value.
+
+    Infinities and NaNs are spelled so, `dense<0xFF800000> : tensor<f32>`.
+    """
+
+    def to_type(self, parser: AttrParser, type: Any) -> Any:
+        if not isinstance(type, AnyFloat) or not isinstance(self.value, int):
+            return super().to_type(parser, type)
+        if self.is_negative or self.value >= 1 << 8 * type.compile_time_size:
+            parser.raise_error(f"expected the bits of one {type}", at_position=self.span)
+        return type.unpack(self.value.to_bytes(type.compile_time_size, "little"), 1)[0]
+
+
 class LocatingParser(Parser):
     """xDSL's parser, which gives each op that states no location the place of its name in the text."""
 
@@ -62,6 +77,12 @@ class LocatingParser(Parser):
         if isinstance(op.location, UnknownLoc):
             op.location = self.location(start)
         return op
+
+    def _parse_tensor_literal_element(self) -> Any:
+        element = super()._parse_tensor_literal_element()
+        if not element.span.text.lower().startswith(("0x", "-0x")):
+            return element
+        return BitsElement(element.is_negative, element.value, element.span)
 
     def location(self, start: int) -> FileLineColLoc:
         """The place of the op whose text, results included, begins at `start`."""
