@@ -17,6 +17,7 @@ from xdsl.dialects.builtin import ModuleOp, UnknownLoc
 from xdsl.ir import Block, Operation, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint, Rewriter
+
 from xmlc.passes.decompose import composite, contraction, random, recurrent, reduction, shaping
 
 Row = Callable[[Any], SSAValue | Sequence[SSAValue]]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from xdsl.dialects.builtin import i1, i64
 from xdsl.ir import SSAValue
+
 from xmlc.dialects.ml import composite as ml
 from xmlc.dialects.ml import functions as F
 from xmlc.dialects.ml.types import element_of, rank_of

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from xdsl.ir import SSAValue
+
 from xmlc.dialects.ml import contraction as ml
 from xmlc.dialects.ml import functions as F
 from xmlc.dialects.ml.types import shape_of

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from xdsl.ir import Operation, SSAValue
+
 from xmlc.dialects.diagnostics import CompileError, place_of
 from xmlc.dialects.dtypes import computing_type
 from xmlc.dialects.ml import functions as F

@@ -7,6 +7,7 @@ from math import pi, prod
 import numpy as np
 from xdsl.dialects.builtin import f64
 from xdsl.ir import SSAValue
+
 from xmlc.dialects.dtypes import TO_NUMPY, computing_type, u32, u64
 from xmlc.dialects.ml import functions as F
 from xmlc.dialects.ml import random as ml

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from xdsl.ir import SSAValue
+
 from xmlc.dialects.ml import functions as F
 from xmlc.dialects.ml import recurrent as ml
 from xmlc.dialects.ml.types import element_of, shape_of
@@ -24,6 +25,10 @@ def of_direction(parameter: SSAValue, direction: int) -> SSAValue:
 
 def zeros(like: SSAValue, shape: tuple[int, ...]) -> SSAValue:
     return F.broadcast(F.scalar(like, 0), shape)
+
+
+def joined(parts: Sequence[SSAValue], axis: int) -> SSAValue:
+    return parts[0] if len(parts) == 1 else F.concat(parts, axis)
 
 
 def projected(op: ml.RecurrentOp, direction: int, bias: SSAValue | None) -> SSAValue:
@@ -54,7 +59,7 @@ def layer(
         outputs.append(F.reshape(stacked[0], (time, 1, batch, hidden)))
         for final, value in zip(finals, last):
             final.append(F.reshape(value, (1, batch, hidden)))
-    results = [F.concat(outputs, 1), *(F.concat(final, 0) for final in finals)]
+    results = [joined(outputs, 1), *(joined(final, 0) for final in finals)]
     return tuple(narrow(each, op.y) for each in results)
 
 
@@ -115,17 +120,27 @@ def gru(op: ml.GruOp) -> tuple[SSAValue, ...]:
         gates = slice_along(recurrent, 1, 0, 2 * hidden)
         candidate = slice_along(recurrent, 1, 2 * hidden, hidden)
 
+        def linear_cell(x: SSAValue, states: States) -> States:
+            (h,) = states
+            (xz, xr, xn), (hz, hr, hn) = split(x, 1, 3), split(F.matmul(h, recurrent), 1, 3)
+            z, r = F.sigmoid(F.add(xz, hz)), F.sigmoid(F.add(xr, hr))
+            past = hn if inner is None else F.add(hn, inner)
+            return (mixed(z, F.tanh(F.add(xn, F.mul(r, past))), h),)
+
         def cell(x: SSAValue, states: States) -> States:
             (h,) = states
-            opened = F.sigmoid(F.add(slice_along(x, 1, 0, 2 * hidden), F.matmul(h, gates)))
-            z, r = split(opened, 1, 2)
-            past = F.mul(r, F.matmul(h, candidate, inner)) if linear else F.matmul(F.mul(r, h), candidate)
-            n = F.tanh(F.add(slice_along(x, 1, 2 * hidden, hidden), past))
-            return (F.add(n, F.mul(z, F.sub(h, n))),)
+            z, r = split(F.sigmoid(F.add(slice_along(x, 1, 0, 2 * hidden), F.matmul(h, gates))), 1, 2)
+            past = F.matmul(F.mul(r, h), candidate)
+            return (mixed(z, F.tanh(F.add(slice_along(x, 1, 2 * hidden, hidden), past)), h),)
 
-        return projected(op, direction, bias), cell
+        return projected(op, direction, bias), linear_cell if linear else cell
 
     return layer(op, prepare, (op.initial_h,))
+
+
+def mixed(z: SSAValue, n: SSAValue, h: SSAValue) -> SSAValue:
+    """(1 - z) * n + z * h"""
+    return F.add(n, F.mul(z, F.sub(h, n)))
 
 
 DECOMPOSITIONS = {ml.LstmOp: lstm, ml.GruOp: gru}

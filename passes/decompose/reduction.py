@@ -6,6 +6,7 @@ from math import prod
 
 import numpy as np
 from xdsl.ir import SSAValue
+
 from xmlc.dialects.dtypes import TO_NUMPY
 from xmlc.dialects.ml import functions as F
 from xmlc.dialects.ml import reduction as ml

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from xdsl.ir import SSAValue
+
 from xmlc.dialects.ml import functions as F
 from xmlc.dialects.ml import shaping as ml
 from xmlc.passes.decompose.operands import known_shape

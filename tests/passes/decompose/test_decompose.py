@@ -11,9 +11,11 @@ from xdsl.context import Context
 from xdsl.dialects.builtin import FileLineColLoc, IntAttr, ModuleOp, StringAttr, UnknownLoc, bf16, f16, f32, f64
 from xdsl.ir import Attribute
 
+from xmlc.dialects import context
 from xmlc.dialects.diagnostics import CompileError
 from xmlc.dialects.ml import functions as F
 from xmlc.dialects.reference.interpreter import interpret
+from xmlc.parse import parse_module
 from xmlc.passes.decompose import DECOMPOSITIONS, Decompose
 
 TOLERANCE: dict[Attribute, float] = {f64: 1e-12, f32: 2e-5, f16: 2e-3, bf16: 2e-2}
@@ -47,6 +49,12 @@ def expect_close(result: np.ndarray[Any, Any], expected: np.ndarray[Any, Any], e
     np.testing.assert_allclose(
         result.astype(np.float64), expected.astype(np.float64), rtol=tolerance, atol=tolerance, equal_nan=True
     )
+
+
+@pytest.mark.parametrize("sample", dict.fromkeys(sample for sample, _ in CASES), ids=str)
+def test_what_decomposing_leaves_can_be_printed_and_read(sample: Sample) -> None:
+    after = decomposed(sample.module(f32))
+    assert parse_module(str(after), "after.mlir", context()).is_structurally_equivalent(after)
 
 
 def test_a_sample_exists_for_every_row() -> None:
