@@ -10,6 +10,7 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from math import copysign
 from typing import Any, Self, TypeVar, cast
 
 from xdsl.dialects import arith, math
@@ -26,6 +27,8 @@ from xdsl.dialects.builtin import (
     i64,
 )
 from xdsl.ir import Attribute, Operation, SSAValue
+
+from xmlc.dialects.dtypes import TO_NUMPY
 
 STRICT = arith.FastMathFlagsAttr("none")
 NO_OVERFLOW_FLAGS = arith.IntegerOverflowAttr("none")
@@ -90,14 +93,20 @@ def build(
     return kind.create(operands=operands, result_types=(result,), properties=properties).results[0]
 
 
-@cache
 def constant_attribute(number: float | int, type: Attribute) -> Attribute:
+    """A number, rounded to the element type, as the value of `arith.constant`."""
+    return cached_attribute(number, copysign(1.0, number), type)
+
+
+@cache
+def cached_attribute(number: float | int, sign: float, type: Attribute) -> Attribute:
+    """`sign` keeps -0.0 apart from 0.0, which compare equal."""
     element = element_of(type)
     if isinstance(type, VectorType):
         return DenseIntOrFPElementsAttr.from_list(cast(Any, type), [number])
     if isinstance(element, IntegerType):
         return IntegerAttr(int(number), cast("IntegerType[Any]", element))
-    return FloatAttr(FORMATS[element].rounded(number), cast(Any, element))
+    return FloatAttr(float(TO_NUMPY[element].type(number)), cast(Any, element))
 
 
 N = TypeVar("N", "Real", "Integer", "Flag")
