@@ -34,7 +34,7 @@ class Settings:
     """How to compile: for what, how hard, and who watches."""
 
     target: Target = field(default_factory=lambda: parse_target("cpu"))
-    opt_level: int = 3
+    opt_level: int = 2
     watchers: Sequence[Watcher] = ()
     timer: Timer = field(default_factory=Timer)
 

@@ -21,9 +21,13 @@ from xdsl.irdl import (
     traits_def,
     var_operand_def,
 )
+from xdsl.parser import Parser
+from xdsl.printer import Printer
 from xdsl.traits import ConstantLike, Pure
 from xdsl.utils.exceptions import VerifyException
+from xdsl.utils.hints import isa
 from xdsl.utils.str_enum import StrEnum
+
 from xmlc.dialects.dtypes import ELEMENTS, FROM_NUMPY, INTEGERS, TO_NUMPY, is_bool
 from xmlc.dialects.ml.attributes import Integer, Integers, integer, integers
 from xmlc.dialects.ml.types import (
@@ -53,7 +57,6 @@ class ConstantOp(IRDLOperation):
     value = prop_def(DenseIntOrFPElementsAttr)
     out = result_def(Tensor)
     traits = traits_def(Pure(), ConstantLike())
-    assembly_format = "$value attr-dict `->` type($out)"
 
     def __init__(self, value: NDArray[np.generic] | DenseIntOrFPElementsAttr):
         attribute = value if isinstance(value, DenseIntOrFPElementsAttr) else dense(value)
@@ -66,6 +69,22 @@ class ConstantOp(IRDLOperation):
     def array(self) -> NDArray[np.generic]:
         """The value as a read-only NumPy array."""
         return array_of(self.value)
+
+    def print(self, printer: Printer) -> None:
+        """`ml.constant dense<1> : tensor<2xi64>`: the value says the type."""
+        printer.print_op_attributes(self.attributes)
+        printer.print_string(" ")
+        printer.print_attribute(self.value)
+
+    @classmethod
+    def parse(cls, parser: Parser) -> ConstantOp:
+        attributes = parser.parse_optional_attr_dict()
+        value = parser.parse_attribute()
+        if not isa(value, DenseIntOrFPElementsAttr):
+            parser.raise_error("expected the value of a tensor, as in dense<1> : tensor<2xi64>")
+        made = cls(value)
+        made.attributes.update(attributes)
+        return made
 
 
 def dense(array: NDArray[np.generic]) -> DenseIntOrFPElementsAttr:

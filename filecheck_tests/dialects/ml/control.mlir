@@ -30,11 +30,11 @@ func.func @loop(%n: tensor<i64>, %x: tensor<3xf32>) -> tensor<3xf32> {
   // CHECK: ml.while (%i = %n, %v = %x) : (tensor<i64>, tensor<3xf32>) {
   // CHECK: } do (%j, %w) {
   %last, %r = ml.while (%i = %n, %v = %x) : (tensor<i64>, tensor<3xf32>) {
-    %zero = ml.constant dense<0> : tensor<i64> -> tensor<i64>
+    %zero = ml.constant dense<0> : tensor<i64>
     %c = ml.compare gt %i, %zero : tensor<i64>, tensor<i64> -> tensor<i1>
     ml.yield %c : tensor<i1>
   } do (%j, %w) {
-    %one = ml.constant dense<1> : tensor<i64> -> tensor<i64>
+    %one = ml.constant dense<1> : tensor<i64>
     %k = ml.sub %j, %one : tensor<i64>, tensor<i64> -> tensor<i64>
     %s = ml.add %w, %x : tensor<3xf32>, tensor<3xf32> -> tensor<3xf32>
     ml.yield %k, %s : tensor<i64>, tensor<3xf32>

@@ -2,8 +2,8 @@
 
 // CHECK-LABEL: @spelling
 func.func @spelling(%x: tensor<4x3xf32>, %zero: tensor<f32>, %i: tensor<2xi64>, %rows: tensor<2x1xi64>, %u: tensor<2x3xf32>) {
-  // CHECK: ml.constant dense<[1, 2]> : tensor<2xi64> -> tensor<2xi64>
-  %a = ml.constant dense<[1, 2]> : tensor<2xi64> -> tensor<2xi64>
+  // CHECK: ml.constant dense<[1, 2]> : tensor<2xi64>
+  %a = ml.constant dense<[1, 2]> : tensor<2xi64>
   // CHECK: ml.iota axis = 1 -> tensor<2x3xf32>
   %b = ml.iota axis = 1 -> tensor<2x3xf32>
   // CHECK: ml.transpose %x [1, 0] : tensor<4x3xf32> -> tensor<3x4xf32>
