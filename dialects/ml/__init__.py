@@ -6,6 +6,7 @@ from xdsl.dialect_interfaces.constant_materialization import ConstantMaterializa
 from xdsl.dialects.builtin import DenseIntOrFPElementsAttr
 from xdsl.ir import Attribute, Dialect, Operation
 from xdsl.utils.hints import isa
+
 from xmlc.dialects.ml import composite, contraction, control, elementwise, random, recurrent, reduction, shaping
 
 

@@ -25,6 +25,7 @@ from xdsl.irdl import (
 )
 from xdsl.traits import Pure
 from xdsl.utils.exceptions import VerifyException
+
 from xmlc.dialects.dtypes import FLOATS
 from xmlc.dialects.ml.attributes import Float, Integer, flag, integer, real
 from xmlc.dialects.ml.types import (

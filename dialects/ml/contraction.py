@@ -28,6 +28,7 @@ from xdsl.irdl import (
 from xdsl.traits import Pure
 from xdsl.utils.exceptions import VerifyException
 from xdsl.utils.str_enum import StrEnum
+
 from xmlc.dialects.dtypes import FLOATS, INTEGERS
 from xmlc.dialects.ml.attributes import Integer, Integers, flag, integer, integers
 from xmlc.dialects.ml.types import (

@@ -27,6 +27,7 @@ from xdsl.parser import Parser, UnresolvedOperand
 from xdsl.printer import Printer
 from xdsl.traits import HasParent, IsTerminator, Pure, RecursiveMemoryEffect
 from xdsl.utils.exceptions import VerifyException
+
 from xmlc.dialects.ml.attributes import Integer, flag, integer
 from xmlc.dialects.ml.types import (
     DYNAMIC,

@@ -25,6 +25,7 @@ from xdsl.irdl import (
 )
 from xdsl.traits import Commutative, Pure
 from xdsl.utils.str_enum import StrEnum
+
 from xmlc.dialects.dtypes import ELEMENTS, FLOATS, INTEGERS
 from xmlc.dialects.ml.attributes import Float, real
 from xmlc.dialects.ml.types import (

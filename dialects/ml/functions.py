@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from xdsl.builder import ImplicitBuilder
 from xdsl.ir import Attribute, Block, Region, SSAValue
+
 from xmlc.dialects.dtypes import TO_NUMPY
 from xmlc.dialects.ml import composite, contraction, control, elementwise, random, recurrent, reduction, shaping
 from xmlc.dialects.ml.types import element_of

@@ -16,6 +16,7 @@ from xdsl.ir import Attribute, SSAValue
 from xdsl.irdl import IRDLOperation, irdl_op_definition, operand_def, prop_def, result_def, traits_def
 from xdsl.traits import Pure
 from xdsl.utils.exceptions import VerifyException
+
 from xmlc.dialects.dtypes import FLOATS, u32
 from xmlc.dialects.ml.attributes import Float, real
 from xmlc.dialects.ml.types import Tensor, TensorLike, expect_elements, expect_type, tensor, type_of

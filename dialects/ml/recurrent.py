@@ -30,6 +30,7 @@ from xdsl.irdl import (
 from xdsl.traits import Pure
 from xdsl.utils.exceptions import VerifyException
 from xdsl.utils.str_enum import StrEnum
+
 from xmlc.dialects.dtypes import FLOATS, SIGNED
 from xmlc.dialects.ml.attributes import flag
 from xmlc.dialects.ml.types import (

@@ -23,6 +23,7 @@ from xdsl.irdl import (
 )
 from xdsl.traits import Pure
 from xdsl.utils.exceptions import VerifyException
+
 from xmlc.dialects.dtypes import FLOATS, INTEGERS
 from xmlc.dialects.ml.attributes import Integer, Integers, flag, integer, integers
 from xmlc.dialects.ml.types import (

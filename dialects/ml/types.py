@@ -15,6 +15,7 @@ from xdsl.dialects.builtin import DYNAMIC_INDEX, TensorType
 from xdsl.ir import Attribute, SSAValue
 from xdsl.irdl import AttrConstraint, IntConstraint, VerificationContext
 from xdsl.utils.exceptions import VerifyException
+
 from xmlc.dialects.dtypes import ELEMENTS
 
 DYNAMIC = DYNAMIC_INDEX

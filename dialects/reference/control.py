@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+
 from xmlc.dialects.ml import control as ml
 from xmlc.dialects.ml.types import shape_of
 from xmlc.dialects.reference.interpreter import Frame, dtype_of
