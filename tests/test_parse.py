@@ -12,7 +12,7 @@ from xmlc.parse import parse_module
 
 
 def constant(literal: str, type: str) -> np.ndarray:
-    text = f"%c = ml.constant dense<{literal}> : {type} -> {type}"
+    text = f"%c = ml.constant dense<{literal}> : {type}"
     op = parse_module(text, "text.mlir", context()).body.block.first_op
     assert isinstance(op, ConstantOp)
     return op.array()
