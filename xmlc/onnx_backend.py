@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 from onnx.backend.base import Backend, BackendRep
 
 from xmlc.dialects.diagnostics import CompileError
-from xmlc.driver import compile_module
 from xmlc.frontend.onnx.importer import has_free_sizes, import_model, input_infos
 from xmlc.frontend.onnx.load import load
 from xmlc.frontend.onnx.program import Program

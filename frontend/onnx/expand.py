@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import onnx
 from onnx.defs import OpSchema
 
-from xmlc.frontend.onnx.tensors import code_of
-from xmlc.frontend.onnx.operator import Sequence as SequenceValue
-from xmlc.frontend.onnx.values import Value
 from xmlc.dialects.dtypes import FROM_NUMPY
+from xmlc.frontend.onnx.operator import Sequence as SequenceValue
+from xmlc.frontend.onnx.tensors import code_of
+from xmlc.frontend.onnx.values import Value
 
 
 def schema_of(domain: str, name: str, opset: int) -> OpSchema | None:
@@ -41,9 +41,7 @@ def body_of(
         version = newest(schema.context_dependent_function_opset_versions, opset)
         types = [type_of(operand).SerializeToString() for operand in operands]
         data = (
-            schema.get_context_dependent_function_with_opset_version(
-                version, node.SerializeToString(), types
-            )
+            schema.get_context_dependent_function_with_opset_version(version, node.SerializeToString(), types)
             if version
             else b""
         )

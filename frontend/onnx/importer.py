@@ -163,9 +163,7 @@ class Importer:
         inputs = input_ports(self.model, shapes, symbols, self.place)
         for port in inputs:
             self.entry.insert_arg(TensorType(FROM_NUMPY[port.dtype], port.shape), len(self.entry.args))
-        self.facts.inputs = {
-            argument: port.name for argument, port in zip(self.entry.args, inputs, strict=True)
-        }
+        self.facts.inputs = {argument: port.name for argument, port in zip(self.entry.args, inputs, strict=True)}
         for argument, port in zip(self.entry.args, inputs, strict=True):
             given = self.values.get(port.name)
             if given is not None:
@@ -421,9 +419,11 @@ def declared_sizes(port: onnx.ValueInfoProto) -> tuple[int | str | None, ...] | 
     tensor = port.type.tensor_type
     if not tensor.HasField("shape"):
         return None
-    # some exporters write -1 for a size they leave open
+    # some exporters write -1 or "?" for a size they leave open
     return tuple(
-        (dim.dim_value if dim.dim_value >= 0 else None) if dim.HasField("dim_value") else (dim.dim_param or None)
+        (dim.dim_value if dim.dim_value >= 0 else None)
+        if dim.HasField("dim_value")
+        else (dim.dim_param if dim.dim_param.strip("? ") else None)
         for dim in tensor.shape.dim
     )
 
@@ -482,7 +482,8 @@ def bind(
         return
     if len(declared) != len(given):
         raise CompileError(
-            f"input {name!r} has {len(declared)} dimensions {sizes_text(declared)}, given {sizes_text(given)}", place=place
+            f"input {name!r} has {len(declared)} dimensions {sizes_text(declared)}, given {sizes_text(given)}",
+            place=place,
         )
     for want, found in zip(declared, given, strict=True):
         if isinstance(want, str):
@@ -573,9 +574,7 @@ def walk_nodes(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
 # --- the module
 
 
-def finish(
-    entry: Block, inputs: tuple[Port, ...], outputs: tuple[Port, ...], weights: Mapping[str, Array]
-) -> Program:
+def finish(entry: Block, inputs: tuple[Port, ...], outputs: tuple[Port, ...], weights: Mapping[str, Array]) -> Program:
     """Drop what nothing uses, and wrap the block as `@main`."""
     for op in reversed(list(entry.ops)):
         if is_trivially_dead(op):

@@ -104,8 +104,7 @@ def read_external(tensor: onnx.TensorProto, folder: Path | None, place: Place) -
     length = size - offset if length < 0 else length
     if offset < 0 or length < 0 or offset + length > size:
         raise CompileError(
-            f"tensor {tensor.name!r} needs bytes {offset} to {offset + length} of {location!r}, "
-            f"which has {size}",
+            f"tensor {tensor.name!r} needs bytes {offset} to {offset + length} of {location!r}, which has {size}",
             place=place,
         )
     with file.open("rb") as stream:

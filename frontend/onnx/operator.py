@@ -115,7 +115,7 @@ class Operator:
 def operators_of(module: types.ModuleType) -> Iterator[Operator]:
     """The operators a module defines: its public functions whose name begins with a capital."""
     for name, function in vars(module).items():
-        if name[:1].isupper() and inspect.isfunction(function):
+        if name[:1].isupper() and inspect.isfunction(function) and function.__module__ == module.__name__:
             head, _, version = name.rpartition("_")
             yield read_operator(*((head, int(version)) if version.isdigit() else (name, 1)), function)
 
@@ -140,9 +140,7 @@ def read_operator(name: str, since: int, function: Callable[..., Any]) -> Operat
             attributes.add(each.name)
             if each.default is each.empty:
                 required.add(each.name)
-    return Operator(
-        name, since, function, tuple(parameters), rest, frozenset(attributes), frozenset(required), node
-    )
+    return Operator(name, since, function, tuple(parameters), rest, frozenset(attributes), frozenset(required), node)
 
 
 def kind_of(hint: Any) -> tuple[Kind, bool]:

@@ -31,9 +31,7 @@ SPECIALISED_ELEMENTS = 64
 class Value:
     """A tensor: its NumPy array where it is known at import, and its SSA value, made when first asked for."""
 
-    def __init__(
-        self, facts: Facts, name: str, *, array: Array | None = None, ssa: SSAValue | None = None
-    ):
+    def __init__(self, facts: Facts, name: str, *, array: Array | None = None, ssa: SSAValue | None = None):
         self.facts = facts
         self.name = name
         self.array = array
@@ -106,9 +104,7 @@ class Facts:
         while unique in self.weights:
             unique, number = f"{name}_{number}", number + 1
         self.weights[unique] = array
-        argument = self.entry.insert_arg(
-            TensorType(FROM_NUMPY[array.dtype], array.shape), len(self.entry.args)
-        )
+        argument = self.entry.insert_arg(TensorType(FROM_NUMPY[array.dtype], array.shape), len(self.entry.args))
         self.arrays[argument] = array
         return argument
 
@@ -157,16 +153,12 @@ class Facts:
                 needed.append(self.inputs[each])
             elif isinstance(op := each.owner, Operation):
                 if op.regions:
-                    return Unsupported(
-                        f"operand {name!r} must be known at compile time but depends on control flow"
-                    )
+                    return Unsupported(f"operand {name!r} must be known at compile time but depends on control flow")
                 new = [operand for operand in op.operands if operand not in seen]
                 seen.update(new)
                 pending += new
         if not needed:
-            return Unsupported(
-                f"operand {name!r} must be known at compile time but is computed from large tensors"
-            )
+            return Unsupported(f"operand {name!r} must be known at compile time but is computed from large tensors")
         return NeedsValue(needed)
 
 

@@ -41,7 +41,11 @@ def Attention(
     if three:
         if not q_num_heads or not kv_num_heads:
             return NotImplemented
-        query, key, value = split_heads(query, q_num_heads), split_heads(key, kv_num_heads), split_heads(value, kv_num_heads)
+        query, key, value = (
+            split_heads(query, q_num_heads),
+            split_heads(key, kv_num_heads),
+            split_heads(value, kv_num_heads),
+        )
     if past_key is not None and past_value is not None:
         key, value = F.concat([past_key, key], 2), F.concat([past_value, value], 2)
     if mask is not None and shape_of(mask)[-1] != shape_of(key)[2]:

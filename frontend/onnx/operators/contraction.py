@@ -50,9 +50,7 @@ def Gemm(
     return F.add(scaled, c if beta == 1.0 else F.mul(c, F.scalar(c, beta)))
 
 
-def MatMulInteger(
-    a: SSAValue, b: SSAValue, a_zero: SSAValue | None = None, b_zero: SSAValue | None = None
-) -> SSAValue:
+def MatMulInteger(a: SSAValue, b: SSAValue, a_zero: SSAValue | None = None, b_zero: SSAValue | None = None) -> SSAValue:
     """(a - a_zero) @ (b - b_zero) in 32-bit integers; a_zero holds for a row, b_zero for a column."""
     if a_zero is not None and rank_of(a_zero) == 1:
         a_zero = F.reshape(a_zero, (*shape_of(a_zero), 1))
@@ -96,9 +94,7 @@ def Einsum(*operands: SSAValue, equation: str) -> SSAValue:
     for i, (x, term) in enumerate(zip(operands, spelled, strict=True)):
         # a dimension of size 1 that another operand stretches takes no part
         kept = [
-            (letter, size)
-            for letter, size in zip(term, shape_of(x), strict=True)
-            if size == sizes[letter] or size != 1
+            (letter, size) for letter, size in zip(term, shape_of(x), strict=True) if size == sizes[letter] or size != 1
         ]
         spelled[i] = "".join(letter for letter, _ in kept)
         shaped.append(F.reshape(x, [size for _, size in kept]))
@@ -220,6 +216,4 @@ def ConvTranspose(
     else:
         low, high = padding(sizes, window, strides, dilations, "NOTSET" if same else auto_pad, pads)
     high = [after - more for after, more in zip(high, extra, strict=True)]
-    return F.conv_transpose(
-        x, weight, bias, strides=strides, dilations=dilations, low=low, high=high, groups=group
-    )
+    return F.conv_transpose(x, weight, bias, strides=strides, dilations=dilations, low=low, high=high, groups=group)

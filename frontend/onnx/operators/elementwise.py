@@ -377,9 +377,7 @@ def converted(x: SSAValue, element: object) -> SSAValue:
 # --- dropout: the identity unless it trains
 
 
-def Dropout(
-    x: Value, *, ratio: float = 0.5, node: Node
-) -> tuple[Value, SSAValue | None]:
+def Dropout(x: Value, *, ratio: float = 0.5, node: Node) -> tuple[Value, SSAValue | None]:
     return x, keep_everything(x) if node.wants(1) else None
 
 
@@ -394,5 +392,3 @@ def Dropout_12(
 def keep_everything(x: Value) -> SSAValue:
     """The mask of a dropout that drops nothing."""
     return F.broadcast(F.constant(np.array(True)), x.shape)
-
-

@@ -9,7 +9,7 @@ from xdsl.ir import SSAValue
 from xmlc.dialects.dtypes import TO_NUMPY, is_unsigned
 from xmlc.dialects.ml import functions as F
 from xmlc.dialects.ml.types import element_of, rank_of, shape_of
-from xmlc.frontend.onnx.operators.shaping import integers, positive
+from xmlc.frontend.onnx.operators.shaping import positive
 from xmlc.frontend.onnx.tensors import Array
 from xmlc.frontend.onnx.unsupported import Unsupported
 from xmlc.frontend.onnx.values import Value
@@ -86,9 +86,7 @@ def OneHot(indices: SSAValue, depth: Array, values: SSAValue, *, axis: int = -1)
     """values are what stands elsewhere and at the index; an index out of range gives a row without one."""
     count = int(depth.reshape(()))
     whole = F.cast(indices, i64)
-    wrapped = F.select(
-        F.compare(whole, F.scalar(whole, 0), "lt"), F.add(whole, F.scalar(whole, count)), whole
-    )
+    wrapped = F.select(F.compare(whole, F.scalar(whole, 0), "lt"), F.add(whole, F.scalar(whole, count)), whole)
     off = F.reshape(F.slice_(values, (0,), (1,)), ())
     on = F.reshape(F.slice_(values, (1,), (1,)), ())
     return F.one_hot(wrapped, off, on, count, axis)
@@ -109,9 +107,7 @@ def NonZero(x: Value) -> Array:
     return np.array(np.nonzero(x.array), np.int64).reshape(x.array.ndim, -1)
 
 
-def ReverseSequence(
-    x: SSAValue, lengths: SSAValue, *, batch_axis: int = 1, time_axis: int = 0
-) -> SSAValue:
+def ReverseSequence(x: SSAValue, lengths: SSAValue, *, batch_axis: int = 1, time_axis: int = 0) -> SSAValue:
     """The first lengths[b] elements of each sequence in reverse order, the others as they are."""
     shape = shape_of(x)
     time = F.iota(shape, time_axis, i64)
@@ -131,9 +127,7 @@ def TopK(x: SSAValue, *, k: int, axis: int = -1) -> tuple[SSAValue, SSAValue]:
     return F.topk(x, k, axis)
 
 
-def TopK_10(
-    x: SSAValue, k: Array, *, axis: int = -1, largest: int = 1, sorted: int = 1
-) -> tuple[SSAValue, SSAValue]:
+def TopK_10(x: SSAValue, k: Array, *, axis: int = -1, largest: int = 1, sorted: int = 1) -> tuple[SSAValue, SSAValue]:
     """Always sorted, which `sorted = 0` allows."""
     return F.topk(x, int(k.reshape(())), axis, smallest=not largest)
 

@@ -54,17 +54,13 @@ def BatchNormalization(
 
     def running(before: SSAValue, current: SSAValue) -> SSAValue:
         current = F.cast(current, element_of(before))
-        return F.add(
-            F.mul(before, F.scalar(before, momentum)), F.mul(current, F.scalar(before, 1 - momentum))
-        )
+        return F.add(F.mul(before, F.scalar(before, momentum)), F.mul(current, F.scalar(before, 1 - momentum)))
 
     out = F.batch_norm(x, scale, bias, now, spread, epsilon)
     return out, running(mean, now), running(variance, spread)
 
 
-def InstanceNormalization(
-    x: SSAValue, scale: SSAValue, bias: SSAValue, *, epsilon: float = 1e-5
-) -> SSAValue:
+def InstanceNormalization(x: SSAValue, scale: SSAValue, bias: SSAValue, *, epsilon: float = 1e-5) -> SSAValue:
     return F.instance_norm(x, scale, bias, epsilon)
 
 

@@ -79,9 +79,7 @@ def max_indices(
         F.mul(F.iota(shape, 1, i64), F.constant(np.array(prod(spatial), np.int64))),
     )
     for axis, step in enumerate(steps):
-        position = F.add(
-            position, F.mul(F.iota(shape, axis + 2, i64), F.constant(np.array(step, np.int64)))
-        )
+        position = F.add(position, F.mul(F.iota(shape, axis + 2, i64), F.constant(np.array(step, np.int64))))
     widths = [0, 0, *low, 0, 0, *high]
     values = padded(x, widths, "constant", lowest(x))
     places = padded(position, widths, "constant", F.constant(np.array(0, np.int64)))
@@ -152,9 +150,7 @@ def LpPool(
     low, high = padding(sizes, kernel_shape, strides, dilations, auto_pad, pads)
     if ceil_mode:
         high = ceiled(sizes, kernel_shape, strides, dilations, low, high)
-    mean = F.avg_pool(
-        powers, kernel_shape, strides=strides, dilations=dilations, low=low, high=high, include_pad=True
-    )
+    mean = F.avg_pool(powers, kernel_shape, strides=strides, dilations=dilations, low=low, high=high, include_pad=True)
     return F.pow_(F.mul(mean, F.scalar(x, float(prod(kernel_shape)))), F.scalar(x, 1.0 / p))
 
 

@@ -205,5 +205,3 @@ def CumSum(x: SSAValue, axis: Array, *, exclusive: int = 0, reverse: int = 0) ->
 
 def CumProd(x: SSAValue, axis: Array, *, exclusive: int = 0, reverse: int = 0) -> SSAValue:
     return F.cumulative_prod(x, int(axis.reshape(())), bool(exclusive), bool(reverse))
-
-

@@ -168,9 +168,7 @@ def Resize_11(
     for axis, sampling in enumerate(samplings):
         if sampling == Sampling(shape[axis], shape[axis], 1.0, sampling.coordinates):
             continue
-        matrix = interpolation_matrix(
-            sampling, mode, cubic_coeff_a, bool(exclude_outside), bool(antialias), cropped
-        )
+        matrix = interpolation_matrix(sampling, mode, cubic_coeff_a, bool(exclude_outside), bool(antialias), cropped)
         beyond = np.isnan(matrix).any(axis=1).reshape([-1 if i == axis else 1 for i in range(len(shape))])
         outside = beyond if outside is None else outside | beyond
         x = along(axis, x, np.nan_to_num(matrix, nan=0.0), node)
@@ -308,9 +306,7 @@ def taps_of(place: SSAValue, mode: str) -> list[tuple[SSAValue, SSAValue | None]
         d = F.abs_(F.sub(part, F.scalar(place, offset)))
         square = F.mul(d, d)
         if offset in (0.0, 1.0):
-            share = F.add(
-                F.mul(F.sub(F.mul(F.scalar(d, a + 2), d), F.scalar(d, a + 3)), square), one
-            )
+            share = F.add(F.mul(F.sub(F.mul(F.scalar(d, a + 2), d), F.scalar(d, a + 3)), square), one)
         else:
             # ((a d - 5a) d + 8a) d - 4a
             share = F.mul(F.scalar(d, a), d)

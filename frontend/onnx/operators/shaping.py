@@ -220,9 +220,7 @@ def Split(x: SSAValue, *, axis: int = 0, split: tuple[int, ...] | None = None, n
     return split_evenly(x, axis, split, len(node.outputs))
 
 
-def Split_13(
-    x: SSAValue, sizes: Array | None = None, *, axis: int = 0, node: Node
-) -> tuple[SSAValue, ...]:
+def Split_13(x: SSAValue, sizes: Array | None = None, *, axis: int = 0, node: Node) -> tuple[SSAValue, ...]:
     return split_evenly(x, axis, None if sizes is None else integers(sizes), len(node.outputs))
 
 
@@ -326,9 +324,7 @@ def padded(x: SSAValue, pads: Sequence[int], mode: str, fill: SSAValue) -> SSAVa
     low, high = pads[:rank], pads[rank:]
     if min(pads, default=0) < 0:
         starts = [max(-width, 0) for width in low]
-        sizes = [
-            size - start - max(-after, 0) for size, start, after in zip(shape_of(x), starts, high, strict=True)
-        ]
+        sizes = [size - start - max(-after, 0) for size, start, after in zip(shape_of(x), starts, high, strict=True)]
         x = F.slice_(x, starts, sizes)
         low, high = [max(width, 0) for width in low], [max(width, 0) for width in high]
     if not any((*low, *high)):
@@ -347,9 +343,7 @@ def padded(x: SSAValue, pads: Sequence[int], mode: str, fill: SSAValue) -> SSAVa
 def wrapped(x: SSAValue, low: Sequence[int], high: Sequence[int]) -> SSAValue:
     """x repeated without end in all directions, seen through a window."""
     shape = shape_of(x)
-    repeats = [
-        -(-before // size) + 1 + -(-after // size) for before, after, size in zip(low, high, shape, strict=True)
-    ]
+    repeats = [-(-before // size) + 1 + -(-after // size) for before, after, size in zip(low, high, shape, strict=True)]
     starts = [-before % size for before, size in zip(low, shape, strict=True)]
     sizes = [before + size + after for before, size, after in zip(low, shape, high, strict=True)]
     return F.slice_(F.tile(x, repeats), starts, sizes)

@@ -31,7 +31,9 @@ def DFT(
     node: Node,
 ) -> SSAValue:
     """Before opset 20 the axis is an attribute."""
-    return transformed(x, None if dft_length is None else int(dft_length.reshape(())), axis, bool(inverse), bool(onesided), node)
+    return transformed(
+        x, None if dft_length is None else int(dft_length.reshape(())), axis, bool(inverse), bool(onesided), node
+    )
 
 
 def DFT_20(
@@ -44,12 +46,12 @@ def DFT_20(
     node: Node,
 ) -> SSAValue:
     along = -2 if axis is None else int(axis.reshape(()))
-    return transformed(x, None if dft_length is None else int(dft_length.reshape(())), along, bool(inverse), bool(onesided), node)
+    return transformed(
+        x, None if dft_length is None else int(dft_length.reshape(())), along, bool(inverse), bool(onesided), node
+    )
 
 
-def transformed(
-    x: SSAValue, length: int | None, axis: int, inverse: bool, onesided: bool, node: Node
-) -> SSAValue:
+def transformed(x: SSAValue, length: int | None, axis: int, inverse: bool, onesided: bool, node: Node) -> SSAValue:
     """X[k] = sum over n of x[n] e^(-2 pi i n k / N) along an axis; the last dimension holds real and imaginary part.
 
     The inverse has +i and a factor 1 / N. One-sided keeps k <= N / 2 of a real signal, or rebuilds it from them.
@@ -72,9 +74,7 @@ def transformed(
     order = [i for i in range(rank - 1) if i != axis]
     x = F.transpose(x, (*order, axis, rank - 1))
     *outer, pieces = shape_of(x)
-    parts = [
-        F.reshape(F.slice_(x, [0] * (rank - 1) + [piece], (*outer, 1)), outer) for piece in range(pieces)
-    ]
+    parts = [F.reshape(F.slice_(x, [0] * (rank - 1) + [piece], (*outer, 1)), outer) for piece in range(pieces)]
     dtype = TO_NUMPY[element_of(x)]
     bins = total if inverse or not onesided else total // 2 + 1
     angle = 2 * np.pi * (np.outer(np.arange(taken), np.arange(bins)) % max(total, 1)) / max(total, 1)

@@ -71,9 +71,7 @@ def Imputer(
     """Missing values (NaN or a given number) replaced, by one number or one a column."""
     if is_float(element_of(x)):
         missing = (
-            F.is_nan(x)
-            if np.isnan(replaced_value_float)
-            else F.compare(x, F.scalar(x, replaced_value_float), "eq")
+            F.is_nan(x) if np.isnan(replaced_value_float) else F.compare(x, F.scalar(x, replaced_value_float), "eq")
         )
         return F.select(missing, F.cast(floats(imputed_value_floats), element_of(x)), x)
     missing = F.compare(x, F.scalar(x, replaced_value_int64), "eq")
