@@ -39,8 +39,9 @@ def windows(x: Array, window: Sequence[int], strides: Sequence[int], dilations: 
     spatial = len(window)
     axes = tuple(range(2, 2 + spatial))
     extents = [(w - 1) * d + 1 for w, d in zip(window, dilations)]
-    if any(size < extent for size, extent in zip(x.shape[2:], extents)):
-        return np.zeros((*x.shape[:2], *[0] * spatial, *window), x.dtype)
+    positions = [max((n - m) // stride + 1, 0) for n, m, stride in zip(x.shape[2:], extents, strides)]
+    if 0 in positions:
+        return np.zeros((*x.shape[:2], *positions, *window), x.dtype)
     view = sliding_window_view(x, extents, axes)  # pyright: ignore
     steps = [slice(None, None, stride) for stride in strides]
     taps = [slice(None, None, dilation) for dilation in dilations]

@@ -68,7 +68,7 @@ def from_index(value: SSAValue, element: Attribute) -> SSAValue:
 
 def broadcast(op: ml.BroadcastOp, x: SSAValue) -> SSAValue:
     type = stored(op.out.type)
-    return parallel([(x, broadcast_map(shape_of(x), rank_of(op.out)))], type, lambda element: element)
+    return parallel([(x, broadcast_map(shape_of(x), rank_of(op.out)))], type, same)
 
 
 def reshape(op: ml.ReshapeOp, x: SSAValue) -> SSAValue:
@@ -79,7 +79,7 @@ def transpose(op: ml.TransposeOp, x: SSAValue) -> SSAValue:
     """out[i] = x[j], with j[permutation[k]] = i[k]"""
     order = op.permutation.get_values()
     source = tuple(dim(order.index(axis)) for axis in range(len(order)))
-    return parallel([(x, source)], stored(op.out.type), lambda element: element)
+    return parallel([(x, source)], stored(op.out.type), same)
 
 
 def concat(op: ml.ConcatOp, *inputs: SSAValue) -> SSAValue:
@@ -94,18 +94,25 @@ def concat(op: ml.ConcatOp, *inputs: SSAValue) -> SSAValue:
 
 
 def slice_(op: ml.SliceOp, x: SSAValue) -> SSAValue:
+    return sliced(x, op.starts.get_values(), op.sizes.get_values(), op.strides.get_values())
+
+
+def sliced(x: SSAValue, starts: Sequence[int], sizes: Sequence[int], strides: Sequence[int]) -> SSAValue:
     """out[i] = x[starts + i * strides]"""
-    lists = list(zip(op.starts.get_values(), op.strides.get_values()))
-    type = stored(op.out.type)
-    source = [dim(i) * stride + start for i, (start, stride) in enumerate(lists)]
-    if all(n == whole or place != dim(i) for i, (n, whole, place) in enumerate(zip(type.get_shape(), shape_of(x), source))):
-        return parallel([(x, tuple(source))], type, lambda element: element)
+    type = TensorType(element_of(x), sizes)
+    source = [dim(i) * stride + start for i, (start, stride) in enumerate(zip(starts, strides))]
+    if all(n == whole or read != dim(i) for i, (n, whole, read) in enumerate(zip(sizes, shape_of(x), source))):
+        return parallel([(x, tuple(source))], type, same)
     # linalg wants a dimension that is read as it is to be read whole, so the indices are computed instead
 
     def body() -> SSAValue:
-        return extract(x, [shifted(loop_index(i), start, stride) for i, (start, stride) in enumerate(lists)])
+        return extract(x, [shifted(loop_index(i), *pair) for i, pair in enumerate(zip(starts, strides))])
 
     return parallel([], type, body)
+
+
+def same(element: SSAValue) -> SSAValue:
+    return element
 
 
 def shifted(i: SSAValue, start: int, stride: int) -> SSAValue:
@@ -118,7 +125,7 @@ def reverse(op: ml.ReverseOp, x: SSAValue) -> SSAValue:
     """out[i] = x[size - 1 - i] along the axes"""
     axes, shape = op.axes.get_values(), shape_of(x)
     source = tuple(dim(i) * -1 + (size - 1) if i in axes else dim(i) for i, size in enumerate(shape))
-    return parallel([(x, source)], stored(op.out.type), lambda element: element)
+    return parallel([(x, source)], stored(op.out.type), same)
 
 
 def pad(op: ml.PadOp, x: SSAValue, value: SSAValue | None = None) -> SSAValue:
@@ -132,7 +139,12 @@ def pad(op: ml.PadOp, x: SSAValue, value: SSAValue | None = None) -> SSAValue:
 
 
 def padded(x: SSAValue, low: Sequence[int], high: Sequence[int], value: SSAValue) -> SSAValue:
-    """x with a scalar around it."""
+    """x with a scalar around it; a negative width takes elements away."""
+    if any(width < 0 for width in (*low, *high)):
+        starts, ends = ([max(-width, 0) for width in widths] for widths in (low, high))
+        sizes = [max(n - a - b, 0) for a, n, b in zip(starts, shape_of(x), ends)]
+        x = sliced(x, starts, sizes, [1] * len(sizes))
+        low, high = ([max(width, 0) for width in widths] for widths in (low, high))
     if not any(low) and not any(high):
         return x
     return placed(x, filled([a + n + b for a, n, b in zip(low, shape_of(x), high)], value), low)

@@ -157,10 +157,12 @@ def build_index(kind: type[Operation], x: SSAValue, y: SSAValue) -> SSAValue:
 
 
 def as_index(value: SSAValue, signed: bool = True) -> SSAValue:
-    """An integer element as an index."""
+    """An integer element as an index, by way of i64: what does not fit there is read as negative."""
     if value.type == INDEX:
         return value
-    return build(arith.IndexCastOp if signed else arith.IndexCastUIOp, (value,), INDEX)
+    if not signed and value.type != i64:
+        value = build(arith.ExtUIOp, (value,), i64)
+    return build(arith.IndexCastOp, (value,), INDEX)
 
 
 def clamped(value: SSAValue, size: int) -> SSAValue:
