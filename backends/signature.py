@@ -11,15 +11,18 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, IntegerAttr, StringAttr
+from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, IntegerAttr, MemRefType, StringAttr, TensorType
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import Attribute
 
+from xmlc.dialects.diagnostics import CompileError, place_of
 from xmlc.dialects.dtypes import FROM_NUMPY, TO_NUMPY
-from xmlc.dialects.ml.types import DYNAMIC, element_of, shape_of
+from xmlc.dialects.ml.types import DYNAMIC
 
 NAME, WEIGHT, SYMBOLS = "ml.name", "ml.weight", "ml.symbols"
 """Attributes of arguments and results: what the user calls it; whether it is a weight; its sizes' names."""
+OUTPUT, ARENA = "xmlc.output", "xmlc.arena"
+"""Attributes of arguments that take results, and of the one that is memory for intermediate results."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,12 @@ class Tensor:
     def dtype(self) -> np.dtype[Any]:
         """The NumPy type of the elements."""
         return ELEMENTS[self.element]
+
+    @property
+    def sizes(self) -> tuple[int | str | None, ...]:
+        """The shape, with the name of each free size, or None where it has none."""
+        names = self.symbols or (None,) * len(self.shape)
+        return tuple(name if size == DYNAMIC else size for size, name in zip(self.shape, names))
 
     def __str__(self) -> str:
         sizes = "".join(f"{'?' if size == DYNAMIC else size}x" for size in self.shape)
@@ -68,18 +77,27 @@ def read_tensor(data: dict[str, Any]) -> Tensor:
 
 
 def signature_of(function: FuncOp) -> Signature:
-    """The signature of a function on tensors. Arguments marked as weights must come after all others."""
+    """The signature of a function on tensors, or on the memrefs they became.
+
+    Raises CompileError for a parameter or result that is neither, or where an input follows a weight.
+    """
     inputs: list[Tensor] = []
     weights: list[Tensor] = []
+    outputs: list[Tensor] = []
     for i, type in enumerate(function.function_type.inputs):
         attributes = attributes_at(function.arg_attrs, i)
-        made = tensor_of(type, attributes, f"input{i}")
+        if ARENA in attributes:
+            continue
+        if OUTPUT in attributes:
+            outputs.append(tensor_of(function, type, attributes, f"output{len(outputs)}"))
+            continue
+        made = tensor_of(function, type, attributes, f"input{i}")
         (weights if WEIGHT in attributes else inputs).append(made)
-        assert WEIGHT in attributes or not weights, "weights come after the inputs"
-    outputs = [
-        tensor_of(type, attributes_at(function.res_attrs, i), f"output{i}")
-        for i, type in enumerate(function.function_type.outputs)
-    ]
+        if weights and WEIGHT not in attributes:
+            message = f"the input '{made.name}' of @{function.sym_name.data} comes after the weight '{weights[-1].name}'"
+            raise CompileError(message, place=place_of(function.location), hint="weights come after all inputs")
+    for i, type in enumerate(function.function_type.outputs):
+        outputs.append(tensor_of(function, type, attributes_at(function.res_attrs, i), f"output{i}"))
     return Signature(function.sym_name.data, tuple(inputs), tuple(weights), tuple(outputs))
 
 
@@ -87,15 +105,18 @@ def attributes_at(attributes: ArrayAttr[DictionaryAttr] | None, position: int) -
     return dict(attributes.data[position].data) if attributes else {}
 
 
-def tensor_of(type: Attribute, attributes: dict[str, Attribute], default: str) -> Tensor:
+def tensor_of(function: FuncOp, type: Attribute, attributes: dict[str, Attribute], default: str) -> Tensor:
     name, symbols = attributes.get(NAME), attributes.get(SYMBOLS)
     named = tuple(
         each.data if isinstance(each, StringAttr) else None
         for each in (symbols.data if isinstance(symbols, ArrayAttr) else ())  # pyright: ignore
     )
-    return Tensor(
-        name.data if isinstance(name, StringAttr) else default, str(element_of(type)), shape_of(type), named
-    )
+    called = name.data if isinstance(name, StringAttr) else default
+    if not isinstance(type, TensorType | MemRefType) or str(type.element_type) not in ELEMENTS:  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
+        message = f"the {default.rstrip('0123456789')} '{called}' of @{function.sym_name.data} is {type}"
+        raise CompileError(message, place=place_of(function.location), hint="a program takes and gives tensors")
+    shape: tuple[int, ...] = type.get_shape()
+    return Tensor(called, str(type.element_type), shape, named)  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
 
 
 def arena_bytes(function: FuncOp) -> int:

@@ -1,94 +1,215 @@
-"""From a module to machine code: run a target's stages, or find the result in the cache."""
+"""From a module to machine code: run a target's stages, or find the result in the cache.
+
+What only a compilation needs (passes, the printer of LLVM IR) is imported when one happens: a program found in the
+cache starts without it.
+"""
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from importlib.metadata import version
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from xdsl.context import Context
-from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.builtin import ModuleOp, StringAttr
 from xdsl.dialects.func import FuncOp
+from xdsl.passes import ModulePass
 
-from xmlc.backends.cpu.emit import emit_module
-from xmlc.backends.cpu.jit import assembly, compile_to_object
-from xmlc.backends.cpu.stages import CPU
 from xmlc.backends.cpu.target import Target, parse_target
 from xmlc.backends.signature import Signature, arena_bytes, signature_of
-from xmlc.backends.stages import Stage, refuse_leftovers
 from xmlc.cache import Cache
+from xmlc.cache_key import cache_key, explain_miss
 from xmlc.compiled import Array, CompiledModule
-from xmlc.dialects.diagnostics import CompileError
-from xmlc.options import CACHE
-from xmlc.pipeline import Timer, Watcher, printed, run_passes, spell
+from xmlc.dialects.diagnostics import CompileError, place_of
+from xmlc.options import CACHE, DUMP, VERIFY
+from xmlc.pipeline import Timer, Watcher, printed, run_passes
 from xmlc.wording import did_you_mean
 
+if TYPE_CHECKING:
+    from xmlc.backends.stages import Stage
+
+STAGE = "xmlc.stage"
+"""Attribute of a module: the name of the stage it was brought to, so that its text can be resumed from there."""
 STRUCTURED = "structured"
 """The last stage that is MLIR."""
+
+StageWatcher = Callable[[str, "ModuleOp | str | bytes"], None]
+"""Called after each stage with its name and what it gave: the module (not to be changed), text, or bytes."""
 
 
 @dataclass
 class Settings:
-    """How to compile: for what, how hard, and who watches."""
+    """How to compile: for what, how hard, and who watches. A compilation that is watched is not skipped by the cache.
+
+    `remake` gives the module anew, as it was at first: for the reproducer of a failure.
+    """
 
     target: Target = field(default_factory=lambda: parse_target("cpu"))
-    opt_level: int = 2
+    opt_level: int = 3
     watchers: Sequence[Watcher] = ()
+    stage_watchers: Sequence[StageWatcher] = ()
     timer: Timer = field(default_factory=Timer)
+    remake: Callable[[], ModuleOp] | None = None
+    explain: Callable[[str], None] | None = None
+    """Told whether the program was found in the cache, and if not, why."""
+
+
+def stages() -> Sequence[Stage]:
+    """The table of stages."""
+    from xmlc.backends.cpu.stages import CPU
+
+    return CPU
 
 
 def stage_named(name: str) -> Stage:
     """The stage of that name. Raises CompileError with the one that may have been meant."""
-    for stage in CPU:
-        if stage.name == name:
-            return stage
-    names = [stage.name for stage in CPU]
-    raise CompileError(
-        f"unknown stage '{name}'", hint=did_you_mean(name, names) or f"the stages are {', '.join(names)}"
-    )
+    names = [stage.name for stage in stages()]
+    if name not in names:
+        hint = did_you_mean(name, names) or f"the stages are {', '.join(names)}"
+        raise CompileError(f"unknown stage '{name}'", hint=hint)
+    return stages()[names.index(name)]
 
 
 def stages_between(after: str | None, until: str) -> list[Stage]:
     """The stages with passes that come after one (from the first if None) and up to another."""
-    names = [stage.name for stage in CPU]
+    names = [stage.name for stage in stages()]
     start = 0 if after is None else names.index(after) + 1
-    return [stage for stage in CPU[start : names.index(until) + 1] if stage.passes]
+    return [stage for stage in stages()[start : names.index(until) + 1] if stage.passes]
 
 
-def run_stages(module: ModuleOp, stages: Sequence[Stage], settings: Settings) -> None:
-    """Bring a module, in place, through stages; after each, nothing may be left of what it removes."""
+def stage_of(module: ModuleOp) -> str | None:
+    """The stage that a module has been brought to, or None if it is as a front end or a user made it.
+
+    The attribute `xmlc.stage` says it. A module without one starts at the beginning, where stages that it is
+    already past change nothing, unless it holds `linalg` and nothing above: then it starts there.
+    """
+    match module.attributes.get(STAGE):
+        case StringAttr(data=name):
+            return stage_named(name).name
+        case _:
+            dialects = {op.name.partition(".")[0] for op in module.walk()}
+            return None if dialects & {"ml", "toy"} or dialects <= {"builtin", "func"} else "linalg"
+
+
+def run_stages(module: ModuleOp, after: str | None, until: str, settings: Settings) -> None:
+    """Bring a module, in place, from a stage to another; after each, nothing may be left of what it removes."""
+    from xmlc.backends.stages import refuse_leftovers
+
     context = Context()
-    for stage in stages:
+    wanted = stages_between(after, until)
+    for index, stage in enumerate(wanted):
+        before = [each for earlier in wanted[:index] for each in earlier.passes]
         settings.timer.start(f"stage {stage.name}")
-        run_passes(module, stage.passes, context, watchers=[settings.timer, *settings.watchers])
+        run_passes(
+            module,
+            stage.passes,
+            context,
+            watchers=[*settings.watchers, settings.timer],
+            verify_each=VERIFY.get(),
+            remake=remade(settings.remake, after, before, context),
+        )
         refuse_leftovers(module, stage)
         settings.timer.stop()
+        module.attributes[STAGE] = StringAttr(stage.name)
+        watch(settings, stage.name, module)
+
+
+def remade(
+    remake: Callable[[], ModuleOp] | None, after: str | None, passes: Sequence[ModulePass], context: Context
+) -> Callable[[], ModuleOp] | None:
+    """What makes the module as it was before a stage: made anew, then the passes of the stages before."""
+    if remake is None:
+        return None
+
+    def make() -> ModuleOp:
+        module = remake()
+        if stage_of(module) != after:  # run_stages was called in two steps: the first is to be repeated
+            assert after is not None
+            passes_before = [each for stage in stages_between(stage_of(module), after) for each in stage.passes]
+            run_passes(module, passes_before, context)
+        run_passes(module, passes, context)
+        return module
+
+    return make
+
+
+def watch(settings: Settings, stage: str, made: ModuleOp | str | bytes) -> None:
+    for watcher in settings.stage_watchers:
+        watcher(stage, made)
+
+
+def with_dump(settings: Settings) -> Settings:
+    """The settings, with the dump that XMLC_DUMP asks for."""
+    folder = DUMP.get()
+    if folder is None:
+        return settings
+    from xmlc.dump import Dump
+
+    return replace(settings, stage_watchers=[*settings.stage_watchers, Dump(folder, settings)])
 
 
 def emit(module: ModuleOp, stage: str, settings: Settings) -> str | bytes:
     """What `--emit=stage` gives for a module of any earlier level: MLIR, LLVM IR, assembly, or an object file."""
     wanted = stage_named(stage)
-    run_stages(module, stages_between(None, stage if wanted.passes else STRUCTURED), settings)
+    settings = with_dump(settings)
+    after, until = stage_of(module), stage if wanted.passes else STRUCTURED
+    names = [each.name for each in stages()]
+    if after is not None and names.index(after) > names.index(until):
+        raise CompileError(
+            f"the program is at stage '{after}' already, which comes after '{until}'",
+            place=place_of(module.location),
+        )
+    watch(settings, "source", module)
+    run_stages(module, after, until, settings)
     if wanted.passes:
         return printed(module)
+    text = llvm_ir(module, settings)
+    if stage == "llvm":
+        return text
+    if stage == "asm":
+        from xmlc.backends.cpu.jit import assembly
+
+        return assembly(text, settings.target, settings.opt_level)
+    return machine_code(text, settings)
+
+
+def llvm_ir(module: ModuleOp, settings: Settings) -> str:
+    from xmlc.backends.cpu.emit import emit_module
+
+    settings.timer.start("stage llvm")
     text = emit_module(module, settings.target)
-    match stage:
-        case "llvm":
-            return text
-        case "asm":
-            return assembly(text, settings.target, settings.opt_level)
-        case _:
-            return compile_to_object(text, settings.target, settings.opt_level)
+    settings.timer.stop()
+    watch(settings, "llvm", text)
+    return text
 
 
-def entry_of(module: ModuleOp, name: str) -> FuncOp:
-    """The function `name` of a module. Raises CompileError where there is none."""
-    for op in module.ops:
-        if isinstance(op, FuncOp) and op.sym_name.data == name:
-            return op
-    raise CompileError(f"the module has no function @{name} to run")
+def machine_code(llvm_ir: str, settings: Settings) -> bytes:
+    from xmlc.backends.cpu.jit import compile_to_object
+
+    settings.timer.start("stage obj")
+    code = compile_to_object(llvm_ir, settings.target, settings.opt_level)
+    settings.timer.stop()
+    watch(settings, "obj", code)
+    return code
+
+
+def entry_of(module: ModuleOp) -> FuncOp:
+    """The function that a module is run by: @main, or the only public one. Raises CompileError where there is none."""
+    public = [
+        op
+        for op in module.ops
+        if isinstance(op, FuncOp) and not op.is_declaration and op.sym_visibility != StringAttr("private")
+    ]
+    chosen = [op for op in public if op.sym_name.data == "main"] or public
+    if len(chosen) == 1:
+        return chosen[0]
+    names = ", ".join(f"@{op.sym_name.data}" for op in public)
+    raise CompileError(
+        "the module has no function @main to run",
+        place=place_of(module.location),
+        hint=f"its public functions are {names}: name one of them @main" if public else "it has no public function",
+    )
 
 
 @dataclass(frozen=True)
@@ -110,34 +231,29 @@ class Compiled:
         return cls(Signature.from_json(record["signature"]), record["arena_bytes"], code)
 
 
-def cache_key(module: ModuleOp, settings: Settings) -> str:
-    """A hash of all that the machine code depends on: program, target, options, version."""
-    stages = ";".join(spell(stage.passes) for stage in CPU)
-    parts = [printed(module), repr(settings.target), str(settings.opt_level), stages]
-    parts += [f"{name} {version(name)}" for name in ("xmlc", "xdsl", "llvmlite")]
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
-
-
 def compile_program(module: ModuleOp, settings: Settings) -> Compiled:
-    """Machine code for the entry function @main of a module, from the cache where it is there."""
+    """Machine code for the entry function of a module, from the cache where it is there."""
     timer = settings.timer
+    settings = with_dump(settings)
     cache = Cache() if CACHE.get() else None
     timer.start("cache")
-    key = cache_key(module, settings)
-    found = cache.get(key) if cache else None
+    key = cache_key(printed(module), settings.target, settings.opt_level) if cache else ""
+    watched = settings.watchers or settings.stage_watchers
+    found = cache.get(key) if cache and not watched else None
     timer.stop()
+    if settings.explain:
+        settings.explain("found in the cache" if found else explain_miss(key, cache) if cache else "the cache is off")
     if found is not None:
         return Compiled.from_bytes(found)
-    run_stages(module, stages_between(None, "ml"), settings)
-    signature = signature_of(entry_of(module, "main"))
-    run_stages(module, stages_between("ml", STRUCTURED), settings)
-    timer.start("emit LLVM IR")
-    text = emit_module(module, settings.target)
-    timer.stop()
-    timer.start("LLVM")
-    code = compile_to_object(text, settings.target, settings.opt_level)
-    timer.stop()
-    made = Compiled(signature, arena_bytes(entry_of(module, "main")), code)
+    watch(settings, "source", module)
+    after = stage_of(module)
+    if after is None:  # types of the entry are read while unsigned integers are still told apart
+        run_stages(module, None, "ml", settings)
+        after = "ml"
+    signature = signature_of(entry_of(module))
+    run_stages(module, after, STRUCTURED, settings)
+    code = machine_code(llvm_ir(module, settings), settings)
+    made = Compiled(signature, arena_bytes(entry_of(module)), code)
     if cache:
         cache.put(key, made.to_bytes())
     return made
@@ -146,11 +262,13 @@ def compile_program(module: ModuleOp, settings: Settings) -> Compiled:
 def compile_module(
     module: ModuleOp, weights: Mapping[str, Array] | None = None, settings: Settings | None = None
 ) -> CompiledModule:
-    """The entry function @main of a module as a Python function; the module is consumed.
+    """The entry function of a module, @main or its only public one, as a Python function; the module is consumed.
 
     `weights` are the arrays of the arguments marked `ml.weight`, by their `ml.name`.
     """
-    made = compile_program(module, settings or Settings())
-    return CompiledModule(made.signature, made.code, made.arena_bytes, weights or {})
-
-
+    settings = settings or Settings()
+    made = compile_program(module, settings)
+    settings.timer.start("load")
+    loaded = CompiledModule(made.signature, made.code, made.arena_bytes, weights or {})
+    settings.timer.stop()
+    return loaded

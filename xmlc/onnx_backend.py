@@ -60,6 +60,11 @@ def jitted(program: Program, options: Mapping[str, Any]) -> Compiled:
 EXECUTE: dict[str, Callable[[Program, Mapping[str, Any]], Compiled]] = {"jit": jitted, "interpret": interpreted}
 
 
+def as_list(inputs: Any) -> list[Any]:
+    """Inputs in graph order; one array stands for a single input."""
+    return [inputs] if isinstance(inputs, np.ndarray) else list(inputs)
+
+
 class Prepared(BackendRep):
     """A model ready to run; compiles itself for each combination of input shapes it meets."""
 
@@ -83,8 +88,7 @@ class Prepared(BackendRep):
 
         CompileError for a wrong number, shape or element type of inputs.
         """
-        given = [inputs] if isinstance(inputs, np.ndarray) else list(inputs)
-        arrays = self.checked(given)
+        arrays = self.checked(as_list(inputs))
         return tuple(np.asarray(each) for each in self.program_for(arrays)[1](list(arrays.values())))
 
     def checked(self, given: Sequence[Any]) -> dict[str, Array]:
@@ -172,7 +176,7 @@ class XmlcBackend(Backend):
         **kwargs: Any,
     ) -> tuple[Array, ...]:
         """Run one node on given inputs; `opset_version` says which operator set it is of."""
-        arrays = [np.asarray(value) for value in ([inputs] if isinstance(inputs, np.ndarray) else inputs)]
+        arrays = [np.asarray(value) for value in as_list(inputs)]
         names = [name for name in node.input if name]
         opset = kwargs.pop("opset_version", onnx.defs.onnx_opset_version())
         graph = onnx.helper.make_graph(

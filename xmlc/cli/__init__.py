@@ -28,6 +28,9 @@ class Row(NamedTuple):
 
 
 COMMANDS = {
+    "run": Row("xmlc.cli.run", "run", "compile a Toy, ONNX or MLIR program and run it"),
+    "compile": Row("xmlc.cli.compile", "compile", "print or write a program at any stage, up to machine code"),
+    "demo": Row("xmlc.cli.demo", "demo", "compile a small network and classify handwritten digits"),
     "opt": Row("xmlc.cli.opt", "opt", "run passes on MLIR text"),
     "bisect": Row("xmlc.cli.bisect", "bisect", "find the pass of a pipeline that breaks a program"),
     "list": Row("xmlc.cli.listing", "list_", "show passes, operations, stages, targets, settings"),

@@ -14,6 +14,7 @@ from xdsl.passes import ModulePass
 
 from xmlc.cli.expected import unexpected
 from xmlc.cli.sources import with_source_lines
+from xmlc.cli.watching import Dump, refuse_unknown_passes
 from xmlc.dialects import context as make_context
 from xmlc.dialects.diagnostics import CompileError, Diagnostic
 from xmlc.files import decode_text, read_text, write_whole
@@ -21,7 +22,6 @@ from xmlc.logs import log_to_standard_error
 from xmlc.parse import parse_module
 from xmlc.pipeline import Timer, Watcher, known_passes, printed, read_pipeline, run_passes
 from xmlc.verify import verify
-from xmlc.wording import did_you_mean
 
 SEPARATOR = "// -----"
 
@@ -37,28 +37,6 @@ class Settings:
     locations: bool
     allow_unregistered: bool
     verify_each: bool
-
-
-@dataclass(frozen=True)
-class Dump:
-    """Prints the module to standard error before or after some passes; None stands for all of them."""
-
-    names_before: frozenset[str]
-    names_after: frozenset[str] | None
-    generic: bool
-    locations: bool
-
-    def before(self, transformation: ModulePass, module: ModuleOp) -> None:
-        if transformation.name in self.names_before:
-            self.show("Before", transformation, module)
-
-    def after(self, transformation: ModulePass, module: ModuleOp) -> None:
-        if self.names_after is None or transformation.name in self.names_after:
-            self.show("After", transformation, module)
-
-    def show(self, when: str, transformation: ModulePass, module: ModuleOp) -> None:
-        text = printed(module, generic=self.generic, locations=self.locations)
-        click.echo(f"// -----// IR Dump {when} {transformation.name} //----- //\n{text}", err=True)
 
 
 @click.command()
@@ -98,10 +76,7 @@ def opt(
 ) -> int:
     """Run passes on the MLIR text of FILE, or of standard input, and print the result."""
     log_to_standard_error()
-    for name in (*before, *after):
-        if name not in known_passes():
-            hint = did_you_mean(name, known_passes()) or "`xmlc list passes --all` shows every pass"
-            raise click.UsageError(f"unknown pass '{name}'\nhint: {hint}")
+    refuse_unknown_passes((*before, *after), known_passes(), "`xmlc list passes --all` shows every pass")
     timer = Timer()
     watchers: list[Watcher] = []
     if before or after or after_all:

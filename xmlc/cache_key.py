@@ -1,0 +1,73 @@
+"""What compiled code is found by: the program, the target, the options, and the compiler itself.
+
+A key is readable text, such as `program=1f0c… target=… opt=3 …`, so that a miss can be explained field by field.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+
+from xmlc.backends.cpu.target import Target
+from xmlc.cache import Cache
+
+PARTS = ("xmlc", "xmlc.dialects", "xmlc.passes", "xmlc.backends", "xmlc.frontend")
+MEANING = {
+    "target": "the target",
+    "opt": "the optimisation level",
+    "compiler": "the sources of xmlc",
+    "xdsl": "the version of xdsl",
+    "llvmlite": "the version of llvmlite",
+}
+"""Field of a key -> how a message names it."""
+
+
+def cache_key(program: str, target: Target, opt_level: int) -> str:
+    """The key of a program, given as the text of its module."""
+    fields = {
+        "program": digest(program),
+        "target": digest(repr(target)),
+        "opt": str(opt_level),
+        "compiler": compiler_digest(),
+        **{name: version(name) for name in ("xdsl", "llvmlite")},
+    }
+    return " ".join(f"{name}={value}" for name, value in fields.items())
+
+
+def digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@cache
+def compiler_digest() -> str:
+    """A hash of the names, sizes and times of our source files: whoever edits a pass gets new code."""
+    from importlib import import_module
+
+    lines: list[str] = []
+    for part in PARTS:
+        folder = Path(next(iter(import_module(part).__path__)))
+        for file in sorted(folder.rglob("*.py")):
+            status = file.stat()
+            lines.append(f"{part} {file.relative_to(folder)} {status.st_size} {status.st_mtime_ns}")
+    return digest("\n".join([version("xmlc"), *lines]))
+
+
+def fields_of(key: str) -> dict[str, str]:
+    return dict(field.partition("=")[::2] for field in key.split(" "))
+
+
+def explain_miss(key: str, cache: Cache) -> str:
+    """Why nothing is stored under `key`: what differs from the entry that is most like it."""
+    wanted = fields_of(key)
+    same_program = [
+        found for entry in cache.entries() if (found := fields_of(entry.key)).get("program") == wanted["program"]
+    ]
+    if not same_program:
+        return "not in the cache: this program was not compiled before, or its code was dropped since"
+    differences = [[name for name in MEANING if found.get(name) != wanted[name]] for found in same_program]
+    fewest = min(differences, key=len)
+    if not fewest:
+        return "it is in the cache"
+    return "not in the cache: compiled before, but since then or there differs " + ", ".join(MEANING[n] for n in fewest)

@@ -1,0 +1,88 @@
+"""What `xmlc compile` and `xmlc run` share: their options, and the settings that these make."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from xmlc.cli.sources import with_source_lines
+from xmlc.cli.watching import dumps, refuse_unknown_passes
+from xmlc.dialects.diagnostics import CompileError
+from xmlc.driver import Settings, stages
+from xmlc.inputs import Sizes, read_sizes
+from xmlc.options import DUMP
+from xmlc.sources import OPEN, Source, open_source
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class SizesType(click.ParamType):
+    """`B=1,S=16`: sizes of free dimensions."""
+
+    name = "sizes"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            return value if isinstance(value, dict) else read_sizes(value)
+        except ValueError as error:
+            raise click.UsageError(f"{error} in --bind\nhint: give sizes such as B=1,S=16 or x=1x3x32x32", ctx) from error
+
+
+OPTIONS = (
+    click.argument("file", type=click.Path(allow_dash=True)),
+    click.option("--from", "language", type=click.Choice(list(OPEN)), help="the language, if not the suffix's"),
+    click.option("--bind", type=SizesType(), default="", metavar="NAME=SIZE,…", help="sizes of free dimensions"),
+    click.option("--target", default="cpu", show_default=True, help="cpu, cpu:LEVEL, or an LLVM triple"),
+    click.option("-O", "opt_level", type=click.IntRange(0, 3), default=3, show_default=True, help="how hard LLVM tries"),
+    click.option("--timing", is_flag=True, help="print to standard error where the time went"),
+    click.option("--dump", type=click.Path(path_type=Path), metavar="DIR", help="write each stage there (XMLC_DUMP)"),
+    click.option("--print-ir-before", "before", multiple=True, metavar="PASS", help="to standard error; repeatable"),
+    click.option("--print-ir-after", "after", multiple=True, metavar="PASS", help="to standard error; repeatable"),
+    click.option("--print-ir-after-all", "after_all", is_flag=True, help="to standard error after every pass"),
+)
+
+
+def compiling(command: Command) -> Command:
+    """Give a command the options that say what to compile and how."""
+    for option in reversed(OPTIONS):
+        command = option(command)
+    return command
+
+
+def settings_of(target: str, opt_level: int, before: tuple[str, ...], after: tuple[str, ...], all_: bool) -> Settings:
+    """How to compile, as the options say."""
+    from xmlc.backends.cpu.target import parse_target
+
+    if before or after:
+        known = [each.name for stage in stages() for each in stage.passes]
+        refuse_unknown_passes((*before, *after), known, "`xmlc list stages` shows the passes of every stage")
+    return Settings(parse_target(target), opt_level, dumps(before, after, all_))
+
+
+def dumping(folder: Path | None) -> Any:
+    """Within it, every stage is written to that folder."""
+    return nullcontext() if folder is None else DUMP.set(folder)
+
+
+def opened(file: str, language: str | None, settings: Settings) -> Source:
+    settings.timer.start("read")
+    source = open_source(file, language)
+    settings.timer.stop()
+    return source
+
+
+@contextmanager
+def showing_lines_of(source: Source) -> Generator[None]:
+    """Errors within it show the line of the program that they speak of."""
+    try:
+        yield
+    except CompileError as error:
+        texts = {} if source.text is None else {source.name: source.text}
+        raise with_source_lines(error, texts) from error
+
+
+__all__ = ["Sizes", "compiling", "dumping", "opened", "settings_of", "showing_lines_of"]

@@ -1,0 +1,99 @@
+"""`xmlc compile`: a program at any stage of its way to machine code."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from xmlc.cli.common import compiling, dumping, opened, settings_of, showing_lines_of
+from xmlc.dialects.diagnostics import CompileError, Place
+from xmlc.driver import Settings, emit, stages
+from xmlc.files import write_whole
+from xmlc.inputs import Sizes
+from xmlc.logs import log_to_standard_error
+from xmlc.pipeline import printed
+from xmlc.sources import Source
+from xmlc.wording import known_names
+
+TREE, SOURCE = "ast", "source"
+"""What comes before the stages of the table: the syntax tree, and the module as the front end made it."""
+BY_SUFFIX = {".ll": "llvm", ".s": "asm", ".mlir": "structured"}
+"""Suffix of the output -> the stage that is meant if none is named; any other is an object file."""
+
+
+@click.command()
+@click.option("--emit", "stage", metavar="STAGE", help="ast, source, or a stage of `xmlc list stages`; else from -o")
+@click.option("-o", "output", default="-", metavar="FILE", help="write the result here, whole or not at all")
+@click.option("--save-weights", "weights", metavar="FILE.npz", help="write the program's weights here, by name")
+@compiling
+def compile(
+    file: str,
+    stage: str | None,
+    output: str,
+    weights: str | None,
+    language: str | None,
+    bind: Sizes,
+    target: str,
+    opt_level: int,
+    timing: bool,
+    dump: Path | None,
+    before: tuple[str, ...],
+    after: tuple[str, ...],
+    after_all: bool,
+) -> None:
+    """Compile the Toy, ONNX or MLIR program in FILE (`-`: standard input) and print what a stage gives.
+
+    The MLIR of each stage may be edited and given back: it is resumed from where it was printed.
+    """
+    log_to_standard_error()
+    stage = stage or BY_SUFFIX.get(Path(output).suffix, "obj")
+    if stage not in (TREE, SOURCE):
+        names = [TREE, SOURCE, *(each.name for each in stages())]
+        if stage not in names:
+            raise click.UsageError(f"unknown stage '{stage}'\nhint: {known_names(stage, names)}")
+    if stage == "obj" and output == "-" and sys.stdout.isatty():
+        raise click.UsageError("an object file is nothing for a terminal\nhint: give -o FILE.o, or --emit=asm")
+    settings = settings_of(target, opt_level, before, after, after_all)
+    source = opened(file, language, settings)
+    with showing_lines_of(source), dumping(dump):
+        made = result(source, stage, bind, settings, weights)
+    write(output, made)
+    if timing:
+        click.echo(settings.timer.render(), err=True)
+
+
+def result(source: Source, stage: str, sizes: Sizes, settings: Settings, weights: str | None) -> str | bytes:
+    """The text or bytes of a stage."""
+    if stage == TREE:
+        if source.syntax_tree is None:
+            languages = f"a program in {source.language.upper()} has none"
+            raise CompileError(f"only Toy has a syntax tree; {languages}", place=Place(source.name))
+        return source.syntax_tree()
+    settings.timer.start("import")
+    program = source.make(sizes, {})
+    settings.timer.stop()
+    settings.remake = lambda: source.make(sizes, {}).module
+    if weights is not None:
+        write_whole(Path(weights), npz(program.weights))
+    return printed(program.module) if stage == SOURCE else emit(program.module, stage, settings)
+
+
+def npz(arrays: object) -> bytes:
+    """The bytes of a .npz file."""
+    import io
+    from typing import Any, cast
+
+    import numpy as np
+
+    stream = io.BytesIO()
+    np.savez(stream, **cast(dict[str, Any], arrays))
+    return stream.getvalue()
+
+
+def write(output: str, made: str | bytes) -> None:
+    if output != "-":
+        write_whole(Path(output), made)
+    else:
+        click.echo(made if isinstance(made, bytes) or not made else made.removesuffix("\n"), nl=isinstance(made, str))

@@ -1,0 +1,143 @@
+"""`xmlc run`: compile a program and run it on inputs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from xmlc.cli.common import compiling, dumping, opened, settings_of, showing_lines_of
+from xmlc.driver import Settings
+from xmlc.files import write_whole
+from xmlc.inputs import Array, Sizes, as_declared, check_inputs, load_arrays, random_arrays, read_input
+from xmlc.logs import log_to_standard_error
+from xmlc.pipeline import Timer
+from xmlc.running import Run, run_program
+from xmlc.sources import Source
+
+
+@click.command()
+@click.option("--input", "inputs", multiple=True, metavar="NAME=FILE.npy", help="or NAME=VALUE such as x=[1,2]")
+@click.option("--inputs", "files", multiple=True, type=click.Path(path_type=Path), metavar="FILE.npz", help="by name")
+@click.option("--random", "seed", type=click.IntRange(0), metavar="SEED", help="draw the inputs that are not given")
+@click.option("--save", type=click.Path(path_type=Path), metavar="FILE.npz", help="write all outputs to one file")
+@click.option("--output-dir", type=click.Path(path_type=Path), metavar="DIR", help="write each output to NAME.npy")
+@click.option("--check", is_flag=True, help="compare with the reference interpreter; the exit code is 1 if they differ")
+@click.option("--explain-miss", is_flag=True, help="say why the program was not found in the cache")
+@click.option("--json", "as_json", is_flag=True, help="print JSON")
+@compiling
+def run(
+    file: str,
+    inputs: tuple[str, ...],
+    files: tuple[Path, ...],
+    seed: int | None,
+    save: Path | None,
+    output_dir: Path | None,
+    check: bool,
+    explain_miss: bool,
+    as_json: bool,
+    language: str | None,
+    bind: Sizes,
+    target: str,
+    opt_level: int,
+    timing: bool,
+    dump: Path | None,
+    before: tuple[str, ...],
+    after: tuple[str, ...],
+    after_all: bool,
+) -> int:
+    """Compile the Toy, ONNX or MLIR program in FILE (`-`: standard input) and run it.
+
+    Toy prints what it prints. The outputs of other programs are printed as NumPy prints arrays, or written to files.
+    """
+    log_to_standard_error()
+    settings = settings_of(target, opt_level, before, after, after_all)
+    if explain_miss:
+        settings.explain = lambda reason: click.echo(reason, err=True)
+    source = opened(file, language, settings)
+    with showing_lines_of(source), dumping(dump):
+        arrays = inputs_of(source, inputs, files, bind, seed)
+        done = run_program(source, bind, arrays, settings, check=check, printing=not as_json)
+    write_outputs(done, save, output_dir)
+    if as_json:
+        click.echo(json.dumps(record(done, settings.timer if timing else None, values=not (save or output_dir))))
+    else:
+        show(done, silent=save is not None or output_dir is not None)
+        if timing:
+            click.echo(settings.timer.render(), err=True)
+    return 1 if done.differences else 0
+
+
+def inputs_of(
+    source: Source, inputs: Sequence[str], files: Sequence[Path], sizes: Sizes, seed: int | None
+) -> dict[str, Array]:
+    """Every input by name, checked. Raises CompileError with all that is wrong."""
+    arrays = {name: array for path in files for name, array in load_arrays(path).items()}
+    named = dict(map(read_input, inputs))
+    arrays |= as_declared(named, source.inputs, typed={text.partition("=")[0] for text in inputs if ".npy" not in text})
+    if seed is not None:
+        arrays |= random_arrays(source.inputs, arrays, sizes, seed)
+    check_inputs(arrays, source.inputs, source.name)
+    return arrays
+
+
+def write_outputs(done: Run, save: Path | None, folder: Path | None) -> None:
+    from xmlc.cli.compile import npz
+
+    if save is not None:
+        write_whole(save, npz(done.outputs))
+    if folder is not None:
+        import io
+
+        for name, array in done.outputs.items():
+            stream = io.BytesIO()
+            np.save(stream, array)
+            write_whole(folder / f"{name.replace('/', '_')}.npy", stream.getvalue())
+
+
+def show(done: Run, silent: bool) -> None:
+    """Print the outputs as NumPy does, and what the comparison found."""
+    for name, array in done.outputs.items():
+        shape = "x".join(map(str, array.shape)) or "scalar"
+        click.echo(f"{name}: {array.dtype} {shape}")
+        if not silent:
+            click.echo(np.array2string(array, separator=" "))
+    if done.differences is not None:
+        sys.stdout.flush()
+        for each in done.differences:
+            click.echo(f"error: differs from the reference interpreter: {each}", err=True)
+        if not done.differences:
+            click.echo("agrees with the reference interpreter", err=True)
+
+
+def record(done: Run, timer: Timer | None, values: bool) -> dict[str, Any]:
+    """The same as data. Numbers that JSON lacks are written as strings."""
+    outputs = [
+        {"name": name, "dtype": str(array.dtype), "shape": list(array.shape)}
+        | ({"values": plain(array.tolist())} if values else {})
+        for name, array in done.outputs.items()
+    ]
+    made: dict[str, Any] = {"outputs": outputs}
+    if done.printed:
+        made["printed"] = done.printed
+    if done.differences is not None:
+        made["agrees"] = not done.differences
+        made["differences"] = [str(each) for each in done.differences]
+    if timer is not None:
+        made["timing"] = [{"part": name, "depth": depth, "ms": seconds * 1e3} for depth, name, seconds in timer.rows]
+    return made
+
+
+def plain(value: Any) -> Any:
+    """Lists of numbers as JSON has them."""
+    if isinstance(value, list):
+        return [plain(each) for each in value]  # pyright: ignore[reportUnknownVariableType]
+    return str(value) if isinstance(value, float) and not np.isfinite(value) else value
+
+
+__all__ = ["Settings", "run"]

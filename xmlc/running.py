@@ -1,0 +1,71 @@
+"""Run a program of any source on given inputs, and compare it with the reference interpreter."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from xmlc.compiled import CompiledModule
+from xmlc.driver import Settings, compile_module, entry_of
+from xmlc.inputs import Array, Arrays, Sizes
+from xmlc.meaning import Difference, Outcome, differences, run
+from xmlc.sources import Program, Source
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run gave: outputs by name, what was printed if it was kept, and differences if it was compared."""
+
+    outputs: dict[str, Array]
+    printed: str = ""
+    differences: list[Difference] | None = None
+
+
+def compile_source(source: Source, sizes: Sizes, arrays: Arrays, settings: Settings) -> CompiledModule:
+    """The program as a Python function, for the shapes of the arrays (and, where shapes depend on them, the values)."""
+    settings.timer.start("import")
+    program = source.make(sizes, arrays)
+    settings.timer.stop()
+    settings.remake = lambda: source.make(sizes, arrays).module
+    return compile_module(program.module, program.weights, settings)
+
+
+def run_program(
+    source: Source, sizes: Sizes, arrays: Arrays, settings: Settings, *, check: bool = False, printing: bool = True
+) -> Run:
+    """Compile and run. With `check`, interpret the program as the source made it, and compare.
+
+    What the program prints goes to standard output, or is only kept if not `printing`.
+    """
+    compiled = compile_source(source, sizes, arrays, settings)
+    inputs = [arrays[each.name] for each in compiled.signature.inputs]
+    settings.timer.start("run")
+    keep = check or not printing
+    with contextlib.redirect_stdout(io.StringIO()) if keep else contextlib.nullcontext() as stream:
+        results = compiled(*inputs)
+    settings.timer.stop()
+    printed = stream.getvalue() if stream else ""
+    if printing and printed:
+        print(printed, end="")
+    outputs = {each.name: result for each, result in zip(compiled.signature.outputs, results)}
+    if not check:
+        return Run(outputs, printed)
+    settings.timer.start("interpret")
+    expected = interpreted(source.make(sizes, arrays), inputs, arrays)
+    settings.timer.stop()
+    return Run(outputs, printed, differences(expected, Outcome(results, printed)))
+
+
+def interpreted(program: Program, inputs: Sequence[Array], arrays: Arrays) -> Outcome:
+    """What the reference interpreter makes of a program."""
+    if any(op.name == "toy.func" for op in program.module.ops):
+        from xmlc.dialects.reference.interpreter import interpret
+        from xmlc.printing import PRINT_FUNCTIONS
+
+        with contextlib.redirect_stdout(io.StringIO()) as stream:
+            interpret(program.module, "main", [], PRINT_FUNCTIONS)
+        return Outcome((), stream.getvalue())
+    entry = entry_of(program.module)
+    return run(program.module, entry.sym_name.data, [*inputs, *program.weights.values()])

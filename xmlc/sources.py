@@ -1,0 +1,168 @@
+"""A program in a file, whatever its language: Toy, ONNX, or MLIR of any level."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from xdsl.dialects.builtin import ModuleOp
+
+from xmlc.dialects.diagnostics import CompileError, Place
+from xmlc.files import decode_text, read_bytes
+from xmlc.inputs import Array, Arrays, Port, Sizes, check_sizes
+from xmlc.wording import known_names
+
+if TYPE_CHECKING:
+    import onnx
+
+STANDARD_INPUT = "<stdin>"
+LANGUAGES: dict[str, str] = {".toy": "toy", ".onnx": "onnx", ".mlir": "mlir"}
+"""Suffix -> language."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """A module ready to compile, and the arrays of the weights that its entry function takes after its inputs."""
+
+    module: ModuleOp
+    weights: Arrays = field(default_factory=dict[str, Array])
+
+
+@dataclass(frozen=True)
+class Source:
+    """A program that was read: what its entry takes, and how to make its module for given sizes and inputs.
+
+    `make(sizes, arrays)` gives a new module each time. Sizes are those of free dimensions by name, or a whole shape by
+    the name of an input; arrays are inputs by name: their shapes are used where they are given, their
+    values only where shapes depend on them. It raises CompileError for what is wrong in the program.
+    """
+
+    name: str
+    language: str
+    inputs: tuple[Port, ...]
+    make: Callable[[Sizes, Arrays], Program]
+    syntax_tree: Callable[[], str] | None = None
+    text: str | None = None
+    """The program as text, where it is text: for messages that show the line they speak of."""
+
+
+def open_source(file: str, language: str | None = None) -> Source:
+    """Read a program from a file, or from standard input for `-`.
+
+    The language is that given, else the one of the file's suffix, else the one that the content looks like. Raises
+    CompileError for a file that cannot be read or is not of its language.
+    """
+    name = STANDARD_INPUT if file == "-" else file
+    data = sys.stdin.buffer.read() if file == "-" else read_bytes(Path(file))
+    chosen = language or LANGUAGES.get(Path(file).suffix) or language_of(data)
+    return OPEN[chosen](name, data)
+
+
+def language_of(data: bytes) -> str:
+    """What a program without a telling name is: ONNX starts with a field of protobuf, Toy defines functions."""
+    if data[:1] == b"\x08" or b"\0" in data[:1024]:
+        return "onnx"
+    return "toy" if re.search(rb"^\s*def\s+\w+\s*\(", data, re.MULTILINE) else "mlir"
+
+
+def open_toy(name: str, data: bytes) -> Source:
+    from xmlc.frontend.toy import build, dump, parse
+
+    text = decode_text(data, name)
+    tree = parse(text, name)
+
+    def make(sizes: Sizes, arrays: Arrays) -> Program:
+        check_sizes(sizes, (), name)
+        return Program(build(tree))
+
+    return Source(name, "toy", (), make, lambda: dump(tree), text)
+
+
+def open_mlir(name: str, data: bytes) -> Source:
+    from xmlc.backends.signature import Signature, signature_of
+    from xmlc.dialects import context
+    from xmlc.driver import entry_of
+    from xmlc.parse import parse_module
+    from xmlc.verify import verify
+
+    text = decode_text(data, name)
+
+    def parsed() -> ModuleOp:
+        return parse_module(text, name, context())
+
+    module = parsed()
+    verify(module)
+    has_toy = any(op.name == "toy.func" for op in module.ops)
+    signature = Signature("main", (), (), ()) if has_toy else signature_of(entry_of(module))
+    ports = tuple(Port(each.name, each.dtype, each.sizes) for each in (*signature.inputs, *signature.weights))
+    unused = [module]  # parsing is slow: the first caller gets what was parsed to look at the signature
+
+    def make(sizes: Sizes, arrays: Arrays) -> Program:
+        check_sizes(sizes, ports, name)
+        made = unused.pop() if unused else parsed()
+        free = [port for port in ports if any(not isinstance(size, int) for size in port.sizes or ())]
+        if free:
+            raise CompileError(
+                f"the input '{free[0].name}' has free sizes: {free[0]}",
+                place=Place(name),
+                hint="MLIR is compiled for the sizes written in it: write numbers for each `?`",
+            )
+        return Program(made, {each.name: arrays[each.name] for each in signature.weights if each.name in arrays})
+
+    return Source(name, "mlir", ports, make, None, text)
+
+
+def open_onnx(name: str, data: bytes) -> Source:
+    from xmlc.frontend.onnx.importer import declared_sizes, import_model, input_infos
+    from xmlc.frontend.onnx.load import load
+    from xmlc.frontend.onnx.tensors import dtype_of
+    from xmlc.frontend.onnx.unsupported import NeedsValue
+
+    model = read_onnx(name, data, load)
+    infos = [info for info in input_infos(model) if info.type.HasField("tensor_type")]
+    ports = tuple(Port(info.name, dtype_of(info.type.tensor_type.elem_type), declared_sizes(info)) for info in infos)
+
+    def make(sizes: Sizes, arrays: Arrays) -> Program:
+        check_sizes(sizes, ports, name)
+        names = {port.name for port in ports}
+        symbols = {key: size for key, size in sizes.items() if isinstance(size, int) and key not in names}
+        shapes = {key: size for key, size in sizes.items() if not isinstance(size, int)}
+        shapes |= {key: array.shape for key, array in arrays.items() if key in names}
+        fixed: dict[str, None] = {}
+        while True:
+            values = {key: arrays[key] for key in fixed}
+            try:
+                made = import_model(model, shapes=shapes, symbols=symbols, values=values, file=name)
+            except NeedsValue as needs:
+                if any(key not in arrays or key in fixed for key in needs.inputs):
+                    raise needs.as_error() from needs
+                fixed |= dict.fromkeys(needs.inputs)
+                continue
+            return Program(made.module, made.weights)
+
+    return Source(name, "onnx", ports, make)
+
+
+def read_onnx(name: str, data: bytes, load: Callable[[str | bytes], onnx.ModelProto]) -> onnx.ModelProto:
+    """The model; from its path where it has one, since external data lies beside it."""
+    if name != STANDARD_INPUT:
+        return load(name)
+    try:
+        return load(data)
+    except CompileError as error:
+        raise CompileError(error.diagnostics[0].message, place=Place(name), hint=error.diagnostics[0].hint) from error
+
+
+OPEN: dict[str, Callable[[str, bytes], Source]] = {"toy": open_toy, "onnx": open_onnx, "mlir": open_mlir}
+"""Language -> how its programs are opened."""
+
+
+def language_named(name: str) -> str:
+    """The language of that name. Raises CompileError for another."""
+    if name not in OPEN:
+        raise CompileError(f"unknown language '{name}'", hint=known_names(name, OPEN))
+    return name
