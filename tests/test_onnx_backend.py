@@ -22,7 +22,7 @@ SAMPLE = (
     r"^test_(add|relu|clip_default_inbounds|gemm_alpha|matmul_3d|conv_with_strides_padding|maxpool_2d_default"
     r"|averagepool_2d_ceil|batchnorm_epsilon|softmax_axis_1|layer_normalization_2d_axis1|reshape_negative_dim"
     r"|slice_neg_steps|gather_negative_indices|concat_2d_axis_0|reduce_sum_keepdims_example|where_example"
-    r"|cast_FLOAT_to_DOUBLE|lstm_defaults|gru_defaults|if|argmax_default_axis_example|top_k|pad_constant"
+    r"|cast_FLOAT_to_DOUBLE|lstm_defaults|gru_defaults|if|argmax_default_axis_example|top_k|constant_pad"
     r"|quantizelinear|dequantizelinear|resize_upsample_sizes_nearest|convtranspose)_cpu$"
 )
 

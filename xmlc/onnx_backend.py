@@ -21,11 +21,10 @@ import onnx
 from numpy.typing import NDArray
 from onnx.backend.base import Backend, BackendRep
 
-from xmlc.dialects.diagnostics import CompileError
-from xmlc.frontend.onnx.importer import has_free_sizes, import_model, input_infos
+from xmlc.dialects.diagnostics import CompileError, Place
+from xmlc.frontend.onnx.importer import has_free_sizes, import_model, input_dtype, input_infos
 from xmlc.frontend.onnx.load import load
 from xmlc.frontend.onnx.program import Program
-from xmlc.frontend.onnx.tensors import dtype_of
 from xmlc.frontend.onnx.unsupported import NeedsValue, Unsupported
 
 logger = logging.getLogger("xmlc.onnx")
@@ -74,6 +73,7 @@ class Prepared(BackendRep):
         self.options = options
         self.file = file
         self.infos = input_infos(model)
+        self.dtypes = [input_dtype(info, Place(file)) for info in self.infos]
         self.fixed: tuple[str, ...] = ()
         """The inputs whose values decide shapes: part of what a compiled program is for."""
         self.compiled: OrderedDict[tuple[Any, ...], tuple[Program, Compiled]] = OrderedDict()
@@ -99,9 +99,8 @@ class Prepared(BackendRep):
                 f"the model takes {len(names)} inputs, given {len(given)}", hint="its inputs are " + ", ".join(names)
             )
         arrays: dict[str, Array] = {}
-        for info, value in zip(self.infos, given, strict=True):
+        for info, wanted, value in zip(self.infos, self.dtypes, given, strict=True):
             array = np.asarray(value)
-            wanted = dtype_of(info.type.tensor_type.elem_type)
             if array.dtype != wanted:
                 raise CompileError(f"input {info.name!r} has element type {array.dtype}, expected {wanted}")
             arrays[info.name] = np.ascontiguousarray(array).reshape(array.shape)

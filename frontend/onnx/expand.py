@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, cast
 
 import onnx
-from onnx.defs import OpSchema
 
 from xmlc.dialects.dtypes import FROM_NUMPY
 from xmlc.frontend.onnx.operator import Sequence as SequenceValue
@@ -13,10 +13,26 @@ from xmlc.frontend.onnx.tensors import code_of
 from xmlc.frontend.onnx.values import Value
 
 
-def schema_of(domain: str, name: str, opset: int) -> OpSchema | None:
+class Schema(Protocol):
+    """What is asked here of `onnx.defs.OpSchema`, whose stub leaves it out."""
+
+    has_function: bool
+    has_context_dependent_function: bool
+    function_opset_versions: Sequence[int]
+    context_dependent_function_opset_versions: Sequence[int]
+    attributes: Mapping[str, Any]
+
+    def get_function_with_opset_version(self, version: int, /) -> bytes: ...
+
+    def get_context_dependent_function_with_opset_version(
+        self, version: int, node: bytes, types: Sequence[bytes], /
+    ) -> bytes: ...
+
+
+def schema_of(domain: str, name: str, opset: int) -> Schema | None:
     """The operator's definition in force at `opset`, or None where ONNX has none."""
     try:
-        return onnx.defs.get_schema(name, opset, domain)
+        return cast(Schema, onnx.defs.get_schema(name, opset, domain))
     except onnx.defs.SchemaError:
         return None
 

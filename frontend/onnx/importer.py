@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from collections.abc import Sequence as Ordered
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import onnx
@@ -107,7 +107,7 @@ class Subgraph:
         return len(self.graph.output)
 
     @contextmanager
-    def trial(self) -> Iterator[None]:
+    def trial(self) -> Generator[None]:
         """Within it, problems of the graph are forgotten and raise Failed."""
         importer = self.importer
         before = len(importer.problems), len(importer.needed), importer.unsupported
@@ -328,13 +328,17 @@ class Importer:
         returned = operator.function(*arguments(operator, operands), **keywords)
         if returned is NotImplemented:
             return None
-        returned = returned if isinstance(returned, tuple) else (returned,)
-        if len(returned) < len(node.output):
-            raise Unsupported(f"output {len(returned) + 1} of {node.op_type} is not supported")
+        given: tuple[Any, ...] = returned if isinstance(returned, tuple) else (returned,)  # pyright: ignore[reportUnknownVariableType]
+        if len(given) < len(node.output):
+            raise Unsupported(f"output {len(given) + 1} of {node.op_type} is not supported")
         where = f"{node.name} ({node.op_type})" if node.name else f"{node.output[0]} ({node.op_type})"
         results: list[Operand] = []
-        for name, result in zip(node.output, returned):
+        for name, result in zip(node.output, given):
             match result:
+                case SSAValue():
+                    value = cast(SSAValue, result)
+                    self.facts.visit(value, name_location(where))
+                    results.append(self.value(name, value))
                 case None if name:
                     raise Unsupported(f"output {name!r} of {node.op_type} is not supported")
                 case None | Sequence():
@@ -342,15 +346,8 @@ class Importer:
                 case Value():
                     results.append(result)
                 case _:
-                    if isinstance(result, SSAValue):
-                        self.facts.visit(result, name_location(where))
-                    results.append(replace_name(self.value(name, result), name))
+                    results.append(self.value(name, result))
         return results
-
-
-def replace_name(value: Value, name: str) -> Value:
-    value.name = name
-    return value
 
 
 def arguments(operator: Operator, operands: list[Operand]) -> Iterator[Any]:
@@ -440,6 +437,16 @@ def has_free_sizes(model: onnx.ModelProto) -> bool:
     return any(each is None or not all(isinstance(size, int) for size in each) for each in sizes)
 
 
+def input_dtype(info: onnx.ValueInfoProto, place: Place) -> np.dtype[Any]:
+    """The element type of an input; Unsupported where it is not a tensor, or of a type that `ml` lacks."""
+    if not info.type.HasField("tensor_type"):
+        raise Unsupported(f"input {info.name!r} is not a tensor", place=place)
+    try:
+        return dtype_of(info.type.tensor_type.elem_type)
+    except Unsupported as error:
+        raise Unsupported(f"input {info.name!r}: {error.diagnostics[0].message}", place=place) from error
+
+
 def input_ports(
     model: onnx.ModelProto, shapes: Mapping[str, Ordered[int]], symbols: dict[str, int], place: Place
 ) -> tuple[Port, ...]:
@@ -454,12 +461,7 @@ def input_ports(
         )
     ports: list[Port] = []
     for info in infos:
-        if not info.type.HasField("tensor_type"):
-            raise Unsupported(f"input {info.name!r} is not a tensor", place=place)
-        try:
-            dtype = dtype_of(info.type.tensor_type.elem_type)
-        except Unsupported as error:
-            raise Unsupported(f"input {info.name!r}: {error.diagnostics[0].message}", place=place) from error
+        dtype = input_dtype(info, place)
         declared = declared_sizes(info)
         given = shapes.get(info.name)
         if given is not None:
@@ -586,8 +588,10 @@ def finish(entry: Block, inputs: tuple[Port, ...], outputs: tuple[Port, ...], we
             used[name] = array
         else:
             entry.erase_arg(argument)
-    attributes: list[dict[str, Attribute]] = [{"ml.name": StringAttr(port.name)} for port in inputs]
-    attributes += [{"ml.name": StringAttr(name), "ml.weight": UnitAttr()} for name in used]
+    attributes: list[Mapping[str, Attribute]] = [
+        *({"ml.name": StringAttr(port.name)} for port in inputs),
+        *({"ml.name": StringAttr(name), "ml.weight": UnitAttr()} for name in used),
+    ]
     last = entry.last_op
     assert last is not None
     main = FuncOp(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import onnx
@@ -73,8 +73,8 @@ def graph_tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
     yield from node_tensors(graph.node)
 
 
-def node_tensors(nodes: Iterator[onnx.NodeProto] | object) -> Iterator[onnx.TensorProto]:
-    for node in nodes:  # pyright: ignore
+def node_tensors(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.TensorProto]:
+    for node in nodes:
         for attribute in node.attribute:
             yield from attribute.tensors
             if attribute.HasField("t"):

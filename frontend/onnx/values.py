@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 from xdsl.builder import Builder, ImplicitBuilder
 from xdsl.dialects.builtin import NameLoc, NoneAttr, StringAttr, TensorType, UnknownLoc
-from xdsl.ir import Attribute, Block, BlockArgument, Operation, OpResult, SSAValue
+from xdsl.ir import Block, BlockArgument, Operation, OpResult, SSAValue
 from xdsl.rewriter import InsertPoint
 
 from xmlc.dialects.dtypes import FROM_NUMPY, TO_NUMPY
 from xmlc.dialects.ml import functions as F
+from xmlc.dialects.ml.types import TensorLike, type_of
 from xmlc.dialects.reference.interpreter import file_of
 from xmlc.frontend.onnx.tensors import Array
 from xmlc.frontend.onnx.unsupported import NeedsValue, Unsupported
@@ -75,7 +76,7 @@ def meaning(op: type[Operation]) -> Callable[..., Any] | None:
 class Facts:
     """What is known at import of the values of one program; makes its constants and its weight arguments."""
 
-    def __init__(self, entry: Block, inputs: Mapping[SSAValue, str]):
+    def __init__(self, entry: Block, inputs: Mapping[Any, str]):
         self.entry = entry
         self.inputs = inputs
         self.arrays: dict[SSAValue, Array] = {}
@@ -85,7 +86,7 @@ class Facts:
 
     def is_leaf(self, value: SSAValue) -> bool:
         """True for arguments and constants: what nothing has to be computed for."""
-        return isinstance(value, BlockArgument) or not value.owner.operands  # pyright: ignore[reportAttributeAccessIssue]
+        return not isinstance(value.owner, Operation) or not value.owner.operands
 
     def constant(self, array: Array) -> SSAValue:
         """A constant at the start of the program, so that it dominates every use."""
@@ -133,7 +134,8 @@ class Facts:
             return
         with np.errstate(all="ignore"):
             results = evaluate(op, *operands)
-        for result, array in zip(op.results, results if isinstance(results, tuple) else (results,), strict=True):
+        given: tuple[Any, ...] = results if isinstance(results, tuple) else (results,)  # pyright: ignore[reportUnknownVariableType]
+        for result, array in zip(op.results, given, strict=True):
             self.arrays[result] = np.asarray(array)
 
     def unknown(self, name: str, value: SSAValue) -> Exception:
@@ -162,9 +164,9 @@ class Facts:
         return NeedsValue(needed)
 
 
-def tensor_type(value: SSAValue) -> TensorType[Attribute]:
-    assert isinstance(value.type, TensorType), value.type
-    return value.type  # pyright: ignore[reportUnknownVariableType]
+def tensor_type(value: SSAValue) -> TensorLike:
+    """The type of a value, which is a tensor."""
+    return type_of(value)
 
 
 def name_location(text: str) -> NameLoc:

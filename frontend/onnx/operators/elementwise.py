@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from xdsl.ir import SSAValue
+from xdsl.ir import Attribute, SSAValue
 
 from xmlc.dialects.dtypes import TO_NUMPY, is_float, is_unsigned
 from xmlc.dialects.ml import functions as F
@@ -369,7 +369,7 @@ def CastLike(x: SSAValue, target: Value, *, saturate: int = 1, round_mode: str =
     return converted(x, next(e for e, dtype in TO_NUMPY.items() if dtype == target.dtype))
 
 
-def converted(x: SSAValue, element: object) -> SSAValue:
+def converted(x: SSAValue, element: Attribute) -> SSAValue:
     """x as another element type; x itself where it already is of that type."""
     return x if element_of(x) == element else F.cast(x, element)
 

@@ -134,7 +134,8 @@ def RNN(
     results = [
         one_direction(
             x,
-            *(piece(each, index) for each in (weight, recurrent)),
+            piece(weight, index),
+            piece(recurrent, index),
             None if bias is None else piece(bias, index),
             lengths,
             None if initial_h is None else piece(initial_h, index),

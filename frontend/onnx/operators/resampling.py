@@ -164,13 +164,13 @@ def Resize_11(
         raise Unsupported("the nearest element of a region of interest is not supported")
     if not is_float(element_of(x)):
         raise Unsupported(f"{mode} resizing of {element_of(x)} is not supported")
-    outside: Array | None = None
+    outside: Array | None = None  # where a row of some matrix has no place inside
     for axis, sampling in enumerate(samplings):
         if sampling == Sampling(shape[axis], shape[axis], 1.0, sampling.coordinates):
             continue
         matrix = interpolation_matrix(sampling, mode, cubic_coeff_a, bool(exclude_outside), bool(antialias), cropped)
-        beyond = np.isnan(matrix).any(axis=1).reshape([-1 if i == axis else 1 for i in range(len(shape))])
-        outside = beyond if outside is None else outside | beyond
+        beyond: Array = np.isnan(matrix).any(axis=1).reshape([-1 if i == axis else 1 for i in range(len(shape))])
+        outside = beyond if outside is None else np.logical_or(outside, beyond)
         x = along(axis, x, np.nan_to_num(matrix, nan=0.0), node)
     if outside is not None and outside.any():
         mask = Value(node.facts, f"{node.name or 'node'}.outside", array=outside).tensor()

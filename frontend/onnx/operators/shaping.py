@@ -51,7 +51,7 @@ def filled(shape: Sequence[int], fill: Array) -> SSAValue | Array:
     """A tensor of one value: known at import where it is small."""
     if prod(shape) <= FOLDED_ELEMENTS:
         return np.full(shape, fill)
-    return F.broadcast(F.constant(fill), shape)
+    return F.broadcast(F.constant(fill), tuple(shape))
 
 
 def EyeLike(x: Value, *, dtype: int | None = None, k: int = 0) -> Array:
