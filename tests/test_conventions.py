@@ -50,7 +50,8 @@ def test_a_pass_has_its_name_a_docstring_and_a_filecheck_file(name: str) -> None
 def test_a_dialect_has_its_name_and_its_operations_docstrings(name: str) -> None:
     dialect = DIALECTS[name]()
     assert dialect.name == name
-    assert [op.name for op in dialect.operations if not (op.__doc__ or "").strip()] == []
+    ours = [op for op in dialect.operations if op.__module__.startswith("xmlc.")]
+    assert [op.name for op in ours if not (op.__doc__ or "").strip()] == []
 
 
 @pytest.mark.parametrize("name", sorted(xmlc.PUBLIC))
