@@ -66,7 +66,8 @@ def absolute(op: ml.AbsOp, x: Real | Integer) -> Number:
 
 def sign(op: ml.SignOp, x: Real | Integer) -> Number:
     if isinstance(x, Real):
-        return select(x.equals(0.0) | x.unordered(x), x, x.constant(1.0).with_sign_of(x))
+        # -0.0 + 0.0 is 0.0
+        return select(x.equals(0.0) | x.unordered(x), x + 0.0, x.constant(1.0).with_sign_of(x))
     above = select(x.compare("eq", 0), x, x.constant(1))
     return above if is_unsigned(element_of(op.x)) else select(x.compare("lt", 0), x.constant(-1), above)
 
