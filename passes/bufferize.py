@@ -588,7 +588,9 @@ def _constant(b: Bufferizer, op: arith.ConstantOp) -> None:
         return
     b.dead.append(op)
     assert isinstance(value, DenseIntOrFPElementsAttr)
-    if value.is_splat():
+    if 0 in op.result.type.get_shape():
+        b.empty.add(op.result)  # no elements: nothing to store
+    elif value.is_splat():
         b.splats[op.result] = value
     else:
         b.settle(op.result, b.constant_place(value, op))

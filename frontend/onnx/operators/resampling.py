@@ -169,7 +169,8 @@ def Resize_11(
         if sampling == Sampling(shape[axis], shape[axis], 1.0, sampling.coordinates):
             continue
         matrix = interpolation_matrix(sampling, mode, cubic_coeff_a, bool(exclude_outside), bool(antialias), cropped)
-        beyond: Array = np.isnan(matrix).any(axis=1).reshape([-1 if i == axis else 1 for i in range(len(shape))])
+        beyond: Array = np.any(np.isnan(matrix), axis=1, keepdims=True)
+        beyond = beyond.reshape([-1 if i == axis else 1 for i in range(len(shape))])
         outside = beyond if outside is None else np.logical_or(outside, beyond)
         x = along(axis, x, np.nan_to_num(matrix, nan=0.0), node)
     if outside is not None and outside.any():
