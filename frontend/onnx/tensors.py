@@ -45,12 +45,28 @@ def code_of(element: Attribute) -> int:
     return onnx.helper.np_dtype_to_tensor_dtype(TO_NUMPY[element])
 
 
+T = onnx.TensorProto
+
+WIDENED: dict[int, np.dtype[Any]] = {
+    **dict.fromkeys((T.INT4, T.INT2), np.dtype(np.int8)),
+    **dict.fromkeys((T.UINT4, T.UINT2), np.dtype(np.uint8)),
+    **dict.fromkeys(
+        (T.FLOAT8E4M3FN, T.FLOAT8E4M3FNUZ, T.FLOAT8E5M2, T.FLOAT8E5M2FNUZ, T.FLOAT4E2M1), np.dtype(np.float16)
+    ),
+    T.FLOAT8E8M0: np.dtype(np.float32),
+}
+"""Formats that weights are stored in, and the type that holds each of their numbers exactly."""
+
+
 def array_of(tensor: onnx.TensorProto) -> Array:
-    """The values of a tensor whose data is in the message; CompileError where the data does not fit its shape."""
-    dtype_of(tensor.data_type)
+    """The values of a tensor whose data is in the message; those of a narrow format in a wider type.
+
+    CompileError where the data does not fit the shape, Unsupported for an element type that `ml` lacks.
+    """
+    dtype = WIDENED.get(tensor.data_type) or dtype_of(tensor.data_type)
     try:
         # a copy: the result must not keep the whole message alive, nor be read-only
-        return np.array(numpy_helper.to_array(tensor))
+        return np.array(numpy_helper.to_array(tensor)).astype(dtype, copy=False)
     except (ValueError, TypeError) as error:
         raise CompileError(f"tensor {tensor.name!r} is malformed: {error}") from error
 

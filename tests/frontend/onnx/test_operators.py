@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx
 import pytest
+from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 from onnx_models import model, node
 from xdsl.ir import SSAValue
@@ -89,3 +90,15 @@ def test_an_operator_means_what_onnx_says(nodes: list[onnx.NodeProto], inputs: l
     (found,) = interpret(program.module, "main", [*inputs, *program.weights.values()])
     (wanted,) = ReferenceEvaluator(proto).run(None, dict(zip(operands, inputs, strict=True)))
     np.testing.assert_allclose(found, np.asarray(wanted), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("code", [onnx.TensorProto.INT4, onnx.TensorProto.UINT4, onnx.TensorProto.FLOAT8E4M3FN])
+def test_weights_of_narrow_formats_are_dequantized(code: int) -> None:
+    values = np.array([[0, 1, 2, 3, 4, 5, 6, 7]] * 16, np.float32)
+    weight = helper.make_tensor("w", code, values.shape, values.ravel().tolist())
+    proto = model([node("DequantizeLinear", "w s", "h"), node("Add", "x h", "y")], {"x": (16, 8)}, ["y"])
+    proto.graph.initializer.extend([weight, numpy_helper.from_array(np.float32(0.5), "s")])
+    x = normal(16, 8)
+    program = import_model(proto)
+    (found,) = interpret(program.module, "main", [x, *program.weights.values()])
+    np.testing.assert_allclose(found, x + values / 2, rtol=1e-6)
