@@ -61,7 +61,7 @@ class Demonstration:
 @click.option("--count", default=8, show_default=True, type=click.IntRange(1, 40), help="how many digits to draw")
 @click.option("--json", "as_json", is_flag=True, help="print JSON")
 def demo(count: int, as_json: bool) -> int:
-    """Compile a small network and classify handwritten digits with it. Needs no network connection."""
+    """Compile a small network and classify handwritten digits with it. Needs no connection."""
     log_to_standard_error()
     done = demonstrate()
     if as_json:
@@ -145,11 +145,13 @@ def show(console: Console, done: Demonstration, count: int) -> None:
     console.print(Text(" Handwritten digits, classified by machine code made just now", style="bold"))
     console.print()
     per_row = max(1, min(count, (console.width - 1) // CELL))
+    chosen = varied(done.labels)[:count]
     for start in range(0, count, per_row):
-        for line in band(console, done, range(start, min(count, start + per_row))):
+        for line in band(console, done, chosen[start : start + per_row]):
             console.print(line)
         console.print()
     console.print(table(done))
+    console.print()
     right = int((done.probabilities.argmax(1) == done.labels).sum())
     tick = Text("  ✓ " if console.encoding.startswith("utf") else "  + ", style="green")
     facts = [f"{right} of {len(done.labels)} held-out digits are classified right, {done.microseconds:.1f} µs each"]
@@ -165,23 +167,32 @@ def show(console: Console, done: Demonstration, count: int) -> None:
     console.print(Text("  Next: xmlc run model.onnx --random 0 · xmlc compile model.onnx --emit linalg", style="dim"))
 
 
+def varied(labels: Array) -> list[int]:
+    """The positions of all images, in an order in which no digit comes again before all others have come."""
+    before = [int((labels[:i] == label).sum()) for i, label in enumerate(labels)]
+    return sorted(range(len(labels)), key=lambda i: (before[i], i))
+
+
 CELL = 18
 """Columns for each digit."""
 
 
 def band(console: Console, done: Demonstration, positions: Sequence[int]) -> Iterator[Text]:
-    """The lines of several digits side by side: the images, then label and probability of each."""
+    """The lines of several digits side by side: images, what the network says and how sure it is, what is true."""
     from rich.text import Text
 
     coloured = console.color_system is not None
     pictures = [list(picture(done.images[i, 0], coloured)) for i in positions]
     for lines in zip(*pictures):
         yield Text(" ").append_text(Text("").join(pad(line) for line in lines))
-    for guess in (0, 1):
-        row = Text(" ")
-        for i in positions:
-            row.append_text(pad(verdict(done.probabilities[i], int(done.labels[i]), guess)))
-        yield row
+    says, true = Text(" "), Text(" ")
+    for i in positions:
+        digit, label = int(done.probabilities[i].argmax()), int(done.labels[i])
+        style = "green" if digit == label else "red"
+        says.append_text(pad(Text.assemble(f"says {digit} ", (f"{done.probabilities[i, digit]:6.1%}", style))))
+        true.append_text(pad(Text.assemble(f"true {label} ", ("right" if digit == label else "wrong", style))))
+    yield says
+    yield true
 
 
 def pad(text: Text) -> Text:
@@ -192,37 +203,31 @@ def pad(text: Text) -> Text:
 
 
 def picture(image: Array, coloured: bool) -> Iterator[Text]:
-    """8 x 8 pixels, 16 columns wide: in colour each character is half a pixel's width and one of two half rows."""
+    """An image as 8 lines of 16 columns: shades, or twice the resolution, each character two pixels of two colours."""
     from rich.text import Text
 
     if not coloured:
         for row in image:
             yield Text("".join(SHADES[int(value) * (len(SHADES) - 1) // 16] * 2 for value in row))
         return
-    for row in np.repeat(image, 2, axis=1):
+    fine = enlarged(image.astype(np.float64))
+    for upper, lower in zip(fine[::2], fine[1::2]):
         line = Text()
-        for value in row:
-            line.append("▀", style=f"{colour(value)} on {colour(value)}")
+        for above, below in zip(upper, lower):
+            line.append("▀", style=f"{colour(above)} on {colour(below)}")
         yield line
+
+
+def enlarged(image: Array) -> Array:
+    """Twice as many pixels each way, interpolated linearly: (8, 8) -> (16, 16)."""
+    at = (np.arange(16) - 0.5) / 2
+    wide = np.stack([np.interp(at, np.arange(8), row) for row in image])
+    return np.stack([np.interp(at, np.arange(8), column) for column in wide.T], axis=1)
 
 
 def colour(value: float) -> str:
     share = float(value) / 16
     return "rgb({},{},{})".format(*(round(a + (b - a) * share) for a, b in zip(PAPER, INK)))
-
-
-def verdict(probabilities: Array, label: int, guess: int) -> Text:
-    """The most probable digit and whether it is right, or (`guess` 1) the runner-up."""
-    from rich.text import Text
-
-    order = np.argsort(-probabilities)
-    digit = int(order[guess])
-    share = f"{float(probabilities[digit]):6.1%}"
-    if guess:
-        return Text(f"then {digit} {share}", style="dim")
-    if digit == label:
-        return Text.assemble((f"   {digit}", "bold green"), (f"  {share}", "green"))
-    return Text.assemble((f"   {digit}", "bold red"), (f"  {share}", "red"), (f" is {label}", "red"))
 
 
 def table(done: Demonstration) -> Table:
