@@ -43,6 +43,12 @@ DOMAINS = {"ai.onnx": ""}
 
 Operand = Value | Sequence | None
 
+MISFITS = (ValueError, KeyError, IndexError, ZeroDivisionError, OverflowError)
+"""What Python raises where a model's sizes, names or numbers do not fit each other.
+
+Operators check what deserves a message of its own; a model can be wrong in more ways than that.
+"""
+
 
 class Unavailable:
     """What a name stands for after its node failed: nodes that use it are skipped, not reported again."""
@@ -288,12 +294,16 @@ class Importer:
         defaults = {attribute.name: attribute for attribute in function.attribute_proto}
         inner = Scope(opsets_of(function.opset_import), attributes={**defaults, **attributes})
         operands = operands + [None] * (len(function.input) - len(operands))
+        if len(operands) > len(function.input):
+            raise CompileError(f"{node.op_type} takes {len(function.input)} operands, found {len(operands)}")
         inner.names.update(zip(function.input, operands, strict=True))
         before = len(self.problems)
         self.run_nodes(function.node, inner)
         # the user's node is named first, the node of the body after it
         for index, each in enumerate(self.problems[before:], before):
             self.problems[index] = replace(each, message=f"{describe(node)}: {each.message}")
+        if len(node.output) > len(function.output):
+            raise CompileError(f"{node.op_type} has {len(function.output)} results, found {len(node.output)}")
         results: list[Operand] = []
         for name, wanted in zip(function.output, node.output):
             result = inner.find(name) if wanted else None
@@ -325,7 +335,11 @@ class Importer:
         facts = Node(node.name, opset, self.facts, tuple(map(bool, node.output)))
         if operator.node is not None:
             keywords[operator.node] = facts
-        returned = operator.function(*arguments(operator, operands), **keywords)
+        given_operands = tuple(arguments(operator, operands))
+        try:
+            returned = operator.function(*given_operands, **keywords)
+        except MISFITS as error:
+            raise CompileError(f"operands or attributes do not fit: {error}") from error
         if returned is NotImplemented:
             return None
         given: tuple[Any, ...] = returned if isinstance(returned, tuple) else (returned,)  # pyright: ignore[reportUnknownVariableType]
@@ -359,6 +373,8 @@ def arguments(operator: Operator, operands: list[Operand]) -> Iterator[Any]:
                 raise CompileError(f"operand {parameter.name!r} is missing")
             yield taken(operand, parameter.kind, parameter.name)
         elif operator.rest is not None:
+            if operand is None:
+                raise CompileError(f"operand {index + 1} is missing")
             yield taken(operand, operator.rest, f"operand {index + 1}")
         elif operand is not None:
             raise CompileError(f"{operator.name} takes {len(operator.parameters)} operands, found {len(operands)}")

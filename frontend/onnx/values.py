@@ -14,6 +14,7 @@ from xdsl.dialects.builtin import NameLoc, NoneAttr, StringAttr, TensorType, Unk
 from xdsl.ir import Block, BlockArgument, Operation, OpResult, SSAValue
 from xdsl.rewriter import InsertPoint
 
+from xmlc.dialects.diagnostics import CompileError
 from xmlc.dialects.dtypes import FROM_NUMPY, TO_NUMPY
 from xmlc.dialects.ml import functions as F
 from xmlc.dialects.ml.types import TensorLike, type_of
@@ -115,6 +116,9 @@ class Facts:
         if isinstance(op, Block) or op in self.visited:
             return
         self.visited.add(op)
+        for result in op.results:
+            if any(size < 0 for size in tensor_type(result).get_shape()):
+                raise CompileError("a size of the result comes out negative")
         for operand in op.operands:
             self.visit(operand, location)
         for inner in op.walk():

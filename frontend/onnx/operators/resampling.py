@@ -30,12 +30,12 @@ def Upsample(x: SSAValue, *, scales: tuple[float, ...], mode: str = "nearest") -
 
 
 def Upsample_9(x: SSAValue, scales: Array, *, mode: str = "nearest") -> SSAValue:
-    return upsampled(x, [float(each) for each in scales], mode)
+    return upsampled(x, [float(each) for each in scales.reshape(-1)], mode)
 
 
 def Resize(x: SSAValue, scales: Array, *, mode: str = "nearest") -> SSAValue:
     """Opset 10: as Upsample."""
-    return upsampled(x, [float(each) for each in scales], mode)
+    return upsampled(x, [float(each) for each in scales.reshape(-1)], mode)
 
 
 def upsampled(x: SSAValue, scales: Sequence[float], mode: str) -> SSAValue:
@@ -196,7 +196,7 @@ def wanted_sizes(
             wanted = tuple(int(np.floor(factor * length + 0.5)) for length in lengths)
         return list(zip(axes, wanted, factors, strict=True))
     if scales is not None and scales.size:
-        factors = [float(scale) for scale in scales]
+        factors = [float(scale) for scale in scales.reshape(-1)]
         return [
             (axis, int(np.floor(length * factor)), factor)
             for axis, length, factor in zip(axes, lengths, factors, strict=True)

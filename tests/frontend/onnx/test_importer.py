@@ -204,11 +204,14 @@ def test_problems_of_several_nodes_are_reported_together() -> None:
         ([node("Relu", "x x", "y")], "Relu takes 1 operands, found 2"),
         ([node("Relu", "x", "y", slope=1.0)], "attribute slope of Relu is not supported"),
         ([node("Concat", "x x", "y")], "attribute axis is missing"),
+        ([node("Sum", "x _", "y")], "operand 2 is missing"),
+        ([node("SpaceToDepth", "x", "y", blocksize=2)], "operands or attributes do not fit"),
+        ([node("MaxPool", "x4", "y", kernel_shape=[2, 2], strides=[0, 0])], "strides must be at least 1"),
     ],
 )
 def test_a_node_that_is_wrong_is_named(nodes: list[onnx.NodeProto], message: str) -> None:
     with pytest.raises(CompileError, match=message):
-        import_model(model(nodes, {"x": (2, 2)}, ["y"]))
+        import_model(model(nodes, {"x": (2, 2), "x4": (1, 1, 4, 4)}, ["y"]))
 
 
 def test_an_opset_beyond_what_is_known_is_unsupported() -> None:
