@@ -9,10 +9,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from xmlc.builder import Builder as Builder
+    from xmlc.builder import ml as ml
+    from xmlc.builder import tensor as tensor
+    from xmlc.driver import compile_module as compile_module
     from xmlc.dialects.diagnostics import CompileError as CompileError
+    from xmlc.running import load as load
 
 PUBLIC = {
+    "Builder": "xmlc.builder",
     "CompileError": "xmlc.dialects.diagnostics",
+    "compile_module": "xmlc.driver",
+    "load": "xmlc.running",
+    "ml": "xmlc.builder",
+    "tensor": "xmlc.builder",
 }
 """Public name -> the module that defines it; the list for type checkers above names the same."""
 

@@ -6,12 +6,13 @@ import contextlib
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from xmlc.compiled import CompiledModule
 from xmlc.driver import Settings, compile_module, entry_of
 from xmlc.inputs import Array, Arrays, Sizes
 from xmlc.meaning import Difference, Outcome, differences, run
-from xmlc.sources import Program, Source
+from xmlc.sources import Program, Source, open_source
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,17 @@ def compile_source(source: Source, sizes: Sizes, arrays: Arrays, settings: Setti
     settings.timer.stop()
     settings.remake = lambda: source.make(sizes, arrays).module
     return compile_module(program.module, program.weights, settings)
+
+
+def load(path: str | Path, sizes: Sizes | None = None, settings: Settings | None = None) -> CompiledModule:
+    """The Toy, ONNX or MLIR program of a file as a Python function of arrays.
+
+    `sizes` gives those of free dimensions by name, or whole shapes by the name of an input. Raises CompileError.
+
+        network = xmlc.load("digits.onnx", {"N": 1})
+        (probabilities,) = network(image)
+    """
+    return compile_source(open_source(str(path)), sizes or {}, {}, settings or Settings())
 
 
 def run_program(
