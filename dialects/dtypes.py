@@ -8,6 +8,7 @@ import ml_dtypes
 import numpy as np
 from xdsl.dialects.builtin import (
     BFloat16Type,
+    FixedBitwidthType,
     Float16Type,
     Float32Type,
     Float64Type,
@@ -35,6 +36,7 @@ FLOATS: tuple[Attribute, ...] = (f64, f32, f16, bf16)
 SIGNED: tuple[Attribute, ...] = (i64, i32, i16, i8)
 UNSIGNED: tuple[Attribute, ...] = (u64, u32, u16, u8)
 INTEGERS: tuple[Attribute, ...] = SIGNED + UNSIGNED
+STORED_AS: dict[Attribute, Attribute] = dict(zip(UNSIGNED, SIGNED))
 ELEMENTS: tuple[Attribute, ...] = (*FLOATS, *INTEGERS, i1)
 
 bfloat16: np.dtype[Any] = np.dtype(ml_dtypes.bfloat16)
@@ -74,7 +76,13 @@ def is_integer(element: Attribute) -> bool:
 
 
 def is_unsigned(element: Attribute) -> bool:
-    return isinstance(element, IntegerType) and element.signedness.data == Signedness.UNSIGNED
+    return element in STORED_AS
+
+
+def bit_width(element: Attribute) -> int:
+    """How many bits a number of the type has."""
+    assert isinstance(element, FixedBitwidthType), f"{element} has no fixed width"
+    return element.bitwidth
 
 
 def computing_type(element: Attribute) -> Attribute:
@@ -84,6 +92,4 @@ def computing_type(element: Attribute) -> Attribute:
 
 def storage_type(element: Attribute) -> Attribute:
     """The signless type that `arith`, `linalg` and `memref` use for an element of `ml`."""
-    if isinstance(element, IntegerType) and is_unsigned(element):
-        return IntegerType(element.width.data)
-    return element
+    return STORED_AS.get(element, element)

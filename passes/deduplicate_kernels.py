@@ -5,13 +5,13 @@ A model repeats its layers; so do its kernels, apart from names and places.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 
 from xdsl.context import Context
 from xdsl.dialects import func
 from xdsl.dialects.builtin import ModuleOp, SymbolRefAttr
-from xdsl.ir import Block, Operation, SSAValue
+from xdsl.ir import Attribute, Block, Operation, SSAValue
 from xdsl.passes import ModulePass
 
 from xmlc.passes.form_kernels import KERNEL
@@ -33,7 +33,7 @@ def structure(block: Block, numbers: dict[SSAValue, int] | None = None) -> Hasha
     return tuple(argument.type for argument in block.args), tuple(ops)
 
 
-def frozen(attributes: dict[str, object]) -> Hashable:
+def frozen(attributes: Mapping[str, Attribute]) -> Hashable:
     return tuple(sorted(attributes.items(), key=lambda item: item[0]))
 
 

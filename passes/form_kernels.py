@@ -38,9 +38,11 @@ HEAVY: frozenset[type[Operation]] = frozenset(
 )
 """Ops that are a loop nest of their own: a group has at most one, and its epilogue."""
 
-LIGHT: frozenset[type[Operation]] = frozenset(
-    (*elementwise.ELEMENTWISE, *reduction.REDUCTION, *shaping.SHAPING)
-) - HEAVY - {shaping.ReshapeOp, shaping.ConstantOp}
+LIGHT: frozenset[type[Operation]] = (
+    frozenset((*elementwise.ELEMENTWISE, *reduction.REDUCTION, *shaping.SHAPING))
+    - HEAVY
+    - {shaping.ReshapeOp, shaping.ConstantOp}
+)
 """Ops that may share a kernel with what makes their operands."""
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from xdsl.dialects import arith
-from xdsl.dialects.builtin import IntegerType
+from xdsl.dialects.utils.fast_math import FastMathFlag
 from xdsl.ir import Attribute, Operation, SSAValue
 
-from xmlc.dialects.dtypes import is_float
+from xmlc.dialects.dtypes import bit_width, is_float
 from xmlc.passes.number import STRICT, build
 
-REASSOCIATE = arith.FastMathFlagsAttr([arith.FastMathFlag.REASSOC])
+REASSOCIATE = arith.FastMathFlagsAttr([FastMathFlag.REASSOC])
 """A floating-point sum or product may be taken in any order: `ml` does not fix it."""
 
 WRAP = arith.IntegerOverflowAttr("none")
@@ -52,9 +52,9 @@ def neutral(name: str, element: Attribute, is_unsigned: bool) -> float | int:
         return 0
     if name in ("mul", "and"):
         return 1
-    if not isinstance(element, IntegerType):
+    if is_float(element):
         return float("-inf") if name == "max" else float("inf")
-    width = element.width.data
+    width = bit_width(element)
     if is_unsigned:
         return 0 if name == "max" else -1
     return -(2 ** (width - 1)) if name == "max" else 2 ** (width - 1) - 1

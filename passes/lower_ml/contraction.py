@@ -98,7 +98,6 @@ def einsum(op: ml.EinsumOp, *inputs: SSAValue) -> SSAValue:
     return rounded(total, element)
 
 
-
 def conv(op: ml.ConvOp, x: SSAValue, weight: SSAValue, bias: SSAValue | None = None) -> SSAValue:
     """out[n, g, o, p] = bias + sum over c, k of x[n, g, c, p * strides + k * dilations] * weight[g, o, c, k]"""
     strides, dilations, low, high = op.window_lists()
@@ -148,13 +147,16 @@ def pool(op: ml.PoolOp, x: SSAValue, name: str, sums: Attribute) -> SSAValue:
     start = filled(shape_of(op.out), number(neutral(name, sums, unsigned), sums))
     # an operand that is never read tells the loops how large the window is
     extent = empty(window, element)
-    (result,) = generic(
+
+    def body(value: SSAValue, _: SSAValue, total: SSAValue) -> SSAValue:
+        return COMBINE[name](total, widened(value) if sums != element else value, unsigned)
+
+    return generic(
         [(x, (dim(0), dim(1), *reads)), (extent, tuple(taps))],
         [(start, identity(2 + spatial))],
         [PARALLEL] * (2 + spatial) + [REDUCTION] * spatial,
-        lambda value, _, total: COMBINE[name](total, widened(value) if sums != element else value, unsigned),
-    )
-    return result
+        body,
+    )[0]
 
 
 def max_pool(op: ml.MaxPoolOp, x: SSAValue) -> SSAValue:
@@ -190,8 +192,8 @@ def window_counts(op: ml.AvgPoolOp) -> list[np.ndarray[tuple[int], np.dtype[np.i
         return [np.full(n, w) for n, w in zip(positions, window)]
     counts: list[np.ndarray[tuple[int], np.dtype[np.int64]]] = []
     for n, w, size, stride, dilation, before in zip(positions, window, sizes, strides, dilations, low):
-        reads = np.arange(n)[:, None] * stride + np.arange(w)[None, :] * dilation - before
-        counts.append(((reads >= 0) & (reads < size)).sum(1))
+        ranges = [range(i * stride - before, i * stride - before + w * dilation, dilation) for i in range(n)]
+        counts.append(np.array([sum(0 <= place < size for place in reads) for reads in ranges], np.int64))
     return counts
 
 

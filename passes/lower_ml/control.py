@@ -63,7 +63,8 @@ def scan(lowering: Lowering, op: ml.ScanOp) -> Sequence[SSAValue]:
     stacked = [empty(shape_of(result), stored(result.type).element_type) for result in op.results[count:]]
     state = [*(lowering.value(value) for value in op.inits), *stacked]
     with counted_loop(index(0), index(steps), index(1), state) as step:
-        assert isinstance(block := step.owner, Block)
+        block = step.owner
+        assert isinstance(block, Block)
         i = step if op.reverse is None else build_index(arith.SubiOp, index(steps - 1), step)
         slices = [slice_at(each, i) for each in sequences]
         given = inlined(lowering, op.body, [*state[:count], *slices], block)

@@ -7,20 +7,25 @@ are widened to f32 first and narrowed at the end.
 from __future__ import annotations
 
 import math as pi_and_e
+import operator
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Any, TypeAlias
 
 from xdsl.dialects import arith, math
-from xdsl.dialects.builtin import IntegerAttr, IntegerType, f32, f64, i1, i64
+from xdsl.dialects.builtin import IntegerAttr, i1, i64
 from xdsl.ir import Attribute, Operation, SSAValue
 
-from xmlc.dialects.dtypes import computing_type, is_bool, is_float, is_unsigned, storage_type
+from xmlc.dialects.dtypes import bit_width, computing_type, is_bool, is_float, is_unsigned, storage_type
 from xmlc.dialects.float_remainder import RemfOp
 from xmlc.dialects.ml import elementwise as ml
 from xmlc.dialects.ml.shaping import ConstantOp
 from xmlc.dialects.ml.types import element_of, rank_of, shape_of
 from xmlc.passes.lower_ml.structured import Map, broadcast_map, number, parallel, stored
 from xmlc.passes.number import STRICT, Flag, Integer, Number, Real, build, select
+
+Row: TypeAlias = Callable[..., Number]
+"""f(op, *its operands' elements) -> the element of its result"""
 
 
 def wrapped(value: SSAValue) -> Number:
@@ -34,24 +39,35 @@ def convert_float(value: SSAValue, element: Attribute) -> SSAValue:
     """A float in another float type."""
     if value.type == element:
         return value
-    widens = float_width(element) > float_width(value.type)
+    # between f16 and bf16 it goes through f32
+    widens = bit_width(element) > bit_width(value.type)
     return build(arith.ExtFOp if widens else arith.TruncFOp, (value,), element, fastmath=STRICT)
-
-
-def float_width(element: Attribute) -> int:
-    return {f64: 64, f32: 32}.get(element, 16)  # pyright: ignore
 
 
 # --- one operand
 
 
-def of_real(op: type[Operation]) -> Callable[..., Number]:
-    """The row that is one op of `math` on floats."""
-    return lambda _, x: Real(build(op, (x.value,), x.value.type, fastmath=STRICT))
+def real(kind: type[Operation], *operands: Real) -> Real:
+    """One op on floats of one type."""
+    return Real(build(kind, tuple(each.value for each in operands), operands[0].value.type, fastmath=STRICT))
 
 
-def unary(function: Callable[[Real], Number]) -> Callable[..., Number]:
-    return lambda _, x: function(x)
+def of_real(kind: type[Operation]) -> Row:
+    """The row that is one op on floats."""
+
+    def lower(op: ml.ElementwiseOp, *operands: Real) -> Real:
+        return real(kind, *operands)
+
+    return lower
+
+
+def function(of_numbers: Callable[..., Number]) -> Row:
+    """The row that is a function of the numbers alone."""
+
+    def lower(op: ml.ElementwiseOp, *operands: Number) -> Number:
+        return of_numbers(*operands)
+
+    return lower
 
 
 def neg(op: ml.NegOp, x: Real | Integer) -> Number:
@@ -81,16 +97,15 @@ def invert(op: ml.NotOp, x: Flag | Integer) -> Number:
 
 
 def sigmoid(x: Real) -> Real:
-    return 1.0 / (1.0 + exponential(-x))
+    return 1.0 / (1.0 + real(math.ExpOp, -x))
 
 
-def exponential(x: Real) -> Real:
-    return Real(build(math.ExpOp, (x.value,), x.value.type, fastmath=STRICT))
+def silu(x: Real) -> Real:
+    return x * sigmoid(x)
 
 
 def softplus(x: Real) -> Real:
-    tail = build(math.Log1pOp, (exponential(-abs(x)).value,), x.value.type, fastmath=STRICT)
-    return maximum(x, x.constant(0.0)) + Real(tail)
+    return maximum(x, x.constant(0.0)) + real(math.Log1pOp, real(math.ExpOp, -abs(x)))
 
 
 def hard_swish(x: Real) -> Real:
@@ -101,23 +116,26 @@ def unit_clamp(x: Real) -> Real:
     return minimum(maximum(x, x.constant(0.0)), x.constant(1.0))
 
 
-def is_inf(op: ml.IsInfOp, x: Real) -> Number:
+def is_nan(x: Real) -> Flag:
+    return x.unordered(x)
+
+
+def is_inf(x: Real) -> Flag:
     return abs(x).equals(pi_and_e.inf)
 
 
 def gelu(op: ml.GeluOp, x: Real) -> Number:
     if op.form.data is ml.GeluForm.TANH:
         inner = (x * (1.0 + x * x * 0.044715)) * pi_and_e.sqrt(2 / pi_and_e.pi)
-        curve = Real(build(math.TanhOp, (inner.value,), x.value.type, fastmath=STRICT))
+        curve = real(math.TanhOp, inner)
     else:
         inner = x * pi_and_e.sqrt(0.5)
-        curve = Real(build(math.ErfOp, (inner.value,), x.value.type, fastmath=STRICT))
+        curve = real(math.ErfOp, inner)
     return x * 0.5 * (1.0 + curve)
 
 
 def elu(op: ml.EluOp, x: Real) -> Number:
-    below = build(math.ExpM1Op, (x.value,), x.value.type, fastmath=STRICT)
-    return select(x > 0.0, x, Real(below) * op.alpha.value.data)
+    return select(x > 0.0, x, real(math.ExpM1Op, x) * op.alpha.value.data)
 
 
 def leaky_relu(op: ml.LeakyReluOp, x: Real) -> Number:
@@ -132,11 +150,11 @@ def hard_sigmoid(op: ml.HardSigmoidOp, x: Real) -> Number:
 
 
 def minimum(x: Real, y: Real) -> Real:
-    return Real(build(arith.MinimumfOp, (x.value, y.value), x.value.type, fastmath=STRICT))
+    return real(arith.MinimumfOp, x, y)
 
 
 def maximum(x: Real, y: Real) -> Real:
-    return Real(build(arith.MaximumfOp, (x.value, y.value), x.value.type, fastmath=STRICT))
+    return real(arith.MaximumfOp, x, y)
 
 
 def extreme(op: ml.ElementwiseOp, x: Real | Integer, y: Real | Integer, largest: bool) -> Number:
@@ -182,8 +200,7 @@ def divide(op: ml.DivOp, x: Real | Integer, y: Real | Integer) -> Number:
 def floor_divide(op: ml.FloorDivOp, x: Real | Integer, y: Real | Integer) -> Number:
     if isinstance(x, Real):
         assert isinstance(y, Real)
-        quotient = x / y
-        return Real(build(math.FloorOp, (quotient.value,), x.value.type, fastmath=STRICT))
+        return real(math.FloorOp, x / y)
     assert isinstance(y, Integer)
     quotient = integer_divide(op, x, y)
     if is_unsigned(element_of(op.lhs)):
@@ -195,14 +212,16 @@ def floor_divide(op: ml.FloorDivOp, x: Real | Integer, y: Real | Integer) -> Num
 
 def remainder(op: ml.RemOp, x: Real | Integer, y: Real | Integer) -> Number:
     if isinstance(x, Real):
-        return Real(build(RemfOp, (x.value, y.value), x.value.type, fastmath=STRICT))
+        assert isinstance(y, Real)
+        return real(RemfOp, x, y)
     assert isinstance(y, Integer)
     return integer_remainder(op, x, y)
 
 
 def power(op: ml.PowOp, x: Real | Integer, y: Real | Integer) -> Number:
     if isinstance(x, Real):
-        return Real(build(math.PowFOp, (x.value, y.value), x.value.type, fastmath=STRICT))
+        assert isinstance(y, Real)
+        return real(math.PowFOp, x, y)
     assert isinstance(y, Integer)
     return integer_power(x, y, is_unsigned(element_of(op.lhs)))
 
@@ -221,16 +240,16 @@ def integer_power(x: Integer, y: Integer, unsigned: bool) -> Integer:
     return select(y.compare("lt", 0), unit, result)
 
 
-def arctangent(op: ml.Atan2Op, y: Real, x: Real) -> Number:
-    return Real(build(math.Atan2Op, (y.value, x.value), x.value.type, fastmath=STRICT))
-
-
-def bits(kind: type[Operation]) -> Callable[..., Number]:
+def bits(kind: type[Operation]) -> Row:
     """The row that is one bitwise op."""
-    return lambda _, x, y: type(x)(build(kind, (x.value, y.value), x.value.type))
+
+    def lower(op: ml.BinaryOp, x: Number, y: Number) -> Number:
+        return type(x)(build(kind, (x.value, y.value), x.value.type))
+
+    return lower
 
 
-def shift(kind: type[Operation], unsigned_kind: type[Operation]) -> Callable[..., Number]:
+def shift(kind: type[Operation], unsigned_kind: type[Operation]) -> Row:
     """The row of a shift whose amount may be out of range."""
 
     def lower(op: ml.BinaryOp, x: Integer, y: Integer) -> Number:
@@ -295,19 +314,16 @@ def cast(op: ml.CastOp, x: Number) -> Number:
 
 def convert_integer(value: SSAValue, target: Attribute, unsigned: bool) -> SSAValue:
     """An integer in another width, wrapping around when it is narrower."""
-    assert isinstance(value.type, IntegerType) and isinstance(target, IntegerType)
-    before, after = value.type.width.data, target.width.data
+    before, after = bit_width(value.type), bit_width(target)
     if before == after:
         return value
-    if after < before:
-        return arith.TruncIOp(value, target).result
-    return build(arith.ExtUIOp if unsigned else arith.ExtSIOp, (value,), target)
+    widen = arith.ExtUIOp if unsigned else arith.ExtSIOp
+    return build(arith.TruncIOp if after < before else widen, (value,), target)
 
 
 def saturating(x: Real, after: Attribute) -> Integer:
     """A float as an integer: towards zero, the nearest bound when out of range, 0 for NaN."""
-    assert isinstance(after, IntegerType)
-    width, unsigned = after.width.data, is_unsigned(after)
+    width, unsigned = bit_width(after), is_unsigned(after)
     low, high = (0, 2**width) if unsigned else (-(2 ** (width - 1)), 2 ** (width - 1))
     target = storage_type(after)
     # both bounds are powers of two or 0, hence exact
@@ -324,7 +340,7 @@ def signed_pattern(value: int, width: int) -> int:
     return value - 2**width if value >= 2 ** (width - 1) else value
 
 
-SCALAR: dict[type[Operation], Callable[..., Number]] = {
+SCALAR: dict[type[Operation], Row] = {
     ml.NegOp: neg,
     ml.AbsOp: absolute,
     ml.SignOp: sign,
@@ -352,26 +368,26 @@ SCALAR: dict[type[Operation], Callable[..., Number]] = {
     ml.AcoshOp: of_real(math.AcoshOp),
     ml.AtanhOp: of_real(math.AtanhOp),
     ml.ErfOp: of_real(math.ErfOp),
-    ml.SigmoidOp: unary(sigmoid),
-    ml.SiluOp: unary(lambda x: x * sigmoid(x)),
-    ml.SoftplusOp: unary(softplus),
-    ml.HardSwishOp: unary(hard_swish),
-    ml.IsNanOp: unary(lambda x: x.unordered(x)),
-    ml.IsInfOp: is_inf,
+    ml.SigmoidOp: function(sigmoid),
+    ml.SiluOp: function(silu),
+    ml.SoftplusOp: function(softplus),
+    ml.HardSwishOp: function(hard_swish),
+    ml.IsNanOp: function(is_nan),
+    ml.IsInfOp: function(is_inf),
     ml.GeluOp: gelu,
     ml.EluOp: elu,
     ml.LeakyReluOp: leaky_relu,
     ml.HardSigmoidOp: hard_sigmoid,
-    ml.AddOp: lambda _, x, y: x + y,
-    ml.SubOp: lambda _, x, y: x - y,
-    ml.MulOp: lambda _, x, y: x * y,
+    ml.AddOp: function(operator.add),
+    ml.SubOp: function(operator.sub),
+    ml.MulOp: function(operator.mul),
     ml.DivOp: divide,
     ml.FloorDivOp: floor_divide,
     ml.RemOp: remainder,
     ml.PowOp: power,
-    ml.MaxOp: lambda op, x, y: extreme(op, x, y, largest=True),
-    ml.MinOp: lambda op, x, y: extreme(op, x, y, largest=False),
-    ml.Atan2Op: arctangent,
+    ml.MaxOp: partial(extreme, largest=True),
+    ml.MinOp: partial(extreme, largest=False),
+    ml.Atan2Op: of_real(math.Atan2Op),
     ml.AndOp: bits(arith.AndIOp),
     ml.OrOp: bits(arith.OrIOp),
     ml.XorOp: bits(arith.XOrIOp),

@@ -20,7 +20,7 @@ from xdsl.passes import ModulePass
 from xmlc.dialects.diagnostics import CompileError, Diagnostic, place_of
 from xmlc.dialects.ml.control import YieldOp
 from xmlc.dialects.ml.shaping import ConstantOp
-from xmlc.dialects.ml.types import DYNAMIC
+from xmlc.dialects.ml.types import DYNAMIC, shape_of
 from xmlc.passes.lower_ml import contraction, elementwise, reduction, shaping
 from xmlc.passes.lower_ml.control import REGIONS
 from xmlc.passes.lower_ml.structured import stored
@@ -36,9 +36,13 @@ LOWER: dict[type[Operation], Row] = {
 """Op -> f(op, *its operands at the linalg level), which builds there and returns what stands for the results."""
 
 
+def is_tensor(type: Attribute) -> bool:
+    return isinstance(type, TensorType)
+
+
 def stored_type(type: Attribute) -> Attribute:
     """The type that a value of `type` has at the linalg level."""
-    return stored(type) if isinstance(type, TensorType) else type
+    return stored(type) if is_tensor(type) else type
 
 
 class Lowering:
@@ -119,7 +123,7 @@ def require_static(module: ModuleOp) -> None:
     found: list[Diagnostic] = []
     for op in module.walk():
         for result in op.results:
-            if isinstance(result.type, TensorType) and DYNAMIC in result.type.get_shape():
+            if is_tensor(result.type) and DYNAMIC in shape_of(result):
                 message = f"the size of the result of {op.name}, {result.type}, is not known"
                 found.append(Diagnostic(message, place_of(op.location), "bind every free dimension to a size"))
     if found:

@@ -45,9 +45,11 @@ def rounded(x: SSAValue, element: Attribute) -> SSAValue:
     if element_of(x) == element:
         return x
     shape = shape_of(x)
-    return parallel(
-        [(x, identity(len(shape)))], TensorType(element, shape), lambda value: convert_float(value, element)
-    )
+
+    def body(value: SSAValue) -> SSAValue:
+        return convert_float(value, element)
+
+    return parallel([(x, identity(len(shape)))], TensorType(element, shape), body)
 
 
 def fold(name: str) -> Callable[..., SSAValue]:
@@ -59,12 +61,15 @@ def fold(name: str) -> Callable[..., SSAValue]:
         sums = computing_type(element)
         kept = [axis for axis in range(rank) if axis not in axes]
         start = filled([shape_of(x)[axis] for axis in kept], number(neutral(name, sums, unsigned), sums))
-        combine = COMBINE[name]
+
+        def body(value: SSAValue, total: SSAValue) -> SSAValue:
+            return COMBINE[name](total, widened(value), unsigned)
+
         (result,) = generic(
             [(x, identity(rank))],
             [(start, tuple(map(dim, kept)))],
             [REDUCTION if axis in axes else PARALLEL for axis in range(rank)],
-            lambda value, total: combine(total, widened(value), unsigned),
+            body,
         )
         return reshaped(rounded(result, element), shape_of(op.out))
 
@@ -192,9 +197,7 @@ def merged(
             )
             left_over = arith.CmpiOp(left, middle, "sge").result
             right_left = arith.CmpiOp(right, stop, "slt").result
-            takes_right = build(
-                arith.AndIOp, (right_left, build(arith.OrIOp, (left_over, right_first), i1)), i1
-            )
+            takes_right = build(arith.AndIOp, (right_left, build(arith.OrIOp, (left_over, right_first), i1)), i1)
             chosen = build(arith.SelectOp, (takes_right, right_place, left_place), i64)
             one, none = index(1), index(0)
             state[:] = (

@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from xdsl.dialects import arith
-from xdsl.dialects.builtin import DenseIntOrFPElementsAttr, IntegerType, TensorType
+from xdsl.dialects.builtin import DenseIntOrFPElementsAttr, TensorType, i64
 from xdsl.ir import Attribute, Operation, SSAValue
 
-from xmlc.dialects.dtypes import is_unsigned, storage_type
+from xmlc.dialects.dtypes import is_float, is_unsigned, storage_type
 from xmlc.dialects.ml import shaping as ml
 from xmlc.dialects.ml.types import element_of, rank_of, shape_of
 from xmlc.passes.lower_ml.combine import COMBINE
@@ -60,9 +60,9 @@ def iota(op: ml.IotaOp) -> SSAValue:
 
 def from_index(value: SSAValue, element: Attribute) -> SSAValue:
     """An index as an element: integers wrap around, floats round."""
-    if isinstance(element, IntegerType):
+    if not is_float(element):
         return build(arith.IndexCastOp, (value,), element)
-    wide = build(arith.IndexCastOp, (value,), IntegerType(64))
+    wide = build(arith.IndexCastOp, (value,), i64)
     return build(arith.SIToFPOp, (wide,), element)
 
 
@@ -205,8 +205,7 @@ def gather_nd(op: ml.GatherNdOp, x: SSAValue, indices: SSAValue) -> SSAValue:
     def body() -> SSAValue:
         where = [loop_index(i) for i in range(outer)]
         places = [
-            place_of_index(op, 1, extract(indices, [*where, index(k)]), shape_of(x)[batch + k])
-            for k in range(depth)
+            place_of_index(op, 1, extract(indices, [*where, index(k)]), shape_of(x)[batch + k]) for k in range(depth)
         ]
         return extract(x, [*where[:batch], *places, *[loop_index(i) for i in range(outer, rank)]])
 
@@ -234,9 +233,7 @@ def scatter_nd(op: ml.ScatterNdOp, x: SSAValue, indices: SSAValue, updates: SSAV
     outer, depth, state = rank_of(indices) - 1, shape_of(indices)[-1], [copy_of(x)]
     with loops(shape_of(updates), state) as at:
         where = at[:outer]
-        places = [
-            place_of_index(op, 1, extract(indices, [*where, index(k)]), shape_of(x)[k]) for k in range(depth)
-        ]
+        places = [place_of_index(op, 1, extract(indices, [*where, index(k)]), shape_of(x)[k]) for k in range(depth)]
         target = [*places, *at[outer:]]
         state[0] = insert(combined(op, extract(state[0], target), extract(updates, at)), state[0], target)
     return state[0]

@@ -6,9 +6,9 @@ space is `dim(k)`, and each operand says by affine expressions which element it 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 from xdsl.builder import ImplicitBuilder
@@ -87,7 +87,7 @@ def filled(shape: Sequence[int], value: SSAValue) -> SSAValue:
 def table(values: np.ndarray[Any, np.dtype[Any]]) -> SSAValue:
     """A small tensor known at compile time."""
     type = TensorType(FROM_NUMPY[values.dtype], values.shape)
-    dense = DenseIntOrFPElementsAttr.from_list(type, values.ravel().tolist())  # pyright: ignore
+    dense: Attribute = DenseIntOrFPElementsAttr.from_list(cast(Any, type), values.ravel().tolist())
     return build(arith.ConstantOp, (), type, value=dense)
 
 
@@ -129,12 +129,18 @@ def parallel(inputs: Sequence[tuple[SSAValue, Map]], type: TensorLike, body: Bod
 
 def copied(source: SSAValue, source_map: Map, target: SSAValue, target_map: Map, rank: int) -> SSAValue:
     """`target` with elements of `source` written over some of its own."""
-    return generic([(source, source_map)], [(target, target_map)], [PARALLEL] * rank, lambda x, _: x)[0]
+
+    def body(element: SSAValue, _: SSAValue) -> SSAValue:
+        return element
+
+    return generic([(source, source_map)], [(target, target_map)], [PARALLEL] * rank, body)[0]
 
 
 def placed(source: SSAValue, target: SSAValue, offsets: Sequence[int]) -> SSAValue:
     """`target` with `source` written over the part of it that starts at `offsets`."""
     shape = shape_of(source)
+    if 0 in shape:  # MLIR takes no offset at the end, not even of nothing
+        return target
     return tensor.InsertSliceOp.build(
         operands=[source, target, [], [], []],
         properties={
@@ -211,12 +217,12 @@ def reshaped(x: SSAValue, shape: Sequence[int]) -> SSAValue:
 
 
 @contextmanager
-def counted_loop(start: SSAValue, stop: SSAValue, step: SSAValue, carried: list[SSAValue]) -> Iterator[SSAValue]:
+def counted_loop(start: SSAValue, stop: SSAValue, step: SSAValue, carried: list[SSAValue]) -> Generator[SSAValue]:
     """`for i in range(start, stop, step)` that carries values: assign to `carried` in the body, read it after.
 
-        state = [out]
-        with counted_loop(zero, size, one, state) as i:
-            state[0] = insert(value, state[0], (i,))
+    state = [out]
+    with counted_loop(zero, size, one, state) as i:
+        state[0] = insert(value, state[0], (i,))
     """
     block = Block(arg_types=[INDEX, *(value.type for value in carried)])
     initial = tuple(carried)
@@ -228,7 +234,7 @@ def counted_loop(start: SSAValue, stop: SSAValue, step: SSAValue, carried: list[
 
 
 @contextmanager
-def loops(shape: Sequence[int], carried: list[SSAValue]) -> Iterator[tuple[SSAValue, ...]]:
+def loops(shape: Sequence[int], carried: list[SSAValue]) -> Generator[tuple[SSAValue, ...]]:
     """A nest of counted loops over every index of `shape`, carrying values as `counted_loop` does."""
     if not shape:
         yield ()
@@ -238,5 +244,3 @@ def loops(shape: Sequence[int], carried: list[SSAValue]) -> Iterator[tuple[SSAVa
         loops(shape[1:], carried) as rest,
     ):
         yield (i, *rest)
-
-

@@ -5,16 +5,21 @@ Samples of one element type are compiled as one program, so that all of them tak
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 from ml_corners import CORNERS
 from ml_samples import NAMED, NUMBERS, OPS, SAMPLES, Array, Sample, program
+from oracle import mlir_opt, needs_mlir
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Attribute, Operation, SSAValue
+from xdsl.passes import ModulePass
 
+from xmlc.backends import TARGETS
 from xmlc.dialects.dtypes import ELEMENTS, FLOATS, TO_NUMPY, is_float
 from xmlc.dialects.ml import elementwise as ml
 from xmlc.dialects.ml import functions as F
@@ -22,9 +27,7 @@ from xmlc.dialects.ml.types import tensor
 from xmlc.dialects.reference.interpreter import interpret
 from xmlc.driver import Settings, compile_module
 from xmlc.meaning import difference
-
-SETTINGS = Settings(opt_level=1)
-"""LLVM's vectorisers run at this level too; level 3 takes three times as long."""
+from xmlc.pipeline import printed
 
 
 class Batch(NamedTuple):
@@ -54,11 +57,46 @@ def batch(samples: Sequence[Sample], element: Attribute) -> Batch:
     return Batch(program(types, build), [x for sample in samples for x in sample.inputs(element)], labels)
 
 
-def results(module: ModuleOp, inputs: Sequence[Array]) -> tuple[list[Any], tuple[Array, ...]]:
-    """What the reference gives, and what machine code gives; the module is consumed."""
+class Recorder:
+    """Keeps the text of the program after the last pass of every stage."""
+
+    def __init__(self) -> None:
+        self.levels: dict[str, str] = {}
+
+    def before(self, transformation: ModulePass, module: ModuleOp) -> None:
+        pass
+
+    def after(self, transformation: ModulePass, module: ModuleOp) -> None:
+        if (level := LAST_OF_STAGE.get(transformation.name)) in MLIR_LEVELS:
+            self.levels[level] = printed(module)
+
+
+MLIR_LEVELS = ("linalg", "structured")
+LAST_OF_STAGE = {stage.passes[-1].name: stage.name for stage in TARGETS["cpu"]() if stage.passes}
+
+
+class Outcome(NamedTuple):
+    """What the reference gives, what machine code gives, and the program at every level."""
+
+    expected: list[Array]
+    found: Sequence[Array]
+    levels: dict[str, str]
+
+
+def outcome(module: ModuleOp, inputs: Sequence[Array]) -> Outcome:
+    """Run a module both ways; it is consumed. LLVM's vectorisers run at level 1 too, and 3 takes thrice as long."""
     with np.errstate(all="ignore"):
         expected = interpret(module, "main", [x.copy() for x in inputs])
-    return list(expected), compile_module(module, settings=SETTINGS)(*inputs)
+    recorder = Recorder()
+    compiled = compile_module(module, settings=Settings(opt_level=1, watchers=[recorder]))
+    return Outcome([np.asarray(each) for each in expected], compiled(*inputs), recorder.levels)
+
+
+@cache
+def outcome_of_samples(element: Attribute) -> tuple[list[str], Outcome]:
+    """All samples of one element type: what each result belongs to, and the results."""
+    module, inputs, labels = batch(of_element((*SAMPLES, *CORNERS), element), element)
+    return labels, outcome(module, inputs)
 
 
 def of_element(samples: Sequence[Sample], element: Attribute) -> list[Sample]:
@@ -67,10 +105,16 @@ def of_element(samples: Sequence[Sample], element: Attribute) -> list[Sample]:
 
 @pytest.mark.parametrize("element", ELEMENTS, ids=str)
 def test_machine_code_of_every_sample_agrees_with_the_reference(element: Attribute) -> None:
-    module, inputs, labels = batch(of_element((*SAMPLES, *CORNERS), element), element)
-    expected, found = results(module, inputs)
-    wrong = [difference(each, np.asarray(a), b) for each, a, b in zip(labels, expected, found, strict=True)]
+    labels, (expected, found, _) = outcome_of_samples(element)
+    wrong = [difference(each, a, b) for each, a, b in zip(labels, expected, found, strict=True)]
     assert not any(wrong), "\n".join(str(each) for each in wrong if each)
+
+
+@needs_mlir
+@pytest.mark.parametrize("level", MLIR_LEVELS)
+def test_mlir_accepts_every_sample_at(level: str) -> None:
+    texts = [outcome_of_samples(element)[1].levels[level] for element in ELEMENTS]
+    mlir_opt("\n// -----\n".join(texts), "--split-input-file", "-o", os.devnull)
 
 
 # --- extreme numbers, all with all
@@ -125,16 +169,16 @@ UNARY = tuple(op for op in OPS.values() if issubclass(op, ml.UnaryOp))
 BINARY = tuple(op for op in OPS.values() if issubclass(op, ml.BinaryOp) and op is not ml.CompareOp)
 
 
-def elementwise_program(element: Attribute, count: int) -> tuple[ModuleOp, list[tuple[str, type[Operation]]]]:
+def elementwise_program(element: Attribute, count: int) -> tuple[ModuleOp, list[str]]:
     """Every elementwise op on a row of numbers, on a row and a column, and every cast of the row."""
-    labels: list[tuple[str, type[Operation]]] = []
+    labels: list[str] = []
 
     def build(row: SSAValue, column: SSAValue) -> list[SSAValue]:
         made: list[SSAValue] = []
 
         def add(value: SSAValue, note: str = "") -> None:
             assert isinstance(value.owner, Operation)
-            labels.append((f"{value.owner.name} {note}".strip(), type(value.owner)))
+            labels.append(f"{value.owner.name} {note}".strip())
             made.append(value)
 
         for op in UNARY:
@@ -193,9 +237,8 @@ def test_machine_code_of_elementwise_ops_is_right_at_extreme_numbers(element: At
     row = extremes(element)
     column = row.reshape(-1, 1)
     module, labels = elementwise_program(element, len(row))
-    expected, found = results(module, [row, column])
+    expected, found, _ = outcome(module, [row, column])
     wrong: list[str] = []
-    for (label, _), a, b in zip(labels, expected, found, strict=True):
-        a = np.asarray(a)
+    for label, a, b in zip(labels, expected, found, strict=True):
         wrong += mistakes(label, row, column if a.ndim == 2 else None, a, b)
     assert not wrong, "\n".join(wrong)
