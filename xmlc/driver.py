@@ -247,8 +247,8 @@ def compile_program(module: ModuleOp, settings: Settings) -> Compiled:
         return Compiled.from_bytes(found)
     watch(settings, "source", module)
     after = stage_of(module)
-    if after is None:  # types of the entry are read while unsigned integers are still told apart
-        run_stages(module, None, "ml", settings)
+    if stages_between(after, "ml"):  # types of the entry are read while unsigned integers are still told apart
+        run_stages(module, after, "ml", settings)
         after = "ml"
     signature = signature_of(entry_of(module))
     run_stages(module, after, STRUCTURED, settings)

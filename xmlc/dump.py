@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 from xdsl.dialects.builtin import ModuleOp
 
-from xmlc.dialects.diagnostics import CompileError
-from xmlc.files import reason, write_whole
+from xmlc.files import make_folder, write_whole
 from xmlc.pipeline import printed
 
 if TYPE_CHECKING:
@@ -27,10 +26,7 @@ class Dump:
         self.folder = folder
         self.settings = settings
         self.order = ["source", *(stage.name for stage in stages())]
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise CompileError(f"cannot make the folder '{folder}': {reason(error)}") from error
+        make_folder(folder)
 
     def __call__(self, stage: str, made: ModuleOp | str | bytes) -> None:
         text = printed(made) if isinstance(made, ModuleOp) else made

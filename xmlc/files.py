@@ -66,6 +66,15 @@ def write_whole(path: Path, content: str | bytes) -> None:
         raise CompileError(f"cannot write '{path}': {reason(error)}") from error
 
 
+def make_folder(path: Path) -> None:
+    """Make the folder, and those it is in, unless it is there. Raises CompileError."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        why = "a file of that name is there" if isinstance(error, FileExistsError) else reason(error)
+        raise CompileError(f"cannot make the folder '{path}': {why}") from error
+
+
 def replace_file(path: Path, data: bytes) -> None:
     """Give `path` a new content in one step, keeping its permissions. Raises OSError, and leaves nothing behind."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")

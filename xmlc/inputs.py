@@ -136,12 +136,7 @@ def random_arrays(ports: Sequence[Port], given: Arrays, sizes: Sizes, seed: int)
 
     An array depends on the seed, its position and its shape alone. Raises CompileError where a size is free.
     """
-    known: dict[str, int] = {name: size for name, size in sizes.items() if isinstance(size, int)}
-    for port in ports:
-        if port.name in given and port.sizes is not None:
-            for size, found in zip(port.sizes, given[port.name].shape):
-                if isinstance(size, str):
-                    known.setdefault(size, found)
+    known = known_sizes(ports, given, sizes)
     made: dict[str, Array] = {}
     for position, port in enumerate(ports):
         if port.name in given:
@@ -155,28 +150,41 @@ def random_arrays(ports: Sequence[Port], given: Arrays, sizes: Sizes, seed: int)
     return made
 
 
+def known_sizes(ports: Sequence[Port], given: Arrays, sizes: Sizes) -> dict[str, int]:
+    """The free sizes that are given by name, and those that the given arrays tell."""
+    known: dict[str, int] = {name: size for name, size in sizes.items() if isinstance(size, int)}
+    for port in ports:
+        if port.name in given and port.sizes is not None:
+            for size, found in zip(port.sizes, given[port.name].shape):
+                if isinstance(size, str):
+                    known.setdefault(size, found)
+    return known
+
+
 def bound(port: Port, known: Mapping[str, int]) -> tuple[int, ...]:
     """The sizes of an input, all of which must be known by now."""
     if port.sizes is None:
-        hint = f"give its shape, such as --bind {port.name}=1x16"
+        hint = f"give its shape, such as --bind {port.name}=1x16, or the input itself"
         raise CompileError(f"input '{port.name}' has no shape", hint=hint)
     free = [size for size in port.sizes if not isinstance(size, int) and size not in known]
     if free:
-        names = [size for size in free if size is not None]
-        example = "--bind " + ",".join(f"{name}=1" for name in dict.fromkeys(names)) if names else f"--bind {port.name}=" + "x".join(["1"] * len(port.sizes))
-        raise CompileError(f"input '{port.name}' has free sizes: {port}", hint=f"give them, such as {example}")
+        names = list(dict.fromkeys(size for size in free if size is not None))
+        shape = f"{port.name}=" + "x".join("1" if not isinstance(size, int) else str(size) for size in port.sizes)
+        example = shape if None in free else ",".join(f"{name}=1" for name in names)
+        hint = f"give them, such as --bind {example}, or the input itself"
+        raise CompileError(f"input '{port.name}' has free sizes: {port}", hint=hint)
     return tuple(size if isinstance(size, int) else known[size] for size in port.sizes if size is not None)
 
 
 # --- checking
 
 
-def check_inputs(arrays: Arrays, ports: Sequence[Port], file: str, program_takes_more: bool = False) -> None:
+def check_inputs(arrays: Arrays, ports: Sequence[Port], file: str) -> None:
     """Raise CompileError with everything that is wrong: unknown and missing names, element types, shapes."""
     found: list[Diagnostic] = []
     names = [port.name for port in ports]
     for name in arrays:
-        if name not in names and not program_takes_more:
+        if name not in names:
             hint = known_names(name, names) if names else "it takes no inputs"
             found.append(Diagnostic(f"the program has no input '{name}'", Place(file), hint))
     sizes: dict[str, tuple[int, str]] = {}

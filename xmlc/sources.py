@@ -13,7 +13,7 @@ from xdsl.dialects.builtin import ModuleOp
 
 from xmlc.dialects.diagnostics import CompileError, Place
 from xmlc.files import decode_text, read_bytes
-from xmlc.inputs import Array, Arrays, Port, Sizes, check_sizes
+from xmlc.inputs import Array, Arrays, Port, Sizes, bound, check_sizes, known_sizes
 from xmlc.wording import known_names
 
 if TYPE_CHECKING:
@@ -130,8 +130,12 @@ def open_onnx(name: str, data: bytes) -> Source:
         check_sizes(sizes, ports, name)
         names = {port.name for port in ports}
         symbols = {key: size for key, size in sizes.items() if isinstance(size, int) and key not in names}
-        shapes = {key: size for key, size in sizes.items() if not isinstance(size, int)}
+        shapes = {key: (size,) if isinstance(size, int) else size for key, size in sizes.items() if key in names}
         shapes |= {key: array.shape for key, array in arrays.items() if key in names}
+        known = known_sizes(ports, arrays, sizes)
+        for port in ports:
+            if port.name not in shapes:
+                shapes[port.name] = bound(port, known)
         fixed: dict[str, None] = {}
         while True:
             values = {key: arrays[key] for key in fixed}

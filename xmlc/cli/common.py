@@ -13,7 +13,7 @@ from xmlc.cli.sources import with_source_lines
 from xmlc.cli.watching import dumps, refuse_unknown_passes
 from xmlc.dialects.diagnostics import CompileError
 from xmlc.driver import Settings, stages
-from xmlc.inputs import Sizes, read_sizes
+from xmlc.inputs import read_sizes
 from xmlc.options import DUMP
 from xmlc.sources import OPEN, Source, open_source
 
@@ -60,7 +60,12 @@ def settings_of(target: str, opt_level: int, before: tuple[str, ...], after: tup
     if before or after:
         known = [each.name for stage in stages() for each in stage.passes]
         refuse_unknown_passes((*before, *after), known, "`xmlc list stages` shows the passes of every stage")
-    return Settings(parse_target(target), opt_level, dumps(before, after, all_))
+    try:
+        parsed = parse_target(target)
+    except CompileError as error:
+        found = error.diagnostics[0]
+        raise click.UsageError(f"{found.message}\nhint: {found.hint}") from error
+    return Settings(parsed, opt_level, dumps(before, after, all_))
 
 
 def dumping(folder: Path | None) -> Any:
@@ -84,5 +89,3 @@ def showing_lines_of(source: Source) -> Generator[None]:
         texts = {} if source.text is None else {source.name: source.text}
         raise with_source_lines(error, texts) from error
 
-
-__all__ = ["Sizes", "compiling", "dumping", "opened", "settings_of", "showing_lines_of"]

@@ -12,9 +12,8 @@ import click
 import numpy as np
 
 from xmlc.cli.common import compiling, dumping, opened, settings_of, showing_lines_of
-from xmlc.driver import Settings
-from xmlc.files import write_whole
-from xmlc.inputs import Array, Sizes, as_declared, check_inputs, load_arrays, random_arrays, read_input
+from xmlc.files import make_folder, write_whole
+from xmlc.inputs import Array, Sizes, as_declared, check_inputs, check_sizes, load_arrays, random_arrays, read_input
 from xmlc.logs import log_to_standard_error
 from xmlc.pipeline import Timer
 from xmlc.running import Run, run_program
@@ -76,7 +75,8 @@ def run(
 def inputs_of(
     source: Source, inputs: Sequence[str], files: Sequence[Path], sizes: Sizes, seed: int | None
 ) -> dict[str, Array]:
-    """Every input by name, checked. Raises CompileError with all that is wrong."""
+    """Every input by name, checked. Weights of a program in MLIR are inputs too. Raises CompileError with all that is wrong."""
+    check_sizes(sizes, source.inputs, source.name)
     arrays = {name: array for path in files for name, array in load_arrays(path).items()}
     named = dict(map(read_input, inputs))
     arrays |= as_declared(named, source.inputs, typed={text.partition("=")[0] for text in inputs if ".npy" not in text})
@@ -94,6 +94,7 @@ def write_outputs(done: Run, save: Path | None, folder: Path | None) -> None:
     if folder is not None:
         import io
 
+        make_folder(folder)
         for name, array in done.outputs.items():
             stream = io.BytesIO()
             np.save(stream, array)
@@ -139,5 +140,3 @@ def plain(value: Any) -> Any:
         return [plain(each) for each in value]  # pyright: ignore[reportUnknownVariableType]
     return str(value) if isinstance(value, float) and not np.isfinite(value) else value
 
-
-__all__ = ["Settings", "run"]

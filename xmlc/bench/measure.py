@@ -1,0 +1,120 @@
+"""Interleaved timing: A B C, B C A, C A B, …, so that a disturbance of the machine meets all contestants alike.
+
+A sample is the time of several calls in a row, as many as fill `sample_s`, divided by their number; nothing is
+subtracted. Before each sample of a short call comes one that is not timed, which brings the contestant's own data
+and threads back; with several threads a pause precedes it, for the threads of the one before to go to sleep.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+MANY_CALLS = 100_000
+LONG_CALL = 0.02
+"""Seconds: a call as long as this is not repeated untimed, its data is its own anyhow."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long to measure."""
+
+    rounds: int = 15
+    """Samples of each contestant, at most."""
+    seconds: float = 0.5
+    """Time for each contestant, all samples together; a contestant gets `least` samples all the same."""
+    sample_s: float = 0.002
+    least: int = 3
+    pause_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds a call: the median over samples, the quartiles around it, the least; how they were taken."""
+
+    median: float
+    low: float
+    high: float
+    least: float
+    samples: int
+    calls: int
+
+    @property
+    def spread(self) -> float:
+        """The distance of the quartiles, relative to the median: how noisy the measurement was."""
+        return (self.high - self.low) / self.median if self.median else 0.0
+
+
+def timing_of(samples: Sequence[float], calls: int) -> Timing:
+    low, _, high = statistics.quantiles(samples, method="inclusive") if len(samples) > 1 else samples * 3
+    return Timing(statistics.median(samples), low, high, min(samples), len(samples), calls)
+
+
+@dataclass
+class Turn:
+    """A contestant while it is measured."""
+
+    run: Callable[[], object]
+    calls: int
+    estimate: float
+    samples: list[float]
+    spent: float = 0.0
+
+    def wants_more(self, plan: Plan) -> bool:
+        if not self.samples:
+            return True
+        least = plan.least if self.estimate < plan.seconds else 1
+        return len(self.samples) < least or (len(self.samples) < plan.rounds and self.spent < plan.seconds)
+
+
+def measure(
+    contestants: Mapping[str, Callable[[], object]],
+    plan: Plan,
+    clock: Callable[[], int] = time.perf_counter_ns,
+    sleep: Callable[[float], None] = time.sleep,
+) -> dict[str, Timing]:
+    """Seconds a call for each contestant. Each has been called once before, so that it is warm."""
+    turns = {name: started(run, plan, clock) for name, run in contestants.items()}
+    names = list(turns)
+    for round_ in range(plan.rounds):
+        active = [name for name in names if turns[name].wants_more(plan)]
+        if not active:
+            break
+        start = round_ % len(active)
+        for name in active[start:] + active[:start]:
+            take_sample(turns[name], plan, clock, sleep)
+    return {name: timing_of(turn.samples, turn.calls) for name, turn in turns.items()}
+
+
+def started(run: Callable[[], object], plan: Plan, clock: Callable[[], int]) -> Turn:
+    """A contestant with its number of calls a sample: found by doubling, so that no short call is misjudged."""
+    calls = 1
+    while True:
+        elapsed = elapsed_time(run, calls, clock)
+        if elapsed >= plan.sample_s / 2 or calls >= MANY_CALLS:
+            break
+        calls *= 2
+    estimate = elapsed / calls
+    return Turn(run, max(1, math.ceil(plan.sample_s / estimate)) if estimate else calls, estimate, [])
+
+
+def take_sample(turn: Turn, plan: Plan, clock: Callable[[], int], sleep: Callable[[float], None]) -> None:
+    if plan.pause_s:
+        sleep(plan.pause_s)
+    before = clock()
+    if turn.estimate < LONG_CALL:
+        turn.run()
+    turn.samples.append(elapsed_time(turn.run, turn.calls, clock) / turn.calls)
+    turn.spent += (clock() - before) * 1e-9
+
+
+def elapsed_time(run: Callable[[], object], calls: int, clock: Callable[[], int]) -> float:
+    """Seconds that `calls` calls take."""
+    repeats = range(calls)
+    before = clock()
+    for _ in repeats:
+        run()
+    return (clock() - before) * 1e-9
