@@ -19,8 +19,11 @@ PASSES: dict[str, Callable[[], type[ModulePass]]] = {
     "bufferize": in_module("xmlc.passes.bufferize", "Bufferize"),
     "deduplicate-kernels": in_module("xmlc.passes.deduplicate_kernels", "DeduplicateKernels"),
     "expand-math": in_module("xmlc.passes.expand_math.expand", "ExpandMath"),
+    "fold": in_module("xmlc.passes.fold", "Fold"),
     "form-kernels": in_module("xmlc.passes.form_kernels", "FormKernels"),
     "fuse-linalg": in_module("xmlc.passes.fuse_linalg", "FuseLinalg"),
+    "fuse-patterns": in_module("xmlc.passes.fuse_patterns", "FusePatterns"),
+    "hoist-weights": in_module("xmlc.passes.hoist_weights", "HoistWeights"),
     "infer-shapes": in_module("xmlc.passes.infer_shapes", "InferShapes"),
     "inline": in_module("xmlc.passes.inline", "Inline"),
     "lower-linalg": in_module("xmlc.passes.lower_linalg", "LowerLinalg"),
@@ -28,6 +31,8 @@ PASSES: dict[str, Callable[[], type[ModulePass]]] = {
     "lower-print": in_module("xmlc.passes.lower_print", "LowerPrint"),
     "lower-toy": in_module("xmlc.passes.lower_toy", "LowerToy"),
     "plan-memory": in_module("xmlc.passes.plan_memory", "PlanMemory"),
+    "simplify": in_module("xmlc.passes.simplify", "Simplify"),
     "simplify-toy": in_module("xmlc.passes.simplify_toy", "SimplifyToy"),
+    "strength-reduction": in_module("xmlc.passes.strength_reduction", "StrengthReduction"),
 }
 """Name -> loader, as `-p` takes it. Adding a pass is adding a row; where xDSL has one of that name, ours is used."""

@@ -19,6 +19,8 @@ build nothing where it returns None, and must not change other ops. `@law(holds=
 from __future__ import annotations
 
 import inspect
+import logging
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -29,6 +31,8 @@ from xdsl.dialects.builtin import UnknownLoc
 from xdsl.ir import Block, Operation, SSAValue
 from xdsl.rewriter import InsertPoint
 from xdsl.transforms.dead_code_elimination import is_trivially_dead
+
+LOG = logging.getLogger("xmlc.laws")
 
 Equal: TypeAlias = SSAValue | Sequence[SSAValue] | None
 """What an op equals: a value for each of its results; None where the law does not apply."""
@@ -93,15 +97,14 @@ class LawDriver:
     """Rewrites an op's descendants may go through; more means that laws undo one another, which is a bug."""
 
     def __init__(self, laws: Iterable[Law], fast_math: bool = False):
+        self.laws = [each for each in laws if fast_math or each.holds is not Holds.FAST_MATH]
         self.rows: dict[type[Operation], list[Law]] = {}
-        for each in laws:
-            if each.holds is Holds.FAST_MATH and not fast_math:
-                continue
-            for kind in each.kinds:
-                self.rows.setdefault(kind, []).append(each)
+        """The laws for each type of op met so far; a law for a base class looks at all that derive from it."""
         self.work: list[Operation] = []
         self.waiting: set[Operation] = set()
         self.depth: dict[Operation, int] = {}
+        self.counts: Counter[str] = Counter()
+        """How often each law was applied, by name."""
 
     def run(self, root: Operation) -> bool:
         """Rewrite everything inside `root`; returns whether anything changed."""
@@ -118,24 +121,31 @@ class LawDriver:
         return changed
 
     def push(self, op: Operation) -> None:
-        if type(op) in self.rows and op not in self.waiting:
+        if op not in self.waiting and self.laws_for(type(op)):
             self.waiting.add(op)
             self.work.append(op)
+
+    def laws_for(self, kind: type[Operation]) -> list[Law]:
+        if kind not in self.rows:
+            self.rows[kind] = [each for each in self.laws if issubclass(kind, each.kinds)]
+        return self.rows[kind]
 
     def rewrite(self, op: Operation) -> bool:
         """Apply the first law that matches an op; False if none does."""
         block = op.parent
         assert block is not None
         before = op.prev_op
-        for each in self.rows[type(op)]:
-            with ImplicitBuilder(Builder(InsertPoint.before(op))):
+        with ImplicitBuilder(Builder(InsertPoint.before(op))):
+            for each in self.rows[type(op)]:
                 equal = each(op)
-            if equal is None:
+                if equal is not None:
+                    break
                 assert op.prev_op is before, f"the law {each.name} built something and did not apply"
-                continue
-            self.replace(op, (equal,) if isinstance(equal, SSAValue) else equal, before, block, each)
-            return True
-        return False
+            else:
+                return False
+        self.counts[each.name] += 1
+        self.replace(op, (equal,) if isinstance(equal, SSAValue) else equal, before, block, each)
+        return True
 
     def replace(
         self, op: Operation, values: Sequence[SSAValue], before: Operation | None, block: Block, law: Law
@@ -159,17 +169,22 @@ class LawDriver:
 
     def erase(self, op: Operation) -> None:
         """Erase an op without uses, and what nothing uses any more."""
-        operands = tuple(op.operands)
-        self.waiting.discard(op)
-        op.detach()
-        op.erase()
-        for operand in operands:
-            owner = operand.owner
-            if isinstance(owner, Operation) and owner.parent is not None:
-                if is_trivially_dead(owner):
-                    self.erase(owner)
-                else:
-                    self.push(owner)
+        dead = [op]
+        while dead:
+            op = dead.pop()
+            if op.parent is None:
+                continue
+            operands = tuple(op.operands)
+            self.waiting.discard(op)
+            op.detach()
+            op.erase()
+            for operand in operands:
+                owner = operand.owner
+                if isinstance(owner, Operation) and owner.parent is not None:
+                    if is_trivially_dead(owner):
+                        dead.append(owner)
+                    else:
+                        self.push(owner)
 
 
 def apply_laws(root: Operation, laws: Iterable[Law], *, fast_math: bool = False) -> bool:
@@ -177,4 +192,7 @@ def apply_laws(root: Operation, laws: Iterable[Law], *, fast_math: bool = False)
 
     Laws that need fast-math are left out unless `fast_math`.
     """
-    return LawDriver(laws, fast_math).run(root)
+    driver = LawDriver(laws, fast_math)
+    changed = driver.run(root)
+    LOG.debug("laws applied: %s", ", ".join(f"{name} {count}" for name, count in driver.counts.most_common()))
+    return changed

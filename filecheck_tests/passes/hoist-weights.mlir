@@ -1,0 +1,26 @@
+// RUN: xmlc opt --split-input-file %s -p hoist-weights,dce | filecheck %s
+
+// What depends on weights alone is computed by @prepare; a weight that @main uses itself stays.
+// CHECK:      func.func public @main(%x: tensor<2x3xf32> {ml.name = "x"}, %v: tensor<4xf32> {ml.name = "v", ml.weight}, %{{[0-9]+}}: tensor<3x4xf32> {ml.name = "prepared.0", ml.weight}) -> tensor<2x4xf32> {
+// CHECK-NEXT:   ml.matmul %x, %{{[0-9]+}} bias %v
+// CHECK-NEXT:   func.return
+// CHECK:      func.func public @prepare(%{{[0-9]+}}: tensor<4x3xf32> {ml.name = "w", ml.weight}) -> (tensor<3x4xf32> {ml.name = "prepared.0"}) {
+// CHECK-NEXT:   ml.transpose
+// CHECK-NEXT:   func.return
+func.func public @main(%x: tensor<2x3xf32> {ml.name = "x"}, %w: tensor<4x3xf32> {ml.name = "w", ml.weight}, %v: tensor<4xf32> {ml.name = "v", ml.weight}) -> tensor<2x4xf32> {
+  %t = ml.transpose %w [1, 0] : tensor<4x3xf32> -> tensor<3x4xf32>
+  %y = ml.matmul %x, %t bias %v : tensor<4xf32> : tensor<2x3xf32>, tensor<3x4xf32> -> tensor<2x4xf32>
+  func.return %y : tensor<2x4xf32>
+}
+
+// -----
+
+// What takes much more memory than the weights it is made of is made anew by each call.
+// CHECK:     func.func public @main
+// CHECK:       ml.broadcast
+// CHECK-NOT: @prepare
+func.func public @main(%x: tensor<512x512xf32>, %w: tensor<512xf32> {ml.weight}) -> tensor<512x512xf32> {
+  %b = ml.broadcast %w : tensor<512xf32> -> tensor<512x512xf32>
+  %y = ml.atan2 %b, %x : tensor<512x512xf32>, tensor<512x512xf32> -> tensor<512x512xf32>
+  func.return %y : tensor<512x512xf32>
+}

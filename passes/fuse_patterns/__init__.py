@@ -1,0 +1,31 @@
+"""The pass `fuse-patterns`: groups of ops as exporters spell them become the one op that they mean."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from xdsl.context import Context
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.passes import ModulePass
+
+from xmlc.passes.fuse_patterns.activation import ACTIVATION
+from xmlc.passes.fuse_patterns.affine import AFFINE
+from xmlc.passes.fuse_patterns.attention import ATTENTION
+from xmlc.passes.fuse_patterns.normalization import NORMALIZATION
+from xmlc.passes.laws import apply_laws
+
+LAWS = (*ACTIVATION, *NORMALIZATION, *AFFINE, *ATTENTION)
+
+
+@dataclass(frozen=True)
+class FusePatterns(ModulePass):
+    """Find activations, norms, softmax, attention and affine maps that are spelled out, and write them as one op.
+
+    Wants constants on the right, as `simplify` leaves them. What is folded into weights becomes ops on weights,
+    which `hoist-weights` moves to load time; where weights are not marked as such, nothing is folded into them.
+    """
+
+    name = "fuse-patterns"
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        apply_laws(op, LAWS)

@@ -1,0 +1,151 @@
+"""The pass `hoist-weights`: what depends on weights alone is computed once, when the program is loaded.
+
+@main of a program with weights becomes two functions:
+
+    @prepare(the weights that are used so) -> the values made of them
+    @main(inputs, the weights it still uses itself, the prepared values)
+
+Both mark weights by `ml.weight`; a prepared value has the name `prepared.N`, as a result of @prepare and as an
+argument of @main. Whoever loads the program calls @prepare once, and passes its results on to every call of @main.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import prod
+
+from xdsl.context import Context
+from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, FunctionType, ModuleOp, StringAttr, TensorType, UnitAttr
+from xdsl.dialects.func import FuncOp, ReturnOp
+from xdsl.ir import Attribute, Block, BlockArgument, Operation, Region, SSAValue
+from xdsl.passes import ModulePass
+from xdsl.traits import is_side_effect_free
+
+from xmlc.dialects.dtypes import TO_NUMPY
+from xmlc.dialects.ml.shaping import ConstantOp
+from xmlc.dialects.ml.types import DYNAMIC, element_of, shape_of
+
+NAME, WEIGHT, PREPARE = "ml.name", "ml.weight", "prepare"
+
+
+def bytes_of(value: SSAValue) -> int:
+    return prod(shape_of(value)) * TO_NUMPY[element_of(value)].itemsize
+
+
+def argument_attributes(function: FuncOp, position: int) -> dict[str, Attribute]:
+    return dict(function.arg_attrs.data[position].data) if function.arg_attrs else {}
+
+
+@dataclass
+class Plan:
+    """Which ops of a function move to @prepare, and which weights each of them is made of."""
+
+    function: FuncOp
+    growth: float
+    slack: int
+    sources: dict[SSAValue, frozenset[BlockArgument]] = field(default_factory=dict[SSAValue, "frozenset[BlockArgument]"])
+    """The weights that a value is made of, for values made of weights and constants alone."""
+    moved: set[Operation] = field(default_factory=set[Operation])
+
+    def make(self) -> None:
+        """Find the ops, then leave those behind whose results would take too much memory."""
+        block = self.function.body.block
+        for argument in block.args:
+            if WEIGHT in argument_attributes(self.function, argument.index):
+                self.sources[argument] = frozenset((argument,))
+        for op in block.ops:
+            if self.may_move(op):
+                found = frozenset(each for operand in op.operands for each in self.sources.get(operand, ()))
+                self.sources.update((result, found) for result in op.results)
+                if found:
+                    self.moved.add(op)
+        for op in reversed(list(self.moved_in_order())):
+            if any(self.leaves(result) and not self.is_worth_it(result) for result in op.results):
+                self.moved.discard(op)
+
+    def may_move(self, op: Operation) -> bool:
+        if op.regions or not is_side_effect_free(op) or any(not is_static(each) for each in op.results):
+            return False
+        return all(each in self.sources for each in op.operands)
+
+    def moved_in_order(self) -> list[Operation]:
+        return [op for op in self.function.body.block.ops if op in self.moved]
+
+    def leaves(self, value: SSAValue) -> bool:
+        """Whether something that stays uses the value."""
+        return any(use.operation not in self.moved for use in value.uses)
+
+    def is_worth_it(self, value: SSAValue) -> bool:
+        """Whether keeping the value takes no more memory than the weights it is made of, times `growth`."""
+        return bytes_of(value) <= max(self.slack, self.growth * sum(map(bytes_of, self.sources[value])))
+
+
+def is_static(value: SSAValue) -> bool:
+    return isinstance(value.type, TensorType) and DYNAMIC not in shape_of(value)
+
+
+def hoist(module: ModuleOp, function: FuncOp, growth: float, slack: int) -> None:
+    """Split @main into itself and @prepare, if there is anything to prepare."""
+    plan = Plan(function, growth, slack)
+    plan.make()
+    ops = plan.moved_in_order()
+    if not ops:
+        return
+    block = function.body.block
+    names = [argument_attributes(function, i).get(NAME, StringAttr(f"input{i}")) for i in range(len(block.args))]
+    prepared = [result for op in ops for result in op.results if plan.leaves(result)]
+    weights = [argument for argument in block.args if any(use.operation in plan.moved for use in argument.uses)]
+    labels = [DictionaryAttr({NAME: StringAttr(f"prepared.{i}")}) for i in range(len(prepared))]
+    marked = [DictionaryAttr({**each.data, WEIGHT: UnitAttr()}) for each in labels]
+    weight_labels = [DictionaryAttr({NAME: names[each.index], WEIGHT: UnitAttr()}) for each in weights]
+
+    body = Block(arg_types=[each.type for each in weights])
+    replaced: dict[SSAValue, SSAValue] = dict(zip(weights, body.args))
+    for op in ops:
+        for operand in op.operands:
+            if isinstance(operand.owner, ConstantOp) and operand not in replaced:
+                copy = operand.owner.clone()
+                body.add_op(copy)
+                replaced[operand] = copy.out
+    for result in prepared:
+        argument = block.insert_arg(result.type, len(block.args))
+        result.replace_uses_with_if(argument, lambda use: use.operation not in plan.moved)
+    for op in ops:
+        op.detach()
+        for i, operand in enumerate(op.operands):
+            if operand in replaced:
+                op.operands[i] = replaced[operand]
+        body.add_op(op)
+    body.add_op(ReturnOp(*prepared))
+
+    attributes = [DictionaryAttr({**argument_attributes(function, i), NAME: name}) for i, name in enumerate(names)]
+    attributes += marked
+    for argument in reversed(block.args):
+        if argument.first_use is None and argument in weights:
+            del attributes[argument.index]
+            block.erase_arg(argument)
+    function.properties["arg_attrs"] = ArrayAttr(attributes)
+    results = function.function_type.outputs.data
+    function.properties["function_type"] = FunctionType.from_lists([each.type for each in block.args], results)
+    kind = FunctionType.from_lists([each.type for each in weights], [each.type for each in prepared])
+    made = FuncOp(PREPARE, kind, Region(body), "public", arg_attrs=ArrayAttr(weight_labels), res_attrs=ArrayAttr(labels))
+    module.body.block.insert_op_after(made, function)
+
+
+@dataclass(frozen=True)
+class HoistWeights(ModulePass):
+    """Move the ops of @main that depend on arguments marked `ml.weight` alone into a function @prepare.
+
+    A prepared value takes at most `growth` times the memory of the weights it is made of, or `slack` bytes; ops
+    that would make larger ones stay. Weights that @main does not use any more are dropped from it.
+    """
+
+    name = "hoist-weights"
+    growth: float = 4.0
+    slack: int = 65536
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        functions = {each.sym_name.data: each for each in op.ops if isinstance(each, FuncOp)}
+        main = functions.get("main")
+        if main is not None and PREPARE not in functions and len(list(main.body.blocks)) == 1:
+            hoist(op, main, self.growth, self.slack)
