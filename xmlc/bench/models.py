@@ -113,9 +113,7 @@ def models(folder: Path, every_shape: bool = False) -> list[Case]:
 
 
 def case_of(file: Path, model: Model, sizes: Mapping[str, int]) -> Case:
-    shapes = tuple(
-        tuple(sizes[size] if isinstance(size, str) else size for size in draw.shape) for draw in model.draws
-    )
+    shapes = tuple(tuple(sizes[size] if isinstance(size, str) else size for size in draw.shape) for draw in model.draws)
     suffix = ",".join(f"{name}={size}" for name, size in sizes.items())
     return Case(
         f"model/{file.stem}" + (f"/{suffix}" if suffix else ""),

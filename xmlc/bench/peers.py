@@ -141,10 +141,7 @@ def onnx_bytes(case: Case, inputs: Sequence[Array]) -> bytes:
     graph = helper.make_graph(
         nodes,
         "case",
-        [
-            helper.make_tensor_value_info(name, element[name], array.shape)
-            for name, array in zip(names[:split], inputs)
-        ],
+        [helper.make_tensor_value_info(name, element[name], array.shape) for name, array in zip(names[:split], inputs)],
         [helper.make_tensor_value_info(last, out, None)],
         [numpy_helper.from_array(array, name) for name, array in zip(names[split:], inputs[split:])],
     )

@@ -34,6 +34,7 @@ COMMANDS = {
     "opt": Row("xmlc.cli.opt", "opt", "run passes on MLIR text"),
     "bisect": Row("xmlc.cli.bisect", "bisect", "find the pass of a pipeline that breaks a program"),
     "list": Row("xmlc.cli.listing", "list_", "show passes, operations, stages, targets, settings"),
+    "bench": Row("xmlc.cli.bench", "bench", "measure xmlc and its peers side by side, compare records"),
     "cache": Row("xmlc.cli.cache", "cache", "show, empty or check the cache of compiled code"),
 }
 """Adding a subcommand is adding a row."""

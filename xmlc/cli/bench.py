@@ -1,0 +1,324 @@
+"""`xmlc bench`: measure xmlc and its peers side by side, show a record, compare two."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from xmlc.cli.group import Group
+from xmlc.files import write_whole
+from xmlc.logs import log_to_standard_error
+from xmlc.wording import known_names
+
+if TYPE_CHECKING:
+    from xmlc.bench.case import Case
+    from xmlc.bench.measure import Plan
+    from xmlc.bench.record import Cell, Record
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+CASE_OVERHEAD = 1.5
+"""Of the time a budget gives a case, this is to what of it is measuring as one is to the whole: the rest prepares."""
+
+
+@click.group(cls=Group)
+def bench() -> None:
+    """Measure xmlc and its peers side by side, in one run, on random inputs, each answer checked.
+
+    Peers that are not installed are reported as absent. Times are of this machine, now: compare records with `xmlc
+    bench compare`, which takes the drift of the peers out.
+    """
+    log_to_standard_error()
+
+
+def measuring(command: Command) -> Command:
+    """The options of the commands that measure."""
+    options = (
+        click.option("--only", metavar="REGEX", help="cases whose name or group matches"),
+        click.option("--quick", is_flag=True, help="a few cases, measured briefly"),
+        click.option("--budget", type=click.FloatRange(min=1), metavar="SECONDS", help="start no case after this"),
+        click.option("--threads", default="1", show_default=True, metavar="LIST", help="for the peers, such as 1,2"),
+        click.option("--peers", metavar="LIST", help="such as numpy,onnxruntime; all by default; 'none'"),
+        click.option(
+            "--patience",
+            default=120.0,
+            show_default=True,
+            metavar="SECONDS",
+            help="give a contestant up that is silent for so long",
+        ),
+        click.option("-o", "output", type=click.Path(path_type=Path), metavar="FILE.json", help="write the record"),
+        click.option("--plot", type=click.Path(path_type=Path), metavar="FILE.png", help="draw it; .svg too"),
+        click.option("--list", "just_list", is_flag=True, help="print the names of the cases and stop"),
+        click.option("--json", "as_json", is_flag=True, help="print the record instead of tables"),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@bench.command()
+@measuring
+def micro(**options: Any) -> int:
+    """Single operations: products, convolutions, softmax, norms, reductions, transposes, attention."""
+    from xmlc.bench.micro import micro as cases
+
+    return run_suite("micro", cases(), **options)
+
+
+@bench.command()
+@click.option(
+    "--dir",
+    "folder",
+    type=click.Path(path_type=Path),
+    default=Path("examples"),
+    show_default=True,
+    help="folder of ONNX files; benchmarks/fetch_models.py fetches some",
+)
+@click.option("--every-shape", is_flag=True, help="models of free sizes at each of their sizes, not the first only")
+@measuring
+def models(folder: Path, every_shape: bool, **options: Any) -> int:
+    """Whole ONNX models of a folder."""
+    from xmlc.bench.models import models as cases
+
+    return run_suite("models", cases(folder, every_shape), **options)
+
+
+def run_suite(
+    suite: str,
+    cases: Sequence[Case],
+    *,
+    only: str | None,
+    quick: bool,
+    budget: float | None,
+    threads: str,
+    peers: str | None,
+    patience: float,
+    output: Path | None,
+    plot: Path | None,
+    just_list: bool,
+    as_json: bool,
+) -> int:
+    from xmlc.bench.plot import check_plot, write_plot
+
+    chosen = chosen_cases(cases, only, quick)
+    if just_list:
+        for case in chosen:
+            click.echo(case.name)
+        return 0
+    if plot is not None:
+        check_plot(plot)
+    record = measured(suite, chosen, counts(threads), contestants(peers), quick, budget, patience)
+    if output is not None:
+        write_whole(output, record.to_json())
+    if plot is not None:
+        write_plot(record, plot)
+    if as_json:
+        click.echo(record.to_json(), nl=False)
+    else:
+        show_record(record)
+    return 1 if any("xmlc" in cell.outcomes and cell.outcomes["xmlc"].status == "wrong" for cell in record.cells) else 0
+
+
+def chosen_cases(cases: Sequence[Case], only: str | None, quick: bool) -> list[Case]:
+    """Raises click.UsageError for a pattern that is none, or that nothing matches."""
+    try:
+        pattern = re.compile(only or "")
+    except re.error as error:
+        raise click.UsageError(f"'{only}' is not a regular expression: {error}") from error
+    chosen = [case for case in cases if pattern.search(case.name) or pattern.search(case.group)]
+    chosen = [case for case in chosen if case.quick or not quick]
+    if not chosen:
+        raise click.UsageError(f"no case matches '{only}'\nhint: --list shows their names")
+    return chosen
+
+
+def counts(text: str) -> list[int]:
+    numbers = text.split(",")
+    if not all(each.strip().isdecimal() and int(each) > 0 for each in numbers):
+        raise click.UsageError(f"cannot read the numbers of threads '{text}'\nhint: give one or more, such as 1,2")
+    return list(dict.fromkeys(int(each) for each in numbers))
+
+
+def contestants(text: str | None) -> list[str]:
+    """The names given, ours first."""
+    from xmlc.bench.peers import OURS, PEERS
+
+    if text is None:
+        return list(PEERS)
+    names = [] if text == "none" else [each.strip() for each in text.split(",")]
+    for name in names:
+        if name not in PEERS:
+            raise click.UsageError(f"unknown peer '{name}'\nhint: {known_names(name, PEERS)}")
+    return list(dict.fromkeys([OURS, *names]))
+
+
+def measured(
+    suite: str,
+    cases: list[Case],
+    threads: list[int],
+    names: list[str],
+    quick: bool,
+    budget: float | None,
+    patience: float,
+) -> Record:
+    """Run the sessions, one for each number of threads, and put their findings together."""
+    from xmlc.bench.machine import commit, machine
+    from xmlc.bench.peers import absent_peers, versions
+    from xmlc.bench.record import Record
+    from xmlc.bench.runner import run_cases
+
+    absent = absent_peers(names)
+    present = [name for name in names if name not in absent]
+    started = time.monotonic()
+    date = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    about = machine()
+    roofs, cells, left_out = {}, [], []
+    with progress_bar(len(cases) * len(threads)) as progress:
+        for i, count in enumerate(threads):
+            plan = plan_for(quick, budget, len(cases) * len(threads), len(present), count)
+            deadline = None if budget is None else started + budget * (i + 1) / len(threads)
+            found = run_cases(cases, present, count, plan, patience, progress, deadline)
+            if found.roofs is not None:
+                roofs[count] = found.roofs
+            cells += found.cells
+            left_out += found.left_out
+    settings = {"quick": quick, "budget_s": budget, "patience_s": patience, "contestants": present, **asdict(plan)}
+    return Record(suite, date, about, versions(present), commit(), settings, absent, roofs, cells, left_out)
+
+
+def plan_for(quick: bool, budget: float | None, cells: int, contestants: int, threads: int) -> Plan:
+    """How long to measure each contestant: briefly when quick, and within what a budget leaves for each."""
+    from xmlc.bench.measure import Plan
+
+    seconds, rounds = (0.1, 7) if quick else (0.5, 15)
+    if budget is not None:
+        seconds = min(seconds, max(0.02, budget / cells / contestants / (1 + CASE_OVERHEAD)))
+    return Plan(rounds=rounds, seconds=seconds, pause_s=0.003 if threads > 1 else 0.0)
+
+
+class progress_bar:  # noqa: N801  # used as a function
+    """A bar on standard error while measuring, on a terminal only."""
+
+    def __init__(self, total: int):
+        self.total = total
+
+    def __enter__(self) -> Callable[[str, str, Cell | None], None]:
+        self.bar: Any = None
+        if not click.get_text_stream("stderr").isatty():
+            return lambda case, what, cell: None
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+        columns = (BarColumn(24), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
+        self.bar = Progress(*columns, console=Console(stderr=True), transient=True)
+        self.bar.start()
+        task = self.bar.add_task("starting", total=self.total)
+
+        def progress(case: str, what: str, cell: Cell | None) -> None:
+            self.bar.update(task, description=f"{case}: {what}" if what else case, advance=0 if cell is None else 1)
+
+        return progress
+
+    def __exit__(self, *_: object) -> None:
+        if self.bar is not None:
+            self.bar.stop()
+
+
+def show_record(record: Record) -> None:
+    from xmlc.bench.table import cell_table, group_table, header, show, troubles
+
+    for line in header(record):
+        click.echo(line)
+    click.echo()
+    show(cell_table(record))
+    click.echo()
+    show(group_table(record))
+    found = troubles(record)
+    if found:
+        click.echo("\nnot counted:")
+        for line in found:
+            click.echo(f"  {line}")
+    if record.left_out:
+        click.echo(f"\nleft out for lack of time: {', '.join(record.left_out)}")
+
+
+@bench.command(name="show")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--plot", type=click.Path(path_type=Path), metavar="FILE.png", help="draw it; .svg too")
+@click.option("--threads", type=int, help="number of threads to draw; the least by default")
+def show_(file: Path, plot: Path | None, threads: int | None) -> None:
+    """Show the record in FILE."""
+    from xmlc.bench.plot import write_plot
+    from xmlc.bench.record import read_record
+
+    record = read_record(file)
+    if plot is not None:
+        write_plot(record, plot, threads)
+    else:
+        show_record(record)
+
+
+@bench.command()
+@click.argument("old", type=click.Path(path_type=Path))
+@click.argument("new", type=click.Path(path_type=Path))
+@click.option("--contestant", default="xmlc", show_default=True, help="whose times to compare")
+@click.option("--all", "everything", is_flag=True, help="cells within the noise too")
+@click.option("--json", "as_json", is_flag=True, help="print JSON")
+def compare(old: Path, new: Path, contestant: str, everything: bool, as_json: bool) -> int:
+    """Compare the record NEW with OLD; the exit code is 1 where a cell became slower beyond the noise, or wrong.
+
+    What the machine itself drifted by, which is seen from peers of the same version, is taken out.
+    """
+    from xmlc.bench.compare import compare as compare_records
+    from xmlc.bench.record import read_record
+    from xmlc.bench.table import change_table, show
+
+    made = compare_records(read_record(old), read_record(new), contestant)
+    if as_json:
+        changes = [{**asdict(change), "verdict": change.verdict} for change in made.changes]
+        click.echo(json.dumps({**asdict(made), "changes": changes, "mean": made.mean}, indent=1))
+        return 1 if made.regressions or made.broken else 0
+    for note in made.notes:
+        click.echo(f"note: {note}")
+    for count, drift in made.drift.items():
+        click.echo(f"drift of the machine at {count} threads: {drift:.2f}x (peers' time, new over old)")
+    table = change_table(made, everything)
+    if table.rows:
+        show(table)
+    for cell, what in made.broken.items():
+        click.echo(f"broken: {cell}: {what}")
+    for cell in made.mended:
+        click.echo(f"mended: {cell}")
+    for name, keys in (("old", made.only_old), ("new", made.only_new)):
+        if keys:
+            click.echo(f"{len(keys)} cells are in the {name} record only")
+    slower, faster = len(made.regressions), sum(change.verdict == "faster" for change in made.changes)
+    click.echo(
+        f"{len(made.changes)} cells compared: geometric mean {made.mean:.3f}x without drift, "
+        f"{slower} slower and {faster} faster beyond the noise"
+    )
+    return 1 if made.regressions or made.broken else 0
+
+
+@bench.command()
+@click.option("--json", "as_json", is_flag=True, help="print JSON")
+def peers(as_json: bool) -> None:
+    """Show which peers are installed, and how to install the others."""
+    from xmlc.bench.peers import PEERS, absent_peers, versions
+
+    absent, found = absent_peers(list(PEERS)), versions(list(PEERS))
+    rows = {name: absent.get(name) or f"{peer.package} {found.get(peer.package, '')}" for name, peer in PEERS.items()}
+    if as_json:
+        records = [{"peer": name, "installed": name not in absent, "what": what} for name, what in rows.items()]
+        click.echo(json.dumps(records, indent=2))
+        return
+    for name, what in rows.items():
+        click.echo(f"{name:14} {'absent: ' if name in absent else ''}{what}")
