@@ -19,6 +19,8 @@ from xmlc.dialects.diagnostics import CompileError, place_of
 from xmlc.dialects.dtypes import FROM_NUMPY, TO_NUMPY
 from xmlc.dialects.ml.types import DYNAMIC
 
+PREPARE = "prepare"
+"""The function that the pass `hoist-weights` makes: weights -> what @main takes in their place; run once, at load."""
 NAME, WEIGHT, SYMBOLS = "ml.name", "ml.weight", "ml.symbols"
 """Attributes of arguments and results: what the user calls it; whether it is a weight; its sizes' names."""
 OUTPUT, ARENA = "xmlc.output", "xmlc.arena"
@@ -70,6 +72,14 @@ class Signature:
         data: dict[str, Any] = json.loads(text)
         lists = {key: tuple(read_tensor(each) for each in data[key]) for key in ("inputs", "weights", "outputs")}
         return cls(data["entry"], **lists)
+
+
+@dataclass(frozen=True)
+class EntryPoint:
+    """A function of compiled code that can be called: its signature, and how much memory its arena takes."""
+
+    signature: Signature
+    arena_bytes: int
 
 
 def read_tensor(data: dict[str, Any]) -> Tensor:

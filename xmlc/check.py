@@ -12,7 +12,7 @@ from xdsl.passes import ModulePass
 from xmlc.dialects import context as make_context
 from xmlc.dialects.diagnostics import CompileError
 from xmlc.dialects.reference.interpreter import InterpreterError, UnknownOpError
-from xmlc.meaning import Outcome, differences, entry_points, random_inputs, run
+from xmlc.meaning import Outcome, differences, entry_points, input_names, random_inputs, run
 from xmlc.pipeline import run_passes
 
 LOG = logging.getLogger("xmlc.check")
@@ -41,8 +41,10 @@ class Meaning:
     def __init__(self, module: ModuleOp, seed: int = 0):
         self.seed = seed
         self.inputs: dict[str, list[object]] = {}
+        self.names: dict[str, list[str]] = {}
         self.outcomes: dict[str, Outcome] = {}
         for name, function in entry_points(module).items():
+            self.names[name] = input_names(function)
             reason: Exception | None = None
             for integers_below in (4, 2, 1):  # integers may be indices into something small
                 inputs = random_inputs(function, seed, integers_below)
@@ -65,7 +67,7 @@ class Meaning:
                 found.append(f"there is no function @{name} any more")
                 continue
             try:
-                outcome = run(module, name, self.inputs[name], expected)
+                outcome = run(module, name, self.inputs[name], expected, self.names[name])
             except UnknownOpError as error:
                 LOG.warning("@%s is not checked any further: %s", name, error)
                 del self.outcomes[name]

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xmlc.backends.cpu.jit import LoadedModule, load_object
-from xmlc.backends.signature import Signature, Tensor
+from xmlc.backends.signature import EntryPoint, Signature, Tensor
 from xmlc.dialects.diagnostics import CompileError
 from xmlc.printing import PRINT_FUNCTIONS
 
@@ -45,13 +45,23 @@ class CompiledModule:
     """
 
     def __init__(
-        self, signature: Signature, code: bytes | Sequence[bytes], arena_bytes: int, weights: Mapping[str, Array]
+        self,
+        signature: Signature,
+        code: bytes | Sequence[bytes],
+        arena_bytes: int,
+        weights: Mapping[str, Array],
+        prepare: EntryPoint | None = None,
     ):
-        """Load `code`, object files whose entry point takes what `signature` says, and bind `weights` by name."""
+        """Load `code`, object files whose entry point takes what `signature` says, and bind `weights` by name.
+
+        Where there is a `prepare`, it is called with weights now, and its results are weights too, by their names.
+        """
         self.signature = signature
         self.arena_bytes = arena_bytes
         self.module: LoadedModule = load_object(code, CALLBACKS)
         self.entry: Callable[[int], None] = self.module.function(signature.entry)
+        if prepare is not None:
+            weights = {**weights, **self.prepared(prepare, weights)}
         self.weights = [checked(weights[spec.name], spec, "weight") for spec in signature.weights]
         self.frames: list[Frame] = []
         self.count = len(signature.inputs)
@@ -81,14 +91,31 @@ class CompiledModule:
 
     def new_frame(self) -> Frame:
         """Pointers with the weights and a fresh arena filled in."""
-        memory = np.empty(self.arena_bytes + ALIGNMENT, np.uint8)
-        start = -memory.ctypes.data % ALIGNMENT
-        count = self.count + len(self.weights) + len(self.signature.outputs)
-        pointers = (ctypes.c_void_p * (count + 1))()
-        for i, weight in enumerate(self.weights, self.count):
-            pointers[i] = weight.ctypes.data
-        pointers[count] = memory.ctypes.data + start
-        return Frame(pointers, memory)
+        return new_frame(self.signature, self.weights, self.arena_bytes)
+
+    def prepared(self, entry: EntryPoint, weights: Mapping[str, Array]) -> dict[str, Array]:
+        """What another entry point makes of weights, by name."""
+        signature = entry.signature
+        given = [checked(weights[spec.name], spec, "weight") for spec in signature.weights]
+        outputs = {spec.name: np.empty(spec.shape, spec.dtype) for spec in signature.outputs}
+        frame = new_frame(signature, given, entry.arena_bytes)
+        for i, array in enumerate(outputs.values(), len(given)):
+            frame.pointers[i] = array.ctypes.data
+        self.module.function(signature.entry)(ctypes.addressof(frame.pointers))
+        return outputs
+
+
+def new_frame(signature: Signature, weights: Sequence[Array], arena_bytes: int) -> Frame:
+    """The pointers that an entry point takes, with its weights and a fresh arena filled in."""
+    memory = np.empty(arena_bytes + ALIGNMENT, np.uint8)
+    start = -memory.ctypes.data % ALIGNMENT
+    first = len(signature.inputs)
+    count = first + len(weights) + len(signature.outputs)
+    pointers = (ctypes.c_void_p * (count + 1))()
+    for i, weight in enumerate(weights, first):
+        pointers[i] = weight.ctypes.data
+    pointers[count] = memory.ctypes.data + start
+    return Frame(pointers, memory)
 
 
 def checked(value: Any, spec: Tensor, what: str) -> Array:

@@ -17,7 +17,7 @@ from xdsl.dialects.func import FuncOp
 from xdsl.passes import ModulePass
 
 from xmlc.backends.cpu.target import Target, parse_target
-from xmlc.backends.signature import Signature, arena_bytes, signature_of
+from xmlc.backends.signature import PREPARE, EntryPoint, Signature, arena_bytes, signature_of
 from xmlc.cache import Cache
 from xmlc.cache_key import cache_key, explain_miss
 from xmlc.compiled import Array, CompiledModule
@@ -212,23 +212,33 @@ def entry_of(module: ModuleOp) -> FuncOp:
     )
 
 
+def prepare_of(module: ModuleOp) -> FuncOp | None:
+    """The function @prepare beside @main, which makes what @main takes in the place of weights; None without one."""
+    main = entry_of(module)
+    for op in module.ops:
+        if isinstance(op, FuncOp) and op.sym_name.data == PREPARE and op is not main and not op.is_declaration:
+            return op if op.sym_visibility != StringAttr("private") else None
+    return None
+
+
 @dataclass(frozen=True)
 class Compiled:
-    """A compiled program as it is kept in the cache: signature, bytes of arena, object file."""
+    """A compiled program as it is kept in the cache: @main and, if there is one, @prepare; the object file of both."""
 
-    signature: Signature
-    arena_bytes: int
+    main: EntryPoint
+    prepare: EntryPoint | None
     code: bytes
 
     def to_bytes(self) -> bytes:
-        head = json.dumps({"signature": self.signature.to_json(), "arena_bytes": self.arena_bytes})
-        return head.encode() + b"\n" + self.code
+        entries = [self.main, *([self.prepare] if self.prepare else [])]
+        head = [{"signature": each.signature.to_json(), "arena_bytes": each.arena_bytes} for each in entries]
+        return json.dumps(head).encode() + b"\n" + self.code
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Compiled:
         head, _, code = data.partition(b"\n")
-        record = json.loads(head)
-        return cls(Signature.from_json(record["signature"]), record["arena_bytes"], code)
+        entries = [EntryPoint(Signature.from_json(each["signature"]), each["arena_bytes"]) for each in json.loads(head)]
+        return cls(entries[0], entries[1] if len(entries) > 1 else None, code)
 
 
 def compile_program(module: ModuleOp, settings: Settings) -> Compiled:
@@ -251,9 +261,17 @@ def compile_program(module: ModuleOp, settings: Settings) -> Compiled:
         run_stages(module, after, "ml", settings)
         after = "ml"
     signature = signature_of(entry_of(module))
+    before = prepare_of(module)
+    prepare_signature = signature_of(before) if before else None
     run_stages(module, after, STRUCTURED, settings)
     code = machine_code(llvm_ir(module, settings), settings)
-    made = Compiled(signature, arena_bytes(entry_of(module)), code)
+    main = EntryPoint(signature, arena_bytes(entry_of(module)))
+    prepare: EntryPoint | None = None
+    if prepare_signature is not None:
+        lowered = prepare_of(module)
+        assert lowered is not None
+        prepare = EntryPoint(prepare_signature, arena_bytes(lowered))
+    made = Compiled(main, prepare, code)
     if cache:
         cache.put(key, made.to_bytes())
     return made
@@ -269,6 +287,6 @@ def compile_module(
     settings = settings or Settings()
     made = compile_program(module, settings)
     settings.timer.start("load")
-    loaded = CompiledModule(made.signature, made.code, made.arena_bytes, weights or {})
+    loaded = CompiledModule(made.main.signature, made.code, made.main.arena_bytes, weights or {}, made.prepare)
     settings.timer.stop()
     return loaded

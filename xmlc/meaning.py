@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -27,6 +27,7 @@ from xdsl.dialects.builtin import (
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import Attribute
 
+from xmlc.backends.signature import NAME, PREPARE
 from xmlc.dialects.dtypes import TO_NUMPY
 from xmlc.dialects.reference.interpreter import interpret
 from xmlc.printing import PRINT_FUNCTIONS
@@ -114,13 +115,54 @@ def parameters(function: FuncOp) -> list[tuple[Attribute, str | None]]:
     return list(zip(types, roles or [None] * len(types), strict=True))
 
 
-def run(module: ModuleOp, name: str, inputs: Sequence[Any], expected: Outcome | None = None) -> Outcome:
+def input_names(function: FuncOp) -> list[str]:
+    """The name of each parameter that is neither an output nor the arena: `ml.name`, or `input` and its position."""
+    attributes: Sequence[DictionaryAttr] = function.arg_attrs.data if function.arg_attrs else ()
+    given = [each.data.get(NAME) for each in attributes] or [None] * len(function.function_type.inputs.data)
+    names = [each.data if isinstance(each, StringAttr) else f"input{i}" for i, each in enumerate(given)]
+    return [name for name, (_, role) in zip(names, parameters(function)) if role is None]
+
+
+def function_named(module: ModuleOp, name: str) -> FuncOp | None:
+    found = [op for op in module.ops if isinstance(op, FuncOp) and op.sym_name.data == name]
+    return found[0] if found else None
+
+
+def run_prepared(
+    module: ModuleOp, prepare: FuncOp, inputs: Mapping[str, Any], expected: Outcome | None
+) -> Outcome:
+    """Interpret @main where `hoist-weights` has split @prepare from it: @main takes what that makes of weights.
+
+    Its parameters are matched by their names, and so are those of @prepare; `prepared.N` is the result N of it.
+    """
+    made = run_function(module, prepare, [inputs[name] for name in input_names(prepare)], None)
+    values = {**inputs, **{f"prepared.{i}": value for i, value in enumerate(made.results)}}
+    main = entry_points(module)["main"]
+    return run_function(module, main, [values[name] for name in input_names(main)], expected)
+
+
+def run(
+    module: ModuleOp,
+    name: str,
+    inputs: Sequence[Any],
+    expected: Outcome | None = None,
+    names: Sequence[str] | None = None,
+) -> Outcome:
     """Interpret one function at the level the module is at. Raises InterpreterError, ValueError and the like.
 
     `expected` is what the function gave at first: it decides the order of results, and their sizes where the
-    buffers' types leave them open. The inputs are not written to.
+    buffers' types leave them open. `names` are those that the parameters had at first. The inputs are not written to.
     """
     function = entry_points(module)[name]
+    prepare = function_named(module, PREPARE)
+    if names is not None and name == "main" and prepare is not None and input_names(function) != list(names):
+        return run_prepared(module, prepare, dict(zip(names, inputs, strict=True)), expected)
+    return run_function(module, function, inputs, expected)
+
+
+def run_function(module: ModuleOp, function: FuncOp, inputs: Sequence[Any], expected: Outcome | None) -> Outcome:
+    """Interpret one function with an input for each of its parameters that is neither an output nor the arena."""
+    name = function.sym_name.data
     rest = iter(inputs)
     arguments: list[Any] = []
     outputs: list[Array] = []

@@ -10,8 +10,11 @@ from xmlc.passes.bufferize import Bufferize
 from xmlc.passes.decompose import Decompose
 from xmlc.passes.deduplicate_kernels import DeduplicateKernels
 from xmlc.passes.expand_math.expand import ExpandMath
+from xmlc.passes.fold import Fold
 from xmlc.passes.form_kernels import FormKernels
 from xmlc.passes.fuse_linalg import FuseLinalg
+from xmlc.passes.fuse_patterns import FusePatterns
+from xmlc.passes.hoist_weights import HoistWeights
 from xmlc.passes.infer_shapes import InferShapes
 from xmlc.passes.inline import Inline
 from xmlc.passes.lower_linalg import LowerLinalg
@@ -19,13 +22,21 @@ from xmlc.passes.lower_ml.lower import LowerMl
 from xmlc.passes.lower_print import LowerPrint
 from xmlc.passes.lower_toy import LowerToy
 from xmlc.passes.plan_memory import PlanMemory
+from xmlc.passes.simplify import Simplify
 from xmlc.passes.simplify_toy import SimplifyToy
+from xmlc.passes.strength_reduction import StrengthReduction
 
 CPU = (
     Stage("toy", (Inline(), InferShapes(), SimplifyToy())),
     Stage(
         "ml",
-        (LowerToy(), CommonSubexpressionElimination(), DeadCodeElimination()),
+        (
+            LowerToy(),
+            *(Fold(), Simplify(), StrengthReduction(pointwise=False)),
+            FusePatterns(),  # before convolutions become products, and before weights move away
+            *(Fold(), Simplify(), StrengthReduction()),
+            *(CommonSubexpressionElimination(), DeadCodeElimination(), HoistWeights(), DeadCodeElimination()),
+        ),
         removes=("toy",),
         keeps=("toy.print",),
     ),
