@@ -15,11 +15,11 @@ from xmlc.cache import Cache
 
 PARTS = ("xmlc", "xmlc.dialects", "xmlc.passes", "xmlc.backends", "xmlc.frontend")
 MEANING = {
-    "target": "the target",
-    "opt": "the optimisation level",
-    "compiler": "the sources of xmlc",
-    "xdsl": "the version of xdsl",
-    "llvmlite": "the version of llvmlite",
+    "target": "target",
+    "opt": "optimisation level",
+    "compiler": "xmlc",
+    "xdsl": "version of xdsl",
+    "llvmlite": "version of llvmlite",
 }
 """Field of a key -> how a message names it."""
 
@@ -70,4 +70,4 @@ def explain_miss(key: str, cache: Cache) -> str:
     fewest = min(differences, key=len)
     if not fewest:
         return "it is in the cache"
-    return "not in the cache: compiled before, but since then or there differs " + ", ".join(MEANING[n] for n in fewest)
+    return "not in the cache: it was compiled before, but with " + " and ".join(f"another {MEANING[n]}" for n in fewest)

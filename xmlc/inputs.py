@@ -34,6 +34,8 @@ class Port:
     name: str
     dtype: np.dtype[Any]
     sizes: tuple[int | str | None, ...] | None
+    weight: bool = False
+    """Whether it is a weight: a program in MLIR takes them from whoever runs it."""
 
     def __str__(self) -> str:
         if self.sizes is None:
@@ -76,7 +78,7 @@ def check_sizes(sizes: Sizes, ports: Sequence[Port], file: str) -> None:
 # --- reading
 
 
-def read_input(text: str) -> tuple[str, Array]:
+def read_input(text: str, ports: Iterable[Port]) -> tuple[str, Array]:
     """`NAME=FILE.npy`, or `NAME=VALUE` with a number or a nested list. Raises CompileError."""
     name, equals, value = text.partition("=")
     if not equals or not name:
@@ -84,10 +86,13 @@ def read_input(text: str) -> tuple[str, Array]:
     if value.endswith(".npy"):
         return name, load_array(Path(value))
     try:
-        return name, np.asarray(ast.literal_eval(value))
+        found = np.asarray(ast.literal_eval(value))
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
         hint = "a value is a number or a list of numbers; a file ends in .npy"
         raise CompileError(f"cannot read the value of the input '{name}': '{value}'", hint=hint) from error
+    if found.dtype.kind not in "iufb":
+        raise CompileError(f"the value of the input '{name}' is no number: '{value}'")
+    return name, as_declared(name, found, ports)
 
 
 def load_array(path: Path) -> Array:
@@ -116,13 +121,14 @@ def load_arrays(path: Path) -> dict[str, Array]:
         raise CompileError(f"'{path}' is not a .npz file, or a damaged one") from error
 
 
-def as_declared(arrays: Arrays, ports: Iterable[Port], typed: Iterable[str]) -> dict[str, Array]:
-    """The arrays, those named in `typed` (on the command line, without a type) in the type that the program wants."""
-    dtypes = {port.name: port.dtype for port in ports}
-    return {
-        name: array.astype(dtypes[name]) if name in typed and name in dtypes else array
-        for name, array in arrays.items()
-    }
+def as_declared(name: str, value: Array, ports: Iterable[Port]) -> Array:
+    """A value of the command line, which has no type there, in the type that the program wants. Raises CompileError."""
+    wanted = {port.name: port.dtype for port in ports}.get(name, value.dtype)
+    with np.errstate(all="ignore"):
+        made = value.astype(wanted)
+        if wanted.kind in "iub" and not np.array_equal(made, value):
+            raise CompileError(f"the value of the input '{name}' does not fit its element type, {wanted}")
+    return made
 
 
 # --- drawing
@@ -190,12 +196,19 @@ def check_inputs(arrays: Arrays, ports: Sequence[Port], file: str) -> None:
     sizes: dict[str, tuple[int, str]] = {}
     for port in ports:
         if port.name not in arrays:
-            hint = f"--input {port.name}=FILE.npy gives it, --random SEED draws it"
-            found.append(Diagnostic(f"no value for the input {port}", Place(file), hint))
+            found.append(missing(port, file))
             continue
         found += wrong(arrays[port.name], port, file, sizes)
     if found:
         raise CompileError.of(found)
+
+
+def missing(port: Port, file: str) -> Diagnostic:
+    if port.weight:
+        hint = "`xmlc compile --save-weights FILE.npz` wrote it with the program: give it with --inputs FILE.npz"
+        return Diagnostic(f"no value for the weight {port}", Place(file), hint)
+    hint = f"--input {port.name}=FILE.npy gives it, --random SEED draws it"
+    return Diagnostic(f"no value for the input {port}", Place(file), hint)
 
 
 def wrong(array: Array, port: Port, file: str, sizes: dict[str, tuple[int, str]]) -> Iterable[Diagnostic]:

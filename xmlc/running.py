@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from xmlc.compiled import CompiledModule
+from xmlc.dialects.diagnostics import CompileError
 from xmlc.driver import Settings, compile_module, entry_of
-from xmlc.inputs import Array, Arrays, Sizes
+from xmlc.inputs import Array, Arrays, Sizes, missing
 from xmlc.meaning import Difference, Outcome, differences, run
 from xmlc.sources import Program, Source, open_source
 
@@ -33,15 +33,27 @@ def compile_source(source: Source, sizes: Sizes, arrays: Arrays, settings: Setti
     return compile_module(program.module, program.weights, settings)
 
 
-def load(path: str | Path, sizes: Sizes | None = None, settings: Settings | None = None) -> CompiledModule:
+def load(
+    path: str | Path,
+    sizes: Sizes | None = None,
+    *,
+    weights: Arrays | None = None,
+    settings: Settings | None = None,
+) -> CompiledModule:
     """The Toy, ONNX or MLIR program of a file as a Python function of arrays.
 
-    `sizes` gives those of free dimensions by name, or whole shapes by the name of an input. Raises CompileError.
+    `sizes` gives those of free dimensions by name, or whole shapes by the name of an input; `weights` those of a
+    program in MLIR, by name. Raises CompileError.
 
         network = xmlc.load("digits.onnx", {"N": 1})
         (probabilities,) = network(image)
     """
-    return compile_source(open_source(str(path)), sizes or {}, {}, settings or Settings())
+    source = open_source(str(path))
+    arrays = weights or {}
+    lacking = [missing(port, source.name) for port in source.inputs if port.weight and port.name not in arrays]
+    if lacking:
+        raise CompileError.of(lacking)
+    return compile_source(source, sizes or {}, arrays, settings or Settings())
 
 
 def run_program(
@@ -69,14 +81,15 @@ def run_program(
     if not check:
         return Run(outputs, printed)
     settings.timer.start("interpret")
-    expected = interpreted(source.make(sizes, arrays), inputs, arrays)
+    names = [each.name for each in compiled.signature.inputs]
+    expected = interpreted(source.make(sizes, arrays), dict(zip(names, inputs)))
     settings.timer.stop()
     expected = Outcome(expected.results[: len(results)], expected.printed)  # without the arena
     return Run(outputs, printed, differences(expected, Outcome(results, printed)))
 
 
-def interpreted(program: Program, inputs: Sequence[Array], arrays: Arrays) -> Outcome:
-    """What the reference interpreter makes of a program."""
+def interpreted(program: Program, inputs: Arrays) -> Outcome:
+    """What the reference interpreter makes of a program and its inputs by name, in order."""
     if any(op.name == "toy.func" for op in program.module.ops):
         from xmlc.dialects.reference.interpreter import interpret
         from xmlc.printing import PRINT_FUNCTIONS
@@ -84,5 +97,5 @@ def interpreted(program: Program, inputs: Sequence[Array], arrays: Arrays) -> Ou
         with contextlib.redirect_stdout(io.StringIO()) as stream:
             interpret(program.module, "main", [], PRINT_FUNCTIONS)
         return Outcome((), stream.getvalue())
-    entry = entry_of(program.module)
-    return run(program.module, entry.sym_name.data, [*inputs, *program.weights.values()])
+    given = {**inputs, **program.weights}
+    return run(program.module, entry_of(program.module).sym_name.data, list(given.values()), names=list(given))

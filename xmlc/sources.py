@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +18,8 @@ from xmlc.wording import known_names
 
 if TYPE_CHECKING:
     import onnx
+
+    from xmlc.backends.signature import Tensor
 
 STANDARD_INPUT = "<stdin>"
 LANGUAGES: dict[str, str] = {".toy": "toy", ".onnx": "onnx", ".mlir": "mlir"}
@@ -56,10 +58,17 @@ def open_source(file: str, language: str | None = None) -> Source:
     The language is that given, else the one of the file's suffix, else the one that the content looks like. Raises
     CompileError for a file that cannot be read or is not of its language.
     """
-    name = STANDARD_INPUT if file == "-" else file
-    data = sys.stdin.buffer.read() if file == "-" else read_bytes(Path(file))
-    chosen = language or LANGUAGES.get(Path(file).suffix) or language_of(data)
-    return OPEN[chosen](name, data)
+    return open_program(*read_program(file), language)
+
+
+def read_program(file: str) -> tuple[str, bytes]:
+    """The name of a program for messages, and its content. Raises CompileError."""
+    return (STANDARD_INPUT, sys.stdin.buffer.read()) if file == "-" else (file, read_bytes(Path(file)))
+
+
+def open_program(name: str, data: bytes, language: str | None = None) -> Source:
+    """A program that was read. Raises CompileError."""
+    return OPEN[language or LANGUAGES.get(Path(name).suffix) or language_of(data)](name, data)
 
 
 def language_of(data: bytes) -> str:
@@ -83,9 +92,7 @@ def open_toy(name: str, data: bytes) -> Source:
 
 
 def open_mlir(name: str, data: bytes) -> Source:
-    from xmlc.backends.signature import Signature, signature_of
     from xmlc.dialects import context
-    from xmlc.driver import entry_of
     from xmlc.parse import parse_module
     from xmlc.verify import verify
 
@@ -96,9 +103,8 @@ def open_mlir(name: str, data: bytes) -> Source:
 
     module = parsed()
     verify(module)
-    has_toy = any(op.name == "toy.func" for op in module.ops)
-    signature = Signature("main", (), (), ()) if has_toy else signature_of(entry_of(module))
-    ports = tuple(Port(each.name, each.dtype, each.sizes) for each in (*signature.inputs, *signature.weights))
+    inputs, weights = ((), ()) if any(op.name == "toy.func" for op in module.ops) else parameters(module)
+    ports = tuple(Port(each.name, each.dtype, each.sizes, each in weights) for each in (*inputs, *weights))
     unused = [module]  # parsing is slow: the first caller gets what was parsed to look at the signature
 
     def make(sizes: Sizes, arrays: Arrays) -> Program:
@@ -111,9 +117,23 @@ def open_mlir(name: str, data: bytes) -> Source:
                 place=Place(name),
                 hint="MLIR is compiled for the sizes written in it: write numbers for each `?`",
             )
-        return Program(made, {each.name: arrays[each.name] for each in signature.weights if each.name in arrays})
+        return Program(made, {each.name: arrays[each.name] for each in weights if each.name in arrays})
 
     return Source(name, "mlir", ports, make, None, text)
+
+
+def parameters(module: ModuleOp) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
+    """The inputs of a module, and the weights: those of @prepare too, but not what it makes of them."""
+    from xmlc.backends.signature import signature_of
+    from xmlc.driver import entry_of, prepare_of
+
+    main, prepare = signature_of(entry_of(module)), prepare_of(module)
+    if prepare is None:
+        return main.inputs, main.weights
+    before = signature_of(prepare)
+    made = {each.name for each in before.outputs}
+    weights = {each.name: each for each in (*main.weights, *before.weights) if each.name not in made}
+    return main.inputs, list(weights.values())
 
 
 def open_onnx(name: str, data: bytes) -> Source:

@@ -15,7 +15,7 @@ from xmlc.dialects.diagnostics import CompileError
 from xmlc.driver import Settings, stages
 from xmlc.inputs import read_sizes
 from xmlc.options import DUMP
-from xmlc.sources import OPEN, Source, open_source
+from xmlc.sources import OPEN, Source, open_program, read_program
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -74,8 +74,13 @@ def dumping(folder: Path | None) -> Any:
 
 
 def opened(file: str, language: str | None, settings: Settings) -> Source:
+    """The program in a file; errors show the line that they speak of."""
     settings.timer.start("read")
-    source = open_source(file, language)
+    name, data = read_program(file)
+    try:
+        source = open_program(name, data, language)
+    except CompileError as error:
+        raise with_source_lines(error, {name: data.decode(errors="replace")}) from error
     settings.timer.stop()
     return source
 

@@ -91,7 +91,7 @@ def demonstrate() -> Demonstration:
     inputs = {"image": held_out["image"].astype(np.float32)}
     compiled = compile_source(source, {}, inputs, settings)
     outputs = compiled(inputs["image"])
-    expected = interpreted(source.make({}, inputs), [inputs["image"]], inputs)
+    expected = interpreted(source.make({}, inputs), inputs)
     times = {name.removeprefix("stage "): seconds * 1e3 for _, name, seconds in settings.timer.rows}
     times["source"] = times["import"]
     started = time.perf_counter()

@@ -13,7 +13,7 @@ import numpy as np
 
 from xmlc.cli.common import compiling, dumping, opened, settings_of, showing_lines_of
 from xmlc.files import make_folder, write_whole
-from xmlc.inputs import Array, Sizes, as_declared, check_inputs, check_sizes, load_arrays, random_arrays, read_input
+from xmlc.inputs import Array, Sizes, check_inputs, check_sizes, load_arrays, random_arrays, read_input
 from xmlc.logs import log_to_standard_error
 from xmlc.pipeline import Timer
 from xmlc.running import Run, run_program
@@ -78,8 +78,7 @@ def inputs_of(
     """Every input by name, checked. Weights of a program in MLIR are inputs too. Raises CompileError with all that is wrong."""
     check_sizes(sizes, source.inputs, source.name)
     arrays = {name: array for path in files for name, array in load_arrays(path).items()}
-    named = dict(map(read_input, inputs))
-    arrays |= as_declared(named, source.inputs, typed={text.partition("=")[0] for text in inputs if ".npy" not in text})
+    arrays |= dict(read_input(text, source.inputs) for text in inputs)
     if seed is not None:
         arrays |= random_arrays(source.inputs, arrays, sizes, seed)
     check_inputs(arrays, source.inputs, source.name)
