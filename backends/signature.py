@@ -118,7 +118,7 @@ def attributes_at(attributes: ArrayAttr[DictionaryAttr] | None, position: int) -
 def tensor_of(function: FuncOp, type: Attribute, attributes: dict[str, Attribute], default: str) -> Tensor:
     name, symbols = attributes.get(NAME), attributes.get(SYMBOLS)
     named = tuple(
-        each.data if isinstance(each, StringAttr) else None
+        each.data or None if isinstance(each, StringAttr) else None
         for each in (symbols.data if isinstance(symbols, ArrayAttr) else ())  # pyright: ignore
     )
     called = name.data if isinstance(name, StringAttr) else default

@@ -605,7 +605,7 @@ def finish(entry: Block, inputs: tuple[Port, ...], outputs: tuple[Port, ...], we
         else:
             entry.erase_arg(argument)
     attributes: list[Mapping[str, Attribute]] = [
-        *({"ml.name": StringAttr(port.name)} for port in inputs),
+        *map(port_attributes, inputs),
         *({"ml.name": StringAttr(name), "ml.weight": UnitAttr()} for name in used),
     ]
     last = entry.last_op
@@ -616,6 +616,15 @@ def finish(entry: Block, inputs: tuple[Port, ...], outputs: tuple[Port, ...], we
         Region(entry),
         visibility="public",
         arg_attrs=ArrayAttr(map(DictionaryAttr, attributes)),
-        res_attrs=ArrayAttr(DictionaryAttr({"ml.name": StringAttr(port.name)}) for port in outputs),
+        res_attrs=ArrayAttr(DictionaryAttr(port_attributes(port)) for port in outputs),
     )
     return Program(ModuleOp([main]), inputs, outputs, used)
+
+
+def port_attributes(port: Port) -> dict[str, Attribute]:
+    """What the signature of the compiled program says about an input or output: its name, and its sizes' names."""
+    attributes: dict[str, Attribute] = {"ml.name": StringAttr(port.name)}
+    if port.declared is not None and any(isinstance(size, str) for size in port.declared):
+        names = [StringAttr(size if isinstance(size, str) else "") for size in port.declared]
+        attributes["ml.symbols"] = ArrayAttr(names)
+    return attributes
