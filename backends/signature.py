@@ -104,7 +104,9 @@ def signature_of(function: FuncOp) -> Signature:
         made = tensor_of(function, type, attributes, f"input{i}")
         (weights if WEIGHT in attributes else inputs).append(made)
         if weights and WEIGHT not in attributes:
-            message = f"the input '{made.name}' of @{function.sym_name.data} comes after the weight '{weights[-1].name}'"
+            message = (
+                f"the input '{made.name}' of @{function.sym_name.data} comes after the weight '{weights[-1].name}'"
+            )
             raise CompileError(message, place=place_of(function.location), hint="weights come after all inputs")
     for i, type in enumerate(function.function_type.outputs):
         outputs.append(tensor_of(function, type, attributes_at(function.res_attrs, i), f"output{i}"))

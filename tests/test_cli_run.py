@@ -204,9 +204,7 @@ def test_sizes_of_one_name_must_agree(xmlc: Run, tmp_path: Path) -> None:
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]), file)
     code, _, err = xmlc("run", file, "--input", "x=[1,2]", "--input", "y=[1,2,3]")
     assert code == 1
-    assert err == (
-        f"{file}: error: input 'y' has shape 3, expected B with B = 2\nhint: the input 'x' has B = 2\n"
-    )
+    assert err == (f"{file}: error: input 'y' has shape 3, expected B with B = 2\nhint: the input 'x' has B = 2\n")
 
 
 def test_a_wrong_result_is_told(xmlc: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -225,5 +223,5 @@ def test_the_demo_classifies_digits(xmlc: Run) -> None:
     assert "agree with the reference interpreter" in out
     made = json.loads(xmlc("demo", "--json").out)
     assert made["agrees"] and made["right"] == 40
-    assert [row["stage"] for row in made["stages"]][0] == "source"
-    assert [row["stage"] for row in made["stages"]][-1] == "obj"
+    names = [row["stage"] for row in made["stages"]]
+    assert (names[0], names[-1]) == ("source", "obj")

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from xmlc.builder import Builder as Builder
     from xmlc.builder import ml as ml
     from xmlc.builder import tensor as tensor
-    from xmlc.driver import compile_module as compile_module
     from xmlc.dialects.diagnostics import CompileError as CompileError
+    from xmlc.driver import compile_module as compile_module
     from xmlc.running import load as load
 
 PUBLIC = {

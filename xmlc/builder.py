@@ -1,14 +1,14 @@
 """Write an `ml` module in Python: ops are functions of values, and a mistake names the user's line.
 
-    import xmlc
-    from xmlc import ml
+import xmlc
+from xmlc import ml
 
-    builder = xmlc.Builder()
-    with builder.function("main", x=xmlc.tensor("2x3xf32"), w=weights) as f:
-        f.returns(y=ml.softmax(ml.matmul(f["x"], f["w"]), axis=1))
-    print(builder)
-    network = builder.compile()
-    (y,) = network(x)
+builder = xmlc.Builder()
+with builder.function("main", x=xmlc.tensor("2x3xf32"), w=weights) as f:
+    f.returns(y=ml.softmax(ml.matmul(f["x"], f["w"]), axis=1))
+print(builder)
+network = builder.compile()
+(y,) = network(x)
 """
 
 from __future__ import annotations
@@ -59,9 +59,8 @@ Value: TypeAlias = SSAValue
 
 __all__ = ["Builder", "Function", "Value", "ml", "tensor"]
 
-OURS = tuple(str(Path(__file__).resolve().parent.parent / part) for part in ("xmlc", "dialects")) + (
-    str(Path(sys.modules["xdsl"].__path__[0])),
-)
+ROOT = Path(__file__).resolve().parent.parent
+OURS = (str(ROOT / "xmlc"), str(ROOT / "dialects"), str(Path(sys.modules["xdsl"].__path__[0])))
 """Folders whose frames are not the user's."""
 
 

@@ -55,7 +55,7 @@ def compiler_digest() -> str:
 
 
 def fields_of(key: str) -> dict[str, str]:
-    return dict(field.partition("=")[::2] for field in key.split(" "))
+    return {name: value for name, _, value in (field.partition("=") for field in key.split(" "))}
 
 
 def explain_miss(key: str, cache: Cache) -> str:

@@ -7,7 +7,7 @@ import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -105,7 +105,7 @@ def load_array(path: Path) -> Array:
         raise CompileError(f"'{path}' is not a .npy file, or a damaged one") from error
     if not isinstance(loaded, np.ndarray):
         raise CompileError(f"'{path}' holds several arrays", hint="give it with --inputs")
-    return loaded
+    return cast(Array, loaded)
 
 
 def load_arrays(path: Path) -> dict[str, Array]:

@@ -13,31 +13,28 @@ from xmlc.cli.sources import with_source_lines
 from xmlc.cli.watching import dumps, refuse_unknown_passes
 from xmlc.dialects.diagnostics import CompileError
 from xmlc.driver import Settings, stages
-from xmlc.inputs import read_sizes
+from xmlc.inputs import Sizes, read_sizes
 from xmlc.options import DUMP
 from xmlc.sources import OPEN, Source, open_program, read_program
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-class SizesType(click.ParamType):
-    """`B=1,S=16`: sizes of free dimensions."""
-
-    name = "sizes"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        try:
-            return value if isinstance(value, dict) else read_sizes(value)
-        except ValueError as error:
-            raise click.UsageError(f"{error} in --bind\nhint: give sizes such as B=1,S=16 or x=1x3x32x32", ctx) from error
+def bound_sizes(context: click.Context, _: click.Parameter, value: str) -> Sizes:
+    """What `--bind B=1,S=16` gives."""
+    try:
+        return read_sizes(value)
+    except ValueError as error:
+        hint = "give sizes such as B=1,S=16 or x=1x3x32x32"
+        raise click.UsageError(f"{error} in --bind\nhint: {hint}", context) from error
 
 
 OPTIONS = (
     click.argument("file", type=click.Path(allow_dash=True)),
     click.option("--from", "language", type=click.Choice(list(OPEN)), help="the language, if not the suffix's"),
-    click.option("--bind", type=SizesType(), default="", metavar="NAME=SIZE,…", help="sizes of free dimensions"),
+    click.option("--bind", callback=bound_sizes, default="", metavar="NAME=SIZE,…", help="sizes of free dimensions"),
     click.option("--target", default="cpu", show_default=True, help="cpu, cpu:LEVEL, or an LLVM triple"),
-    click.option("-O", "opt_level", type=click.IntRange(0, 3), default=3, show_default=True, help="how hard LLVM tries"),
+    click.option("-O", "opt_level", type=click.IntRange(0, 3), default=3, show_default=True, help="LLVM's effort"),
     click.option("--timing", is_flag=True, help="print to standard error where the time went"),
     click.option("--dump", type=click.Path(path_type=Path), metavar="DIR", help="write each stage there (XMLC_DUMP)"),
     click.option("--print-ir-before", "before", multiple=True, metavar="PASS", help="to standard error; repeatable"),
@@ -93,4 +90,3 @@ def showing_lines_of(source: Source) -> Generator[None]:
     except CompileError as error:
         texts = {} if source.text is None else {source.name: source.text}
         raise with_source_lines(error, texts) from error
-

@@ -75,7 +75,10 @@ def run(
 def inputs_of(
     source: Source, inputs: Sequence[str], files: Sequence[Path], sizes: Sizes, seed: int | None
 ) -> dict[str, Array]:
-    """Every input by name, checked. Weights of a program in MLIR are inputs too. Raises CompileError with all that is wrong."""
+    """Every input by name, checked; the weights of a program in MLIR are inputs too.
+
+    Raises CompileError with all that is wrong.
+    """
     check_sizes(sizes, source.inputs, source.name)
     arrays = {name: array for path in files for name, array in load_arrays(path).items()}
     arrays |= dict(read_input(text, source.inputs) for text in inputs)
@@ -138,4 +141,3 @@ def plain(value: Any) -> Any:
     if isinstance(value, list):
         return [plain(each) for each in value]  # pyright: ignore[reportUnknownVariableType]
     return str(value) if isinstance(value, float) and not np.isfinite(value) else value
-
