@@ -7,13 +7,14 @@ Data: scikit-learn's bundled digits, 1,797 images of 8x8 pixels from 0 to 16 (E.
 Recognition of Handwritten Digits", UCI Machine Learning Repository, CC BY 4.0), of which a fifth is held out.
 Writes `digits.onnx` and, so that the demo needs no scikit-learn, some of the held-out images as `digits.npz`.
 
-The network: two convolutions of 3x3, a maximum over 2x2, two dense layers; trained by Adam on images that are shifted by
-up to a pixel. The arithmetic is float32, with gradients written out below.
+The network: two convolutions of 3x3, a maximum over 2x2, two dense layers; trained by Adam on images that are moved
+by up to a pixel. The arithmetic is float32, with gradients written out below.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import onnx
@@ -32,11 +33,11 @@ SHOWN = 40
 
 def data(random: np.random.Generator) -> tuple[Array, NDArray[np.int64], Array, NDArray[np.int64]]:
     """Images (n, 1, 8, 8) and labels (n) to train on, then those held out."""
-    from sklearn.datasets import load_digits
+    from sklearn.datasets import load_digits  # pyright: ignore
 
-    digits = load_digits()
-    images = digits.images.astype(np.float32)[:, None]
-    labels = digits.target.astype(np.int64)
+    digits = cast(Any, load_digits())
+    images: Array = digits.images.astype(np.float32)[:, None]
+    labels: NDArray[np.int64] = digits.target.astype(np.int64)
     order = random.permutation(len(labels))
     held_out, rest = order[: len(order) // 5], order[len(order) // 5 :]
     return images[rest], labels[rest], images[held_out], labels[held_out]
@@ -68,7 +69,7 @@ def initial(random: np.random.Generator) -> Weights:
 
 def windows(x: Array) -> Array:
     """The 3x3 surroundings of each pixel, zero outside: (n, c, h, w) -> (n, h, w, c * 9)."""
-    n, c, h, w = x.shape
+    n, c, h, w = tuple(x.shape)
     padded = np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1)))
     parts = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(2, 3))  # n c h w 3 3
     return np.ascontiguousarray(parts.transpose(0, 2, 3, 1, 4, 5)).reshape(n, h, w, c * 9)
@@ -76,17 +77,17 @@ def windows(x: Array) -> Array:
 
 def conv(columns: Array, weight: Array, bias: Array) -> Array:
     """(n, h, w, c * 9) -> (n, k, h, w)"""
-    return (columns @ weight.reshape(len(weight), -1).T + bias).transpose(0, 3, 1, 2)
+    rows: Array = columns @ weight.reshape(len(weight), -1).T + bias
+    return rows.transpose(0, 3, 1, 2)
 
 
 def conv_gradient(columns: Array, weight: Array, gradient: Array) -> tuple[Array, Array, Array]:
     """Gradients of weight, bias and input for that of the output."""
-    k, c = weight.shape[:2]
+    c: int = weight.shape[1]
     rows = gradient.transpose(0, 2, 3, 1)  # n h w k
     of_weight = np.tensordot(rows, columns, ((0, 1, 2), (0, 1, 2))).reshape(weight.shape)
     turned = weight[:, :, ::-1, ::-1].transpose(1, 0, 2, 3)  # c k 3 3
     of_input = conv(windows(gradient), turned, np.zeros(c, np.float32))
-    assert of_weight.shape[0] == k
     return of_weight, rows.sum((0, 1, 2)), of_input
 
 
@@ -151,8 +152,8 @@ def train(images: Array, labels: NDArray[np.int64], random: np.random.Generator,
             count += 1
             rate = 2e-3 * 0.5 * (1 + np.cos(np.pi * count / steps))
             for name, gradient in found.items():
-                first[name] = 0.9 * first[name] + 0.1 * gradient
-                second[name] = 0.999 * second[name] + 0.001 * gradient**2
+                first[name] += np.float32(0.1) * (gradient - first[name])
+                second[name] += np.float32(0.001) * (gradient**2 - second[name])
                 step = (first[name] / (1 - 0.9**count)) / (np.sqrt(second[name] / (1 - 0.999**count)) + 1e-8)
                 weights[name] = (weights[name] - rate * step).astype(np.float32)
         if epoch % 10 == 9:
@@ -165,7 +166,7 @@ def train(images: Array, labels: NDArray[np.int64], random: np.random.Generator,
 
 def model(weights: Weights) -> onnx.ModelProto:
     """The network as ONNX: images (N, 1, 8, 8) from 0 to 16 to probabilities (N, 10)."""
-    same = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}
+    same: dict[str, Any] = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}
     nodes = [
         helper.make_node("Div", ["image", "white"], ["scaled"], "scale"),
         helper.make_node("Conv", ["scaled", "conv1.weight", "conv1.bias"], ["c1"], "conv1", **same),
@@ -184,12 +185,12 @@ def model(weights: Weights) -> onnx.ModelProto:
         "digits",
         [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["N", 1, 8, 8])],
         [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["N", 10])],
-        [numpy_helper.from_array(np.float32(16), "white")]
+        [numpy_helper.from_array(np.array(16, np.float32), "white")]
         + [numpy_helper.from_array(value, name) for name, value in weights.items()],
     )
     made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], producer_name="train_digits.py")
     made.ir_version = 8
-    onnx.checker.check_model(made, full_check=True)
+    onnx.checker.check_model(made, full_check=True)  # pyright: ignore[reportUnknownMemberType]
     return made
 
 

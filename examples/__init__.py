@@ -1,0 +1,1 @@
+"""Programs to read, run and compile; `xmlc demo` runs one of them."""
