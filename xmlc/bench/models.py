@@ -63,7 +63,11 @@ MODELS: dict[str, Model] = {
         ({"T": 31}, {"T": 100}),
     ),
     "magika": Model((integers("bytes", 0, 257, "B", 2048, dtype="int32"),), ({"B": 1}, {"B": 8})),
-    "ppocr4_det": Model((normal("x", 1, 3, "H", "W"),), ({"H": 320, "W": 320}, {"H": 224, "W": 352})),
+    "ppocr4_det": Model(
+        (normal("x", 1, 3, "H", "W"),),
+        ({"H": 320, "W": 320}, {"H": 224, "W": 352}),
+        tolerance=5e-3,  # on noise, onnxruntime is 2.1e-3 away from float64 itself
+    ),
     "ppocr4_rec": Model((normal("x", "B", 3, 48, "W"),), ({"B": 1, "W": 320}, {"B": 2, "W": 160})),
     "ppocr_cls": Model((normal("x", "B", 3, 48, 192),), ({"B": 1}, {"B": 6})),
     "centerface": Model((normal("input.1", 10, 3, 32, 32),)),

@@ -36,7 +36,7 @@ def write_plot(record: Record, path: Path, threads: int | None = None) -> None:
     pyplot: Any = import_module("matplotlib.pyplot")
     pyplot.switch_backend("agg")
     has_roof = any(cell.roof_s for cell in cells)
-    height = 1.6 + ROW_INCHES * (len(cells) + 0.8 * len({cell.group for cell in cells}))
+    height = 1.5 + ROW_INCHES * (len(cells) + 0.8 * len({cell.group for cell in cells}))
     figure, axes = pyplot.subplots(
         1, 2 if has_roof else 1, figsize=(14 if has_roof else 9, height), sharey=True, squeeze=False
     )
@@ -46,8 +46,8 @@ def write_plot(record: Record, path: Path, threads: int | None = None) -> None:
         draw_shares(axes[0][1], cells, places)
     head = f"xmlc {record.versions.get('xmlc', '')} {record.commit}, {record.suite}, {record.date[:10]}"
     where = f"{record.machine.get('processor')}, {chosen} thread{'s' if chosen > 1 else ''}"
-    figure.suptitle(f"{head} — {where}", fontsize=11, y=1 - 0.25 / height)
-    figure.tight_layout(rect=(0, 0, 1, 1 - 0.45 / height))
+    figure.suptitle(f"{head} — {where}", fontsize=11, y=1 - 0.12 / height, va="top")
+    figure.tight_layout(rect=(0, 0, 1, 1 - 0.3 / height))
     try:
         figure.savefig(path, dpi=110)
     except OSError as error:
@@ -105,8 +105,8 @@ def draw_shares(axis: Any, cells: list[Cell], places: list[float]) -> None:
     ticks = [each for each in ticks if each >= low * 0.9]
     axis.set_xticks(ticks, [f"{each:.1%}" if each < 0.01 else f"{each:.0%}" for each in ticks], fontsize=8)
     axis.set_xticks([], minor=True)
-    axis.set_title("share of the roof: measured multiply-add peak or memory bandwidth", fontsize=9)
-    axis.legend(loc="lower left", fontsize=7, framealpha=0.9)
+    axis.set_title("share of the roof: measured multiply-add peak or memory bandwidth", fontsize=9, pad=22)
+    axis.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=8, fontsize=7, frameon=False, borderpad=0.3)
     axis.tick_params(axis="y", length=0)
     finish(axis)
 

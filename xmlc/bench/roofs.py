@@ -177,7 +177,7 @@ def together(works: Sequence[Callable[[], None]]) -> float:
 
 
 def best_rate(works_of: Callable[[int], Sequence[Callable[[], None]]], amount: int) -> float:
-    """The most of `amount` a second over some trials; `works_of(count)` does the amount `count` times in all threads."""
+    """The most of `amount` a second over some trials; `works_of(count)` does it `count` times in all threads."""
     count = 1
     while together(works_of(count)) < TRIAL_S / 2:
         count *= 2

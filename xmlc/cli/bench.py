@@ -7,7 +7,7 @@ import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -178,7 +178,7 @@ def measured(
     absent = absent_peers(names)
     present = [name for name in names if name not in absent]
     started = time.monotonic()
-    date = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    date = datetime.now(UTC).isoformat(timespec="seconds")
     about = machine()
     roofs, cells, left_out = {}, [], []
     with progress_bar(len(cases) * len(threads)) as progress:
@@ -204,7 +204,7 @@ def plan_for(quick: bool, budget: float | None, cells: int, contestants: int, th
     return Plan(rounds=rounds, seconds=seconds, pause_s=0.003 if threads > 1 else 0.0)
 
 
-class progress_bar:  # noqa: N801  # used as a function
+class progress_bar:  # used as a function
     """A bar on standard error while measuring, on a terminal only."""
 
     def __init__(self, total: int):
