@@ -1,0 +1,12 @@
+"""Contractions (matrix products, convolutions, attention scores …) as loop nests around a register tile.
+
+recognise   linalg.generic -> Contraction: for each operand, how far it moves in memory when a loop advances
+choose      the cost model: which loop is vectorised, register tile, cache blocks, what is packed
+emitter     loops, views and vectors as ops
+tile        the register tile: accumulators carried by the reduction loops
+direct      register tiles over the operands where they lie
+blocked     cache blocks and packed panels (GotoBLAS)
+dot         vectors along the reduction
+flatten     several short loops copied together into one long one (im2col), then any of the others
+lower       the pass
+"""

@@ -1,0 +1,433 @@
+"""The cost model: every way to schedule a contraction, what it is taken to cost in cycles, and the cheapest.
+
+A step of the reduction takes as long as its multiply-adds (two a cycle), its loads (two a cycle) and the latency of a
+multiply-add (four cycles, which needs eight sums under way), whichever is longest; a tile adds what it takes to start
+and store it; what does not stay in the first cache costs what the second delivers, and so on outwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from math import prod
+
+from xmlc.passes.contractions.blocked import Blocked, emit_blocked
+from xmlc.passes.contractions.direct import Direct, emit_direct
+from xmlc.passes.contractions.dot import Dot, emit_dot
+from xmlc.passes.contractions.emitter import Emitter, bits_of
+from xmlc.passes.contractions.flatten import copied_in, copied_out, flattened, flattens
+from xmlc.passes.contractions.nest import Steps
+from xmlc.passes.contractions.recognise import Contraction, Operand, simplified
+from xmlc.passes.contractions.tile import Reduction, Shape
+from xmlc.passes.machine import Machine
+
+LATENCY = 4.0
+"""Cycles from a multiply-add to the next on the same sum."""
+TILE_START = 12.0
+"""Cycles to begin a tile: its addresses, and the first loads."""
+SECOND_CACHE_BYTES = 32.0
+"""Bytes a cycle from the second cache."""
+FAR_BYTES = 10.0
+"""Bytes a cycle from beyond the second cache."""
+SHORT_LOOP = 3.0
+"""Cycles to enter and leave an inner loop."""
+ROW_COPY, SCATTERED_COPY = 0.2, 1.2
+"""Cycles to copy an element where it and its neighbours lie in one piece, and where they do not."""
+CODE = 0.004
+"""What another variant of the tile adds, as a share: machine code to compile and to keep."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """One way to compute a contraction."""
+
+    name: str
+    cycles: float
+    emit: Callable[[Emitter], None]
+    describe: str = ""
+
+
+def schedules(found: Contraction, machine: Machine) -> list[Schedule]:
+    """Every schedule that fits, the cheapest first."""
+    made = [*direct(found, machine), *blocked(found, machine), *dot(found, machine), *flat(found, machine)]
+    return sorted(made, key=lambda schedule: schedule.cycles)
+
+
+# Parts of the model
+
+
+@dataclass(frozen=True)
+class Split:
+    """How an extent is cut: the sizes of its steps with how often each occurs, and whether the last moves back."""
+
+    sizes: tuple[tuple[int, int], ...]
+    overlaps: bool
+
+
+@lru_cache(maxsize=4096)
+def splits(extent: int, size: int, may_overlap: bool) -> tuple[Split, ...]:
+    whole, left = divmod(extent, size)
+    if not left:
+        return (Split(((size, whole),), False),)
+    if not whole:
+        return (Split(((left, 1),), False),)
+    found = [Split(((size, whole), (left, 1)), False)]
+    if may_overlap:
+        found.append(Split(((size, whole + 1),), True))
+    return tuple(found)
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a step of the reduction loads: for a tile of r rows and v vectors,
+    `rows * r + vectors * v + both * r * v` and one scalar."""
+
+    rows: float
+    vectors: float
+    both: float
+    lines: float
+    """Extra cycles for each vector, where it does not come from the first cache."""
+
+    def cycles(self, rows: int, vectors: int) -> float:
+        loads = self.rows * rows + self.vectors * vectors + self.both * rows * vectors
+        return max(rows * vectors / 2, loads / 2 + self.lines * vectors, LATENCY)
+
+
+@lru_cache(maxsize=4096)
+def best_tile(
+    rows: int, columns: int, depth: int, starts: float, step: Step, lanes: int, registers: int, overlap: bool
+) -> tuple[float, int, int, bool, bool]:
+    """(cycles, rows, columns, whether rows overlap, whether columns do) of the best register tile."""
+    best: tuple[float, int, int, bool, bool] | None = None
+    for vectors in range(1, min(8, -(-columns // lanes)) + 1):
+        for high in range(1, rows + 1):
+            live = high * vectors + (vectors if step.vectors else 1) + 1
+            if live > registers or high > 30:
+                break
+            wide = min(vectors * lanes, columns)
+            for row_split in splits(rows, high, overlap):
+                for column_split in splits(columns, wide, overlap):
+                    total = 0.0
+                    for row_size, row_count in row_split.sizes:
+                        for column_size, column_count in column_split.sizes:
+                            groups = -(-column_size // lanes)
+                            each = depth * step.cycles(row_size, groups) + TILE_START + row_size * groups + starts
+                            total += row_count * column_count * each
+                    variants = len(row_split.sizes) * len(column_split.sizes)
+                    total *= 1 + CODE * (variants - 1) + CODE * high * vectors / 24
+                    if best is None or total < best[0]:
+                        best = (total, high, wide, row_split.overlaps, column_split.overlaps)
+    assert best is not None
+    return best
+
+
+def size_of(found: Contraction, operand: Operand) -> int:
+    """Bytes of an operand that the loops reach."""
+    reached = prod(extent for extent, stride in zip(found.extents, operand.strides) if stride)
+    span = 1 + sum(abs(stride) * (extent - 1) for extent, stride in zip(found.extents, operand.strides))
+    return min(reached, span) * bits_of(operand.element) // 8
+
+
+def moves_only(found: Contraction, operand: Operand) -> list[int]:
+    """The parallel loops that move this factor and not the other."""
+    other = found.rhs if operand is found.lhs else found.lhs
+    return [loop for loop in found.parallels if operand.strides[loop] and not other.strides[loop]]
+
+
+# Direct
+
+
+def direct(found: Contraction, machine: Machine) -> list[Schedule]:
+    """Register tiles over operands in place: the column loop is one along which `out` and a factor are in one piece."""
+    columns = [loop for loop in found.parallels if found.out.strides[loop] == 1]
+    if not columns:
+        return []
+    column = columns[0]
+    factors = (found.lhs, found.rhs)
+    if any(factor.strides[column] not in (0, 1, 2) for factor in factors):
+        return []
+    if isinstance(found.start, Operand) and found.start.strides[column] not in (0, 1):
+        return []
+    if not any(factor.strides[column] for factor in factors):
+        return []
+    made: list[Schedule] = []
+    for row in row_loops(found, column):
+        made.append(direct_with(found, machine, column, row))
+    return made
+
+
+def row_loops(found: Contraction, column: int) -> list[int]:
+    """The loops that may be the rows of a tile: the longest that moves only the factor which columns do not move."""
+    wide, other = (found.lhs, found.rhs) if found.lhs.strides[column] else (found.rhs, found.lhs)
+    if not other.strides[column]:
+        rows = moves_only(found, other)
+        if rows:
+            return [max(rows, key=lambda loop: found.extents[loop])]
+    # no loop of that kind (depthwise): rows of the image, which share the scalars
+    rest = [loop for loop in found.parallels if loop != column and wide.strides[loop] and not other.strides[loop]]
+    return [max(rest, key=lambda loop: found.extents[loop])] if rest else [-1]
+
+
+def direct_with(found: Contraction, machine: Machine, column: int, row: int) -> Schedule:
+    element_bytes = bits_of(found.element) // 8
+    lanes = lanes_for(found, machine, found.extents[column])
+    extents = found.extents
+    rows = extents[row] if row >= 0 else 1
+    reductions = sorted(
+        found.reductions, key=lambda loop: -max(abs(found.lhs.strides[loop]), abs(found.rhs.strides[loop]))
+    )
+    depth = prod(extents[loop] for loop in reductions)
+    step = step_of(found, machine, row, column, depth, lanes * element_bytes)
+    around = [loop for loop in found.parallels if loop not in (row, column)]
+    inner = extents[reductions[-1]] if reductions else 1
+    entries = depth / inner * SHORT_LOOP if len(reductions) > 1 else 0.0
+    cycles, high, wide, rows_overlap, columns_overlap = best_tile(
+        rows, extents[column], depth, entries, step, lanes, machine.vector_registers, found.restarts
+    )
+    cycles *= prod(extents[loop] for loop in around)
+    steps, traffic = ordered(
+        found,
+        machine,
+        Steps(row, rows, high, rows_overlap) if row >= 0 else None,
+        Steps(column, extents[column], wide, columns_overlap),
+        around,
+    )
+    plan = Direct(
+        Shape(row, high, column, wide, lanes),
+        tuple(steps),
+        tuple(Reduction(loop, extents[loop], unroll_of(extents[loop], loop == reductions[-1])) for loop in reductions),
+    )
+    return Schedule(
+        "direct",
+        max(cycles, traffic),
+        lambda emitter: emit_direct(emitter, found, plan),
+        f"direct, tile {high}x{wide}",
+    )
+
+
+def unroll_of(extent: int, innermost: bool) -> int:
+    """Short windows are unrolled whole, long reductions by two or four."""
+    if not innermost:
+        return 0
+    if extent <= 5:
+        return extent
+    return next((count for count in (4, 2) if extent % count == 0), 2)
+
+
+def lanes_for(found: Contraction, machine: Machine, columns: int) -> int:
+    lanes = machine.lanes(bits_of(found.element))
+    while lanes > 2 and columns <= lanes // 2:
+        lanes //= 2
+    return lanes
+
+
+def step_of(found: Contraction, machine: Machine, row: int, column: int, depth: int, vector_bytes: int) -> Step:
+    """What each step of the reduction loads."""
+    rows = vectors = both = lines = 0.0
+    for factor in (found.lhs, found.rhs):
+        by_row, by_column = row >= 0 and factor.strides[row] != 0, factor.strides[column] != 0
+        each = 1.0
+        if by_column and factor.strides[column] == 2:
+            each = 3.5
+        if by_row and by_column:
+            both += each
+        elif by_row:
+            rows += each
+        elif by_column:
+            vectors += each
+            apart = max((abs(factor.strides[loop]) for loop in found.reductions), default=1)
+            apart *= bits_of(factor.element) // 8
+            reused = depth * vector_bytes * 2
+            if apart % 2048 == 0 and depth > 16:  # rows that compete for the same places of the cache
+                lines += 2.0
+            elif apart >= 4096 and depth > 64:  # each row on a page of its own
+                lines += 1.0
+            elif reused > machine.first_cache:
+                lines += vector_bytes / SECOND_CACHE_BYTES / 2
+    return Step(rows, vectors, both, lines)
+
+
+def ordered(
+    found: Contraction, machine: Machine, rows: Steps | None, columns: Steps, around: Sequence[int]
+) -> tuple[list[Steps], float]:
+    """The loops around a tile, outermost first, and the cycles it takes to bring the factors from memory.
+
+    The factor of the outer loops is read once and the other once for each of their steps: the smaller is the inner.
+    """
+    wide, other = (found.lhs, found.rhs) if found.lhs.strides[columns.loop] else (found.rhs, found.lhs)
+    batch = [loop for loop in around if found.lhs.strides[loop] and found.rhs.strides[loop]]
+    rest = [loop for loop in around if loop not in batch]
+    batch.sort(key=lambda loop: -found.out.strides[loop])
+    with_columns = sorted((loop for loop in rest if wide.strides[loop]), key=lambda loop: -found.out.strides[loop])
+    with_rows = sorted((loop for loop in rest if loop not in with_columns), key=lambda loop: -found.out.strides[loop])
+    column_steps = [*(Steps(loop, found.extents[loop]) for loop in with_columns), columns]
+    row_steps = [*(Steps(loop, found.extents[loop]) for loop in with_rows)]
+    if rows is not None:
+        if wide.strides[rows.loop]:
+            column_steps.insert(len(column_steps) - 1, rows)
+            column_steps = [step for step in column_steps if step is not rows]
+            column_steps.insert(-1, rows)
+        else:
+            row_steps.append(rows)
+    times = prod(found.extents[loop] for loop in batch)
+    wide_bytes, other_bytes = size_of(found, wide) / times, size_of(found, other) / times
+
+    def passes(steps: Sequence[Steps]) -> int:
+        return prod(-(-step.extent // step.size) for step in steps)
+
+    def traffic(inner: float, outer: float, steps: Sequence[Steps]) -> float:
+        rate = SECOND_CACHE_BYTES if inner < machine.second_cache * 0.7 else FAR_BYTES
+        again = inner * passes(steps) / rate if inner > machine.first_cache * 0.7 else inner / FAR_BYTES
+        return times * (again + outer / FAR_BYTES)
+
+    rows_inside = traffic(other_bytes, wide_bytes, column_steps)
+    columns_inside = traffic(wide_bytes, other_bytes, row_steps)
+    outermost = [Steps(loop, found.extents[loop]) for loop in batch]
+    if rows_inside <= columns_inside:
+        return [*outermost, *column_steps, *row_steps], rows_inside
+    return [*outermost, *row_steps, *column_steps], columns_inside
+
+
+# Blocked
+
+
+def blocked(found: Contraction, machine: Machine) -> list[Schedule]:
+    """Packed panels: one loop of rows, one of columns, one that reduces, and batches around them."""
+    columns = [loop for loop in found.parallels if found.out.strides[loop] == 1]
+    if not columns or len(found.reductions) != 1:
+        return []
+    column, reduction = columns[0], found.reductions[0]
+    wide, other = (found.lhs, found.rhs) if found.lhs.strides[column] else (found.rhs, found.lhs)
+    candidates = moves_only(found, other)
+    if other.strides[column] or not candidates:
+        return []
+    row = max(candidates, key=lambda loop: found.extents[loop])
+    outer = tuple(loop for loop in found.parallels if loop not in (row, column))
+    lanes = machine.lanes(bits_of(found.element))
+    vectors = 2 if machine.vector_registers >= 32 or machine.vector_bits >= 256 else 1
+    high = (machine.vector_registers - vectors - 2) // vectors
+    high = min(high, 12 if machine.vector_registers >= 32 else 6)
+    count, width, depth = found.extents[row], found.extents[column], found.extents[reduction]
+    if count < 4 or width < lanes or depth < 16:
+        return []
+    high = -(-count // -(-count // high))
+    tile_columns = vectors * lanes
+    element_bytes = bits_of(found.element) // 8
+    steps = even_part(depth, machine.first_cache * 3 // 4 // (tile_columns * element_bytes), 8)
+    block_rows = even_part(count, machine.second_cache // 3 // (steps * element_bytes), high)
+    block_columns = even_part(width, machine.second_cache * 2 // (steps * element_bytes), tile_columns)
+    shape = Shape(row, high, column, tile_columns, lanes)
+    plan = Blocked(shape, reduction, outer, block_rows, block_columns, steps, 4 if steps % 4 == 0 else 2)
+    tiles = -(-count // high) * -(-width // tile_columns)
+    blocks = -(-depth // steps)
+    each = steps * Step(1, 1, 0, 0.1).cycles(high, vectors) + TILE_START + 5 * high * vectors
+    copy = {True: ROW_COPY, False: SCATTERED_COPY}
+    cycles = tiles * blocks * each
+    cycles += depth * width * copy[wide.strides[column] == 1]
+    cycles += depth * count * copy[other.strides[row] == 1] * -(-width // block_columns)
+    cycles *= prod(found.extents[loop] for loop in outer)
+    note = f"blocked, tile {high}x{tile_columns}, blocks {block_rows}x{block_columns}x{steps}"
+    return [Schedule("blocked", cycles, lambda emitter: emit_blocked(emitter, found, plan), note)]
+
+
+def even_part(extent: int, most: int, unit: int) -> int:
+    """A block of at most `most`, in whole units, such that the blocks of an extent are of about one size."""
+    most = max(unit, most // unit * unit)
+    if extent <= most:
+        return -(-extent // unit) * unit if extent > unit else max(extent, 1)
+    count = -(-extent // most)
+    return -(-(-(-extent // count)) // unit) * unit
+
+
+# Dot
+
+
+def dot(found: Contraction, machine: Machine) -> list[Schedule]:
+    """Vectors along a reduction that runs through memory in both factors."""
+    along = [loop for loop in found.reductions if found.lhs.strides[loop] == found.rhs.strides[loop] == 1]
+    if not along:
+        return []
+    reduction = max(along, key=lambda loop: found.extents[loop])
+    lanes = lanes_for(found, machine, found.extents[reduction])
+    mine, theirs = moves_only(found, found.lhs), moves_only(found, found.rhs)
+
+    def longest(loops: Sequence[int]) -> int:
+        return max(loops, key=lambda loop: found.extents[loop], default=-1)
+
+    row, column = longest(mine), longest(theirs)
+    rows, columns = (found.extents[loop] if loop >= 0 else 1 for loop in (row, column))
+    limit = machine.vector_registers - 4
+    others = tuple(loop for loop in found.reductions if loop != reduction)
+    steps_along = -(-found.extents[reduction] // lanes)
+    depth = steps_along * prod(found.extents[loop] for loop in others)
+    best: tuple[float, int, int] | None = None
+    for high in range(1, min(rows, 8) + 1):
+        for wide in range(1, min(columns, 8) + 1):
+            if high * wide + min(high, wide) + 1 > limit or high * wide > 16:
+                continue
+            each = depth * max(high * wide / 2, (high + wide) / 2, LATENCY) + TILE_START + 8 * high * wide
+            total = each * -(-rows // high) * -(-columns // wide)
+            if best is None or total < best[0]:
+                best = (total, high, wide)
+    assert best is not None
+    cycles, high, wide = best
+    around = [loop for loop in found.parallels if loop not in (row, column)]
+    around.sort(key=lambda loop: -found.out.strides[loop])
+    cycles *= prod(found.extents[loop] for loop in around)
+    tiles = [
+        Steps(loop, found.extents[loop], size, found.restarts)
+        for loop, size in ((row, high), (column, wide))
+        if loop >= 0
+    ]
+    sizes = [size_of(found, found.lhs), size_of(found, found.rhs)]
+    if len(tiles) == 2 and sizes[0] < sizes[1]:
+        tiles.reverse()  # the larger factor is read once
+    inner = min(sizes)
+    traffic = max(sizes) / FAR_BYTES
+    if inner > machine.second_cache // 2 and len(tiles) == 2:
+        traffic += inner * (tiles[0].extent // tiles[0].size) / FAR_BYTES
+    steps = (*(Steps(loop, found.extents[loop]) for loop in around), *tiles)
+    plan = Dot(row, column, reduction, others, steps, lanes)
+    return [
+        Schedule(
+            "dot", max(cycles, traffic), lambda emitter: emit_dot(emitter, found, plan), f"dot, tile {high}x{wide}"
+        )
+    ]
+
+
+# Flatten
+
+
+def flat(found: Contraction, machine: Machine) -> list[Schedule]:
+    """Copy a factor so that its loops become one, then the best of the other schedules."""
+    made: list[Schedule] = []
+    for factor in (found.lhs, found.rhs):
+        loops = sorted(moves_only(found, factor), key=lambda loop: -found.out.strides[loop])
+        if not flattens(found, factor, loops) or found.out.strides[loops[-1]] != 1:
+            continue
+        inner, simple = flattened(found, factor, loops)
+        copied = prod(found.extents[loop] for loop in range(len(found.extents)) if inner.lhs.strides[loop])
+        if copied * bits_of(found.element) // 8 > 4 * machine.second_cache:
+            continue
+        rest = [*direct(simple, machine), *blocked(simple, machine)]
+        if not rest:
+            continue
+        best = min(rest, key=lambda schedule: schedule.cycles)
+        along = [loop for loop in loops if factor.strides[loop] == 1]
+        row = found.extents[along[-1]] if along else 1
+        cost = copied * (0.3 + min(1.2, 6.0 / row)) + best.cycles
+        if inner.out is not found.out:
+            cost += prod(found.extents[loop] for loop in found.parallels) * 1.0
+
+        def emit(emitter: Emitter, factor: Operand = factor, loops: Sequence[int] = loops) -> None:
+            copied = copied_in(emitter, found, factor, loops)
+            simple = simplified(copied)
+            options = [*direct(simple, machine), *blocked(simple, machine)]
+            min(options, key=lambda schedule: schedule.cycles).emit(emitter)
+            copied_out(emitter, found, copied)
+
+        made.append(Schedule("flatten", cost, emit, f"flatten, then {best.describe}"))
+    return made
+
+

@@ -1,0 +1,108 @@
+"""Vectors along the reduction: where both factors run through memory along it, and there is little to spread.
+
+Each sum of the tile is a vector of partial sums, added up at the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from xdsl.dialects import arith, vector
+from xdsl.dialects.builtin import VectorType
+from xdsl.ir import SSAValue
+
+from xmlc.passes.contractions.emitter import Emitter, View
+from xmlc.passes.contractions.nest import Steps, around
+from xmlc.passes.contractions.recognise import Contraction, Operand
+from xmlc.passes.index_arithmetic import Index
+
+ADD = vector.CombiningKindAttr(vector.CombiningKindFlag.ADD)
+REASSOCIATE = arith.FastMathFlagsAttr([arith.FastMathFlag.REASSOC])
+
+
+@dataclass(frozen=True)
+class Dot:
+    """Rows and columns of a tile of sums, and the reduction along which vectors run; others are outside it."""
+
+    row_loop: int
+    column_loop: int
+    reduction: int
+    others: tuple[int, ...]
+    steps: tuple[Steps, ...]
+    lanes: int
+
+
+def emit_dot(emitter: Emitter, found: Contraction, plan: Dot) -> None:
+    extents = found.extents
+    lhs, rhs = (emitter.view(operand, extents, plan.reduction) for operand in (found.lhs, found.rhs))
+    out = emitter.view(found.out, extents)
+    start = emitter.view(found.start, extents) if isinstance(found.start, Operand) else found.start
+    element = found.element
+    zero = emitter.number(0.0, VectorType(element, (plan.lanes,)))
+    extent = extents[plan.reduction]
+    whole = extent - extent % plan.lanes
+    whole_loops = {loop: extents[loop] for loop in (plan.reduction, *plan.others)}
+
+    def body(at: Mapping[int, Index], sizes: Mapping[int, int]) -> None:
+        rows, columns = sizes.get(plan.row_loop, 1), sizes.get(plan.column_loop, 1)
+        own = {**whole_loops, **sizes}
+        x, y, target = (emitter.corner(view, at, own) for view in (lhs, rhs, out))
+        first = emitter.corner(start, at, own) if isinstance(start, View) else start
+        mask = emitter.mask(extent - whole, plan.lanes) if extent != whole else None
+
+        def step(index: Mapping[int, Index], sums: Sequence[SSAValue], masked: SSAValue | None) -> list[SSAValue]:
+            known: dict[tuple[int, int], SSAValue] = {}
+
+            def value(number: int, view: View, row: int, column: int) -> SSAValue:
+                place = (row if plan.row_loop in view.loops else 0) + (column if plan.column_loop in view.loops else 0)
+                if (number, place) not in known:
+                    where = {**index, plan.row_loop: row, plan.column_loop: column}
+                    loaded = emitter.load_vector(view, emitter.indices(view, where), plan.lanes, masked)
+                    known[number, place] = emitter.widened(loaded, element)
+                return known[number, place]
+
+            results: list[SSAValue] = []
+            for place, total in enumerate(sums):
+                row, column = divmod(place, columns)
+                operands = (value(0, x, row, column), value(1, y, row, column), total)
+                fma = vector.FMAOp.create(operands=operands, result_types=(total.type,))
+                results.append(emitter.add(fma).results[0])
+            return results
+
+        def nested(depth: int, index: Mapping[int, Index], sums: Sequence[SSAValue]) -> Sequence[SSAValue]:
+            if depth < len(plan.others):
+                loop = plan.others[depth]
+
+                def inner(i: Index, inside: Sequence[SSAValue]) -> Sequence[SSAValue]:
+                    return nested(depth + 1, {**index, loop: i}, inside)
+
+                return emitter.fold(extents[loop], sums, inner)
+
+            def along(i: Index, inside: Sequence[SSAValue]) -> Sequence[SSAValue]:
+                return step({**index, plan.reduction: i}, inside, None)
+
+            sums = emitter.fold(whole, sums, along, step=plan.lanes)
+            return step({**index, plan.reduction: whole}, sums, mask) if mask is not None else sums
+
+        sums = nested(0, {}, [zero] * (rows * columns))
+        for place, total in enumerate(sums):
+            row, column = divmod(place, columns)
+            where = {plan.row_loop: row, plan.column_loop: column}
+            before = first if isinstance(first, SSAValue) else emitter.load(first or target, where)
+            emitter.store(add_up(emitter, total, before), target, where)
+
+    around(emitter, plan.steps, body)
+
+
+def add_up(emitter: Emitter, total: SSAValue, before: SSAValue) -> SSAValue:
+    """before + the sum of a vector's lanes"""
+    reduced = vector.ReductionOp.create(
+        operands=(total,), result_types=(before.type,), properties={"kind": ADD, "fastmath": REASSOCIATE}
+    )
+    summed = arith.AddfOp.create(
+        operands=(before, emitter.add(reduced).results[0]),
+        result_types=(before.type,),
+        properties={"fastmath": arith.FastMathFlagsAttr("none")},
+    )
+    return emitter.add(summed).results[0]

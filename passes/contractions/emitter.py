@@ -1,0 +1,342 @@
+"""Emission: loops, views and vectors as ops, made with as little work as xDSL allows.
+
+A view is a buffer seen by loops: one dimension for each loop that moves it. Indices are known numbers (which the
+printers of machine code fold into addresses) or values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import cast
+
+from xdsl.dialects import arith, memref, scf, vector
+from xdsl.dialects.builtin import (
+    DYNAMIC_INDEX,
+    BoolAttr,
+    FixedBitwidthType,
+    IndexType,
+    IntegerAttr,
+    IntegerType,
+    MemRefType,
+    NoneAttr,
+    StridedLayoutAttr,
+    VectorType,
+    i32,
+    i64,
+)
+from xdsl.dialects.builtin import i1 as bit
+from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
+
+from xmlc.passes.contractions.recognise import Operand
+from xmlc.passes.index_arithmetic import Index, IndexConstants
+from xmlc.passes.memory import ALIGNMENT, array_type
+from xmlc.passes.number import constant_attribute
+
+INDEX = IndexType()
+NO_WRAP = {"overflowFlags": arith.IntegerOverflowAttr([arith.IntegerOverflowFlag.NSW])}
+TEMPORAL = {"nontemporal": BoolAttr.from_bool(False)}
+UNROLL = "xmlc.unroll"
+
+
+@dataclass(frozen=True)
+class View:
+    """A buffer indexed by loops, the last of them the one that moves it least.
+
+    `step` is 2 where every other element along the last dimension is wanted: that dimension then holds all of them.
+    """
+
+    value: SSAValue
+    loops: tuple[int, ...]
+    strides: tuple[int, ...]
+    step: int = 1
+
+    @property
+    def element(self) -> Attribute:
+        return cast(MemRefType[Attribute], self.value.type).element_type
+
+
+def bits_of(element: Attribute) -> int:
+    assert isinstance(element, FixedBitwidthType)
+    return element.bitwidth
+
+
+class Emitter:
+    """Puts ops before one op, or into the loop that is open."""
+
+    def __init__(self, op: Operation, constants: IndexConstants):
+        self.op = op
+        self.constants = constants
+        self.location = op.location
+        self.block: Block | None = None
+        self._numbers: dict[tuple[float, Attribute], SSAValue] = {}
+        self._first: Operation | None = None
+
+    # Ops
+
+    def add(self, op: Operation) -> Operation:
+        op.location = self.location
+        if self.block is None:
+            assert self.op.parent is not None
+            self.op.parent.insert_op_before(op, self.op)
+            self._first = self._first or op
+        else:
+            self.block.add_op(op)
+        return op
+
+    def index(self, value: Index) -> SSAValue:
+        return self.constants.as_value(value)
+
+    def arithmetic(self, kind: type[Operation], x: Index, y: Index) -> SSAValue:
+        properties = NO_WRAP if kind in (arith.AddiOp, arith.MuliOp, arith.SubiOp) else {}
+        operands = (self.index(x), self.index(y))
+        return self.add(kind.create(operands=operands, result_types=(INDEX,), properties=properties)).results[0]
+
+    def plus(self, x: Index, y: Index) -> Index:
+        if isinstance(x, int) and isinstance(y, int):
+            return x + y
+        return y if x == 0 else x if y == 0 else self.arithmetic(arith.AddiOp, x, y)
+
+    def times(self, x: Index, y: int) -> Index:
+        if isinstance(x, int):
+            return x * y
+        return x if y == 1 else self.arithmetic(arith.MuliOp, x, y)
+
+    def less(self, x: Index, y: Index) -> Index:
+        """x - y"""
+        if isinstance(x, int) and isinstance(y, int):
+            return x - y
+        return x if y == 0 else self.arithmetic(arith.SubiOp, x, y)
+
+    def least(self, x: Index, y: Index) -> Index:
+        if isinstance(x, int) and isinstance(y, int):
+            return min(x, y)
+        return self.arithmetic(arith.MinSIOp, x, y)
+
+    def rounded_up(self, x: Index, unit: int) -> Index:
+        """How many units it takes to hold x."""
+        if isinstance(x, int):
+            return -(-x // unit)
+        return self.arithmetic(arith.DivUIOp, self.plus(x, unit - 1), unit)
+
+    def number(self, value: float, type_: Attribute) -> SSAValue:
+        """A constant, scalar or vector, made once, before all loops."""
+        if (value, type_) not in self._numbers:
+            constant = arith.ConstantOp.create(
+                result_types=(type_,), properties={"value": constant_attribute(value, type_)}
+            )
+            constant.location = self.location
+            first = self._first or self.op
+            assert first.parent is not None
+            first.parent.insert_op_before(constant, first)
+            self._numbers[value, type_] = constant.result
+        return self._numbers[value, type_]
+
+    # Loops
+
+    @contextmanager
+    def loop(self, stop: Index, step: int = 1, unroll: int = 0) -> Iterator[Index]:
+        """for index in range(0, stop, step); no loop where it would run once."""
+        if isinstance(stop, int) and stop <= step:
+            yield 0
+            return
+        body = Block(arg_types=(INDEX,))
+        operands = (self.constants[0], self.index(stop), self.constants[step])
+        found = self.add(scf.ForOp.create(operands=operands, regions=(Region(body),)))
+        if unroll:
+            found.attributes[UNROLL] = IntegerAttr(unroll, i32)
+        outside, self.block = self.block, body
+        yield body.args[0]
+        body.add_op(scf.YieldOp.create(location=self.location))
+        self.block = outside
+
+    def fold(
+        self,
+        stop: Index,
+        carried: Sequence[SSAValue],
+        body: Callable[[Index, Sequence[SSAValue]], Sequence[SSAValue]],
+        step: int = 1,
+        unroll: int = 0,
+    ) -> Sequence[SSAValue]:
+        """Carry values through a loop: what `body` returns goes into the next iteration."""
+        if isinstance(stop, int) and stop <= step:
+            return body(0, carried) if stop > 0 else carried
+        types = [value.type for value in carried]
+        block = Block(arg_types=(INDEX, *types))
+        operands = (self.constants[0], self.index(stop), self.constants[step], *carried)
+        found = self.add(scf.ForOp.create(operands=operands, result_types=types, regions=(Region(block),)))
+        if unroll:
+            found.attributes[UNROLL] = IntegerAttr(unroll, i32)
+        outside, self.block = self.block, block
+        results = body(block.args[0], block.args[1:])
+        block.add_op(scf.YieldOp.create(operands=results, location=self.location))
+        self.block = outside
+        return found.results
+
+    @contextmanager
+    def when_less(self, x: int, y: Index) -> Iterator[None]:
+        """if x < y, unless that is known."""
+        if isinstance(y, int):
+            assert x < y
+            yield
+            return
+        condition = self.add(
+            arith.CmpiOp.create(
+                operands=(self.constants[x], y),
+                result_types=(bit,),
+                properties={"predicate": IntegerAttr(2, i64)},
+            )
+        ).results[0]
+        body = Block()
+        self.add(scf.IfOp.create(operands=(condition,), regions=(Region(body), Region())))
+        outside, self.block = self.block, body
+        yield
+        body.add_op(scf.YieldOp.create(location=self.location))
+        self.block = outside
+
+    # Buffers
+
+    def buffer(self, element: Attribute, shape: Sequence[int]) -> SSAValue:
+        """Workspace: plan-memory places it in the arena."""
+        return self.add(
+            memref.AllocOp.create(
+                result_types=(MemRefType(element, shape),),
+                properties={
+                    "alignment": IntegerAttr(ALIGNMENT, i64),
+                    "operandSegmentSizes": array_type((0, 0)),
+                },
+            )
+        ).results[0]
+
+    def view(self, operand: Operand, extents: Sequence[int], last: int | None = None) -> View:
+        """The operand as its loops see it; `last` is the loop that goes last if it moves the operand at all."""
+        loops = [loop for loop, stride in enumerate(operand.strides) if stride and loop != last]
+        loops.sort(key=lambda loop: -abs(operand.strides[loop]))
+        if last is not None and operand.strides[last]:
+            loops.append(last)
+        strides = [operand.strides[loop] for loop in loops]
+        sizes = [extents[loop] for loop in loops]
+        step = 1
+        if last is not None and loops and loops[-1] == last and strides[-1] == 2:
+            step, strides[-1], sizes[-1] = 2, 1, 2 * sizes[-1] - 1
+        whole = cast(MemRefType[Attribute], operand.value.type)
+        if tuple(sizes) == tuple(whole.get_shape()) and operand.offset == 0 and is_row_major(sizes, strides):
+            return View(operand.value, tuple(loops), tuple(strides), step)
+        type_ = MemRefType(operand.element, sizes, StridedLayoutAttr(strides, operand.offset))
+        cast_ = memref.ReinterpretCastOp.create(
+            operands=(operand.value,),
+            result_types=(type_,),
+            properties={
+                "static_offsets": array_type((operand.offset,), i64),
+                "static_sizes": array_type(sizes, i64),
+                "static_strides": array_type(strides, i64),
+                "operandSegmentSizes": array_type((1, 0, 0, 0)),
+            },
+        )
+        return View(self.add(cast_).results[0], tuple(loops), tuple(strides), step)
+
+    def corner(self, view: View, at: Mapping[int, Index], sizes: Mapping[int, int]) -> View:
+        """The part of a view that starts `at` these indices of its loops, of these sizes (one where not told)."""
+        if not view.loops or not any(at.get(loop, 0) != 0 for loop in view.loops):
+            return view
+        offsets: list[int] = []
+        dynamic: list[SSAValue] = []
+        extents = [sizes.get(loop, 1) for loop in view.loops]
+        for place, loop in enumerate(view.loops):
+            stepped = view.step if place == len(view.loops) - 1 else 1
+            index = self.times(at.get(loop, 0), stepped)
+            if stepped != 1:
+                extents[place] = stepped * (extents[place] - 1) + 1
+            if isinstance(index, int):
+                offsets.append(index)
+            else:
+                offsets.append(DYNAMIC_INDEX)
+                dynamic.append(index)
+        layout = StridedLayoutAttr(view.strides, self.offset_of(view, offsets))
+        ones = [1] * len(extents)
+        found = memref.SubviewOp.create(
+            operands=(view.value, *dynamic),
+            result_types=(MemRefType(view.element, extents, layout),),
+            properties={
+                "static_offsets": array_type(offsets, i64),
+                "static_sizes": array_type(extents, i64),
+                "static_strides": array_type(ones, i64),
+                "operandSegmentSizes": array_type((1, len(dynamic), 0, 0)),
+            },
+        )
+        return View(self.add(found).results[0], view.loops, view.strides, view.step)
+
+    @staticmethod
+    def offset_of(view: View, offsets: Sequence[int]) -> int | None:
+        layout = cast(MemRefType[Attribute], view.value.type).layout
+        start = layout.get_offset() if isinstance(layout, StridedLayoutAttr) else 0
+        assert isinstance(layout, StridedLayoutAttr | NoneAttr)
+        if start is None or DYNAMIC_INDEX in offsets:
+            return None
+        return start + sum(offset * stride for offset, stride in zip(offsets, view.strides))
+
+    # Elements and vectors
+
+    def indices(self, view: View, at: Mapping[int, Index]) -> list[SSAValue]:
+        found = [self.index(at.get(loop, 0)) for loop in view.loops]
+        if view.step != 1:
+            found[-1] = self.index(self.times(at.get(view.loops[-1], 0), view.step))
+        return found
+
+    def load(self, view: View, at: Mapping[int, Index]) -> SSAValue:
+        operands = (view.value, *self.indices(view, at))
+        return self.add(
+            memref.LoadOp.create(operands=operands, result_types=(view.element,), properties=TEMPORAL)
+        ).results[0]
+
+    def store(self, value: SSAValue, view: View, at: Mapping[int, Index]) -> None:
+        operands = (value, view.value, *self.indices(view, at))
+        self.add(memref.StoreOp.create(operands=operands, properties=TEMPORAL))
+
+    def load_vector(self, view: View, at: Sequence[SSAValue], lanes: int, mask: SSAValue | None = None) -> SSAValue:
+        type_ = VectorType(view.element, (lanes,))
+        operands = (view.value, *at)
+        if mask is None:
+            return self.add(
+                vector.LoadOp.create(operands=operands, result_types=(type_,), properties=TEMPORAL)
+            ).results[0]
+        other = self.number(0.0, type_)
+        return self.add(vector.MaskedLoadOp.create(operands=(*operands, mask, other), result_types=(type_,))).results[0]
+
+    def store_vector(self, value: SSAValue, view: View, at: Sequence[SSAValue], mask: SSAValue | None = None) -> None:
+        if mask is None:
+            self.add(vector.StoreOp.create(operands=(value, view.value, *at), properties=TEMPORAL))
+        else:
+            self.add(vector.MaskedStoreOp.create(operands=(view.value, *at, mask, value)))
+
+    def splat(self, value: SSAValue, lanes: int) -> SSAValue:
+        type_ = VectorType(value.type, (lanes,))
+        return self.add(vector.BroadcastOp.create(operands=(value,), result_types=(type_,))).results[0]
+
+    def mask(self, count: Index, lanes: int) -> SSAValue:
+        """The first `count` of the lanes."""
+        type_ = VectorType(IntegerType(1), (lanes,))
+        return self.add(vector.CreateMaskOp.create(operands=(self.index(count),), result_types=(type_,))).results[0]
+
+    def widened(self, value: SSAValue, element: Attribute) -> SSAValue:
+        """A scalar or vector as elements of type `element`."""
+        if isinstance(value.type, VectorType):
+            kind = cast(VectorType[Attribute], value.type)
+            if kind.element_type == element:
+                return value
+            wide: Attribute = VectorType(element, kind.get_shape())
+        elif value.type == element:
+            return value
+        else:
+            wide = element
+        return self.add(arith.ExtFOp.create(operands=(value,), result_types=(wide,))).results[0]
+
+
+def is_row_major(sizes: Sequence[int], strides: Sequence[int]) -> bool:
+    step = 1
+    for size, stride in zip(reversed(sizes), reversed(strides)):
+        if stride != step:
+            return False
+        step *= size
+    return True

@@ -1,0 +1,56 @@
+"""Lower contractions: linalg.generic ops that sum products become register-tiled nests of scf, memref and vector."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from xdsl.context import Context
+from xdsl.dialects import func, linalg
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.passes import ModulePass
+
+from xmlc.passes.contractions.choose import schedules
+from xmlc.passes.contractions.emitter import Emitter
+from xmlc.passes.contractions.recognise import contraction_of
+from xmlc.passes.index_arithmetic import IndexConstants
+from xmlc.passes.machine import Machine
+
+LOG = logging.getLogger("xmlc.contractions")
+
+
+@dataclass(frozen=True)
+class LowerContractions(ModulePass):
+    """Give each contraction the schedule that the cost model finds cheapest; leave everything else as it is."""
+
+    name = "lower-contractions"
+    schedule: str | None = None
+    """Use this schedule wherever it fits: direct, blocked, dot, flatten."""
+    vector_bits: int = Machine.vector_bits
+    vector_registers: int = Machine.vector_registers
+    first_cache: int = Machine.first_cache
+    second_cache: int = Machine.second_cache
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        machine = Machine(self.vector_bits, self.vector_registers, self.first_cache, self.second_cache)
+        for function in op.body.block.ops:
+            if isinstance(function, func.FuncOp) and not function.is_declaration:
+                constants = IndexConstants(function.body.block)
+                for inner in [each for each in function.walk() if isinstance(each, linalg.ops.GenericOp)]:
+                    self.lower(inner, machine, constants)
+
+    def lower(self, op: linalg.ops.GenericOp, machine: Machine, constants: IndexConstants) -> None:
+        recognised = contraction_of(op)
+        if recognised is None:
+            return
+        found, setter = recognised
+        options = schedules(found, machine)
+        options = [each for each in options if each.name == self.schedule] or options
+        if not options:
+            return
+        best = options[0]
+        LOG.info("%s: %s", op.location, best.describe)
+        best.emit(Emitter(op, constants))
+        for done in (op, setter) if setter is not None else (op,):
+            done.detach()
+            done.erase()

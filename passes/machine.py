@@ -1,0 +1,19 @@
+"""What cost models know of the processor: vector registers and caches. The defaults are a current x86 server core."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Machine:
+    """One core. Sizes are in bits for vectors, in bytes for caches."""
+
+    vector_bits: int = 512
+    vector_registers: int = 32
+    first_cache: int = 32 * 1024
+    second_cache: int = 1024 * 1024
+
+    def lanes(self, bits: int) -> int:
+        """How many elements of `bits` bits a vector register holds."""
+        return max(1, self.vector_bits // bits)
