@@ -47,7 +47,9 @@ def computed(op: Operation) -> list[Array]:
 
 def fold(op: Operation, max_elements: int) -> bool:
     """Replace an op by constants where it is known what it gives and that is not too large."""
-    if type(op) not in FOLDABLE or op.regions or not all(isinstance(each.owner, ConstantOp) for each in op.operands):
+    if type(op) not in FOLDABLE or op.regions or not op.results:
+        return False
+    if not all(isinstance(each.owner, ConstantOp) for each in op.operands):
         return False
     if any(DYNAMIC in shape_of(result) for result in op.results):
         return False

@@ -53,11 +53,6 @@ def as_element(value: float, element: Attribute) -> float | int:
     return np.iinfo(dtype).min if value < 0 else np.iinfo(dtype).max
 
 
-def places(*values: int) -> Callable[[Attribute], list[Array]]:
-    """Indices of i64 as the second input, after a random first one of shape 4x3."""
-    return lambda element: [np.arange(12).reshape(4, 3).astype(TO_NUMPY[element]), np.array(values, np.int64)]
-
-
 def empty_samples() -> list[Sample]:
     lines = [
         Sample("add", ("E:0x3", "E:3"), F.add),
@@ -196,65 +191,40 @@ def order_samples() -> list[Sample]:
 
 
 def index_samples() -> list[Sample]:
-    far = places(-1, 4, 2, -(2**40), 2**40, 0)
-    unsigned = lambda element: [*far(element)[:1], np.array([0, 3, 4, 2**64 - 1, 2**63, 1], np.uint64)]  # noqa: E731
-    near = lambda *values: (
-        lambda element: [
-            np.arange(12).reshape(4, 3).astype(TO_NUMPY[element]),
-            np.array(values, np.int64).reshape(-1, 3),
-        ]
-    )
+    def out_of_range(
+        shape: tuple[int, ...], *values: int, dtype: type = np.int64
+    ) -> Callable[[Attribute], list[Array]]:
+        return lambda element: [*table(element), np.array(values, dtype).reshape(shape)]
+
+    def table(element: Attribute) -> list[Array]:
+        return [np.arange(12).reshape(4, 3).astype(TO_NUMPY[element])]
+
+    def classes(element: Attribute) -> list[Array]:
+        return [np.array([-1, 0, 3, 4, 2**40, 1], np.int64)]
+
+    def gathered(x: SSAValue, indices: SSAValue, axis: int) -> SSAValue:
+        return F.gather(x, indices, axis)
+
+    far = out_of_range((6,), -1, 4, 2, -(2**40), 2**40, 0)
+    huge = out_of_range((6,), 0, 3, 4, 2**64 - 1, 2**63, 1, dtype=np.uint64)
+    near = out_of_range((2, 3), -1, 9, 4, 3, 1, -9)
+    note = "out of range"
     samples: list[Sample] = [
-        Corner("gather", ("E:4x3", "i64:6"), lambda x, i: F.gather(x, i, 0), "out of range", FEW, far),
-        Corner("gather", ("E:4x3", "i64:6"), lambda x, i: F.gather(x, i, 1), "axis 1", FEW, far),
-        Corner("gather", ("E:4x3", "u64:6"), lambda x, i: F.gather(x, i, 0), "unsigned", FEW, unsigned),
-        Corner(
-            "gather_elements",
-            ("E:4x3", "i64:2x3"),
-            lambda x, i: F.gather_elements(x, i, 0),
-            "out of range",
-            FEW,
-            near(-1, 9, 4, 3, 1, -9),
-        ),
-        Corner(
-            "gather_nd",
-            ("E:4x3", "i64:1x3x1"),
-            F.gather_nd,
-            "out of range",
-            FEW,
-            lambda e: [
-                near(0)(e)[0] if False else np.arange(12).reshape(4, 3).astype(TO_NUMPY[e]),
-                np.array([[[-7], [1], [99]]], np.int64),
-            ],
-        ),
-        Corner(
-            "one_hot",
-            ("i64:6", "E:", "E:"),
-            lambda i, off, on: F.one_hot(i, off, on, 4, 0),
-            "out of range",
-            FEW,
-            lambda e: [np.array([-1, 0, 3, 4, 2**40, 1], np.int64)],
-        ),
+        *[Corner("gather", ("E:4x3", "i64:6"), partial(gathered, axis=axis), note, FEW, far) for axis in (0, 1)],
+        Corner("gather", ("E:4x3", "u64:6"), partial(gathered, axis=0), f"{note}, unsigned", FEW, huge),
+        Corner("gather_elements", ("E:4x3", "i64:2x3"), lambda x, i: F.gather_elements(x, i, 0), note, FEW, near),
+        Corner("gather_nd", ("E:4x3", "i64:1x3x1"), F.gather_nd, note, FEW, out_of_range((1, 3, 1), -7, 1, 99)),
+        Corner("one_hot", ("i64:6", "E:", "E:"), lambda *xs: F.one_hot(*xs, 4, 0), note, FEW, classes),
     ]
+    same = out_of_range((3, 3), 1, 1, 1, 1, 1, 0, 1, 9, -4)
+    same_row = out_of_range((3, 1), 2, 2, 17)
     for how, accepts in COMBINES.items():
         few = tuple(each for each in FEW if each in accepts)
+        by_element, by_row = partial(scattered, how=how), partial(F.scatter_nd, combine=how)
+        note = f"duplicates, {how}"
         samples += [
-            Corner(
-                "scatter_elements",
-                ("E:4x3", "i64:3x3", "E:3x3"),
-                partial(scattered, how=how),
-                f"duplicates, {how}",
-                few,
-                near(1, 1, 1, 1, 1, 0, 1, 9, -4),
-            ),
-            Corner(
-                "scatter_nd",
-                ("E:4x3", "i64:3x1", "E:3x3"),
-                partial(F.scatter_nd, combine=how),
-                f"duplicates, {how}",
-                few,
-                lambda e: [near(0, 0, 0)(e)[0], np.array([[2], [2], [17]], np.int64)],
-            ),
+            Corner("scatter_elements", ("E:4x3", "i64:3x3", "E:3x3"), by_element, note, few, same),
+            Corner("scatter_nd", ("E:4x3", "i64:3x1", "E:3x3"), by_row, note, few, same_row),
         ]
     return samples
 
@@ -298,7 +268,7 @@ def resize_samples() -> list[Sample]:
                 f"{kind.value} {how.value} to {shape}",
                 (f32,),
             )
-            for how in contraction.Rounding
+            for how in (contraction.Rounding if shape[2] == 7 else [contraction.Rounding.ROUND_PREFER_CEIL])
         ]
         samples.append(
             Sample(

@@ -71,8 +71,8 @@ def matmul(op: ml.MatmulOp, lhs: SSAValue, rhs: SSAValue, bias: SSAValue | None 
     shape = shape_of(op.out)
     element = storage_type(element_of(op.out))
     rank = len(shape)
-    batch, i, j, k = rank - 2, dim(rank - 2), dim(rank - 1), dim(rank)
-    bias_map = broadcast_map(shape_of(bias), rank) if bias else ()
+    batch, i, j, k = shape[:-2], dim(rank - 2), dim(rank - 1), dim(rank)
+    bias_map = broadcast_map(shape_of(bias), shape) if bias else ()
     sums = start_of_sums(shape, computing_type(element), bias, bias_map)
     result = sum_of_products(
         [

@@ -20,7 +20,7 @@ from xmlc.dialects.dtypes import bit_width, computing_type, is_bool, is_float, i
 from xmlc.dialects.float_remainder import RemfOp
 from xmlc.dialects.ml import elementwise as ml
 from xmlc.dialects.ml.shaping import ConstantOp
-from xmlc.dialects.ml.types import element_of, rank_of, shape_of
+from xmlc.dialects.ml.types import element_of, shape_of
 from xmlc.passes.lower_ml.structured import Map, broadcast_map, number, parallel, stored
 from xmlc.passes.number import STRICT, Flag, Integer, Number, Real, build, select
 
@@ -41,7 +41,7 @@ def convert_float(value: SSAValue, element: Attribute) -> SSAValue:
         return value
     # between f16 and bf16 it goes through f32
     widens = bit_width(element) > bit_width(value.type)
-    return build(arith.ExtFOp if widens else arith.TruncFOp, (value,), element, fastmath=STRICT)
+    return build(arith.ExtFOp if widens else arith.TruncFOp, (value,), element)
 
 
 # --- one operand
@@ -412,10 +412,12 @@ def splat_of(value: SSAValue) -> float | int | None:
 
 def lower(op: Operation, *operands: SSAValue) -> SSAValue:
     """out[i] = scalar(operands[i]…) at every index i"""
-    rank, type = rank_of(op.results[0]), stored(op.results[0].type)
+    type = stored(op.results[0].type)
     splats = [splat_of(value) for value in op.operands]
     inputs: list[tuple[SSAValue, Map]] = [
-        (value, broadcast_map(shape_of(value), rank)) for value, splat in zip(operands, splats) if splat is None
+        (value, broadcast_map(shape_of(value), type.get_shape()))
+        for value, splat in zip(operands, splats)
+        if splat is None
     ]
 
     def body(*elements: SSAValue) -> SSAValue:

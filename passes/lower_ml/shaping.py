@@ -68,7 +68,7 @@ def from_index(value: SSAValue, element: Attribute) -> SSAValue:
 
 def broadcast(op: ml.BroadcastOp, x: SSAValue) -> SSAValue:
     type = stored(op.out.type)
-    return parallel([(x, broadcast_map(shape_of(x), rank_of(op.out)))], type, same)
+    return parallel([(x, broadcast_map(shape_of(x), shape_of(op.out)))], type, same)
 
 
 def reshape(op: ml.ReshapeOp, x: SSAValue) -> SSAValue:

@@ -29,7 +29,7 @@ from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 from xdsl.ir.affine import AffineConstantExpr, AffineExpr, AffineMap
 
 from xmlc.dialects.dtypes import FROM_NUMPY, storage_type
-from xmlc.dialects.ml.types import TensorLike, element_of, shape_of
+from xmlc.dialects.ml.types import TensorLike, element_of, rank_of, shape_of
 from xmlc.passes.number import build, constant_attribute
 
 Map: TypeAlias = tuple[AffineExpr, ...]
@@ -57,10 +57,15 @@ def stored(type: Attribute) -> TensorLike:
     return TensorType(storage_type(element_of(type)), shape_of(type))
 
 
-def broadcast_map(shape: Sequence[int], rank: int) -> Map:
-    """How an operand of `shape` is read in a nest of `rank` loops under NumPy's broadcasting."""
-    offset = rank - len(shape)
-    return tuple(zero() if size == 1 else dim(offset + axis) for axis, size in enumerate(shape))
+def broadcast_map(shape: Sequence[int], result: Sequence[int]) -> Map:
+    """How an operand of `shape` is read in a nest over `result` under NumPy's broadcasting.
+
+    Where both sizes are 1 it is read as it is, so that an operand that does not stretch has the identity as its map.
+    """
+    offset = len(result) - len(shape)
+    return tuple(
+        zero() if size == 1 != result[offset + axis] else dim(offset + axis) for axis, size in enumerate(shape)
+    )
 
 
 def empty(shape: Sequence[int], element: Attribute) -> SSAValue:
@@ -205,15 +210,48 @@ def expand(x: SSAValue, shape: Sequence[int], groups: Sequence[Sequence[int]]) -
 
 
 def reshaped(x: SSAValue, shape: Sequence[int]) -> SSAValue:
-    """The same elements in row-major order under another shape: through one dimension."""
-    if shape_of(x) == tuple(shape):
+    """The same elements in row-major order under another shape: some dimensions merged, then some split."""
+    before, after = shape_of(x), tuple(shape)
+    if before == after:
         return x
-    if len(shape_of(x)) != 1:
-        x = collapse(x, [list(range(len(shape_of(x))))] if shape_of(x) else [])
-        x = x if shape_of(x) else expand(x, (1,), [])
-    if len(shape) == 1:
-        return x
-    return expand(x, shape, [list(range(len(shape)))]) if shape else collapse(x, [])
+    if not before or not after:  # xDSL takes no reshape from or to rank 0, which MLIR has
+        only = extract(x, [index(0)] * len(before))
+        return build(tensor.FromElementsOp, (only,), TensorType(only.type, after))
+    sources, targets = common_groups(before, after)
+    if len(sources) < len(before):
+        x = collapse(x, sources)
+    return expand(x, after, targets) if len(targets) < len(after) else x
+
+
+def common_groups(before: Sequence[int], after: Sequence[int]) -> tuple[list[list[int]], list[list[int]]]:
+    """Two shapes cut into as many parts as possible that have the same product, as lists of their dimensions.
+
+    Every dimension is in a part.
+    """
+    if 0 in before:
+        return [list(range(len(before)))], [list(range(len(after)))]
+    sources: list[list[int]] = []
+    targets: list[list[int]] = []
+    i = j = 0
+    while i < len(before) and j < len(after):
+        source, target = [i], [j]
+        left, right = before[i], after[j]
+        while left != right:
+            if left < right:
+                i += 1
+                left *= before[i]
+                source.append(i)
+            else:
+                j += 1
+                right *= after[j]
+                target.append(j)
+        sources.append(source)
+        targets.append(target)
+        i, j = i + 1, j + 1
+    # what is left over has size 1
+    sources[-1] += range(i, len(before))
+    targets[-1] += range(j, len(after))
+    return sources, targets
 
 
 @contextmanager
