@@ -1,0 +1,28 @@
+"""The documentation is true: its code runs, and the tour shows what its commands print."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.mark.parametrize("page", ["add-an-op", "add-a-rewrite", "add-a-pass", "add-a-backend"])
+def test_the_code_of_a_page_runs(page: str) -> None:
+    script = (
+        "import sys; sys.path.insert(0, 'scripts'); from check_pages import code_of;"
+        "path = sys.argv[1]; exec(compile(code_of(open(path, encoding='utf-8').read()), path, 'exec'))"
+    )
+    command = [sys.executable, "-W", "error", "-c", script, f"docs/{page}.md"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_tour_shows_what_its_commands_print() -> None:
+    command = [sys.executable, "scripts/check_pages.py", "--check"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
