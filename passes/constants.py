@@ -46,7 +46,7 @@ def is_filled(value: SSAValue, number: float | int | bool) -> bool:
     found = splat(value)
     if found is None or found != number:
         return False
-    return number != 0 or not is_float(element_of(value)) or np.signbit(found) == math.copysign(1, number) < 0
+    return number != 0 or not is_float(element_of(value)) or bool(np.signbit(found)) == (math.copysign(1, number) < 0)
 
 
 def is_zero(value: SSAValue) -> bool:

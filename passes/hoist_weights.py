@@ -117,6 +117,9 @@ def hoist(module: ModuleOp, function: FuncOp, growth: float, slack: int) -> None
                 op.operands[i] = replaced[operand]
         body.add_op(op)
     body.add_op(ReturnOp(*prepared))
+    for constant in [op for op in block.ops if isinstance(op, ConstantOp) and op.out.first_use is None]:
+        constant.detach()
+        constant.erase()
 
     attributes = [DictionaryAttr({**argument_attributes(function, i), NAME: name}) for i, name in enumerate(names)]
     attributes += marked

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from math import prod
 
 from xdsl.ir import SSAValue
@@ -136,6 +137,17 @@ def broadcast_of_ones(op: BroadcastOp) -> SSAValue | None:
     return F.reshape(op.x, shape_of(op.out))
 
 
+def broadcast_source(value: SSAValue) -> SSAValue | None:
+    """What a value is a broadcast of; a reshape that only adds leading dimensions of size 1 is one."""
+    match value.owner:
+        case BroadcastOp(x=x):
+            return x
+        case ReshapeOp(x=x) if shape_of(value) == (1,) * (rank_of(value) - rank_of(x)) + shape_of(x):
+            return x
+        case _:
+            return None
+
+
 @law
 def operand_broadcast_anyway(op: ElementwiseOp) -> SSAValue | None:
     """f(broadcast(x), y) -> f(x, y) where y still gives the result its shape; a filled constant becomes a scalar"""
@@ -143,7 +155,7 @@ def operand_broadcast_anyway(op: ElementwiseOp) -> SSAValue | None:
     if not has_known_sizes(op.out) or len(shapes) < 2:
         return None
     for i, operand in enumerate(op.operands):
-        source = operand.owner.x if isinstance(operand.owner, BroadcastOp) else None
+        source = broadcast_source(operand)
         filled = source is None and bool(shapes[i]) and is_constant(operand) and splat(operand) is not None
         if source is None and not filled:
             continue
@@ -406,7 +418,7 @@ def gather_of_progression(op: GatherOp) -> SSAValue | None:
         return None
     wanted = [min(max(each, 0), size - 1) for each in wanted]
     step = wanted[1] - wanted[0] if len(wanted) > 1 else 1
-    if step == 0 or any(b - a != step for a, b in zip(wanted, wanted[1:])):
+    if step == 0 or any(b - a != step for a, b in pairwise(wanted)):
         return None
     starts, sizes, strides = [0] * rank_of(op.x), list(shape_of(op.x)), [1] * rank_of(op.x)
     starts[axis], sizes[axis], strides[axis] = wanted[0], len(wanted), step
