@@ -4,6 +4,8 @@
 reference that every contestant is held against.
 """
 
+# Formulas over the arrays of whatever library have no types.
+# pyright: reportUnknownLambdaType=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
 from __future__ import annotations
 
 import math

@@ -49,7 +49,8 @@ class Timing:
 
 
 def timing_of(samples: Sequence[float], calls: int) -> Timing:
-    low, _, high = statistics.quantiles(samples, method="inclusive") if len(samples) > 1 else samples * 3
+    single = len(samples) == 1
+    low, _, high = [samples[0]] * 3 if single else statistics.quantiles(samples, method="inclusive")
     return Timing(statistics.median(samples), low, high, min(samples), len(samples), calls)
 
 

@@ -212,7 +212,11 @@ def prepare_jax(case: Case, inputs: Sequence[Array], threads: int) -> Contestant
     jax.config.update("jax_platforms", "cpu")
     jax.config.update("jax_enable_x64", case.dtype == "f64")
     formula, keywords = JAX_FORMULAS.get(case.kind, KINDS[case.kind].arrays), dict(case.options)
-    compiled = jax.jit(lambda *arrays: formula(jax.numpy, *arrays, **keywords))
+
+    def function(*arrays: Any) -> Any:
+        return formula(jax.numpy, *arrays, **keywords)
+
+    compiled = jax.jit(function)
     arrays = [jax.device_put(each) for each in inputs]
     return Contestant(
         lambda: compiled(*arrays).block_until_ready(),
@@ -237,11 +241,15 @@ def jax_integer_product(xp: Any, a: Any, b: Any) -> Any:
     return xp.matmul(a, b, preferred_element_type=xp.int32)
 
 
+def jax_transposition(xp: Any, x: Any, *, order: Sequence[int]) -> Any:
+    return xp.transpose(x, order)
+
+
 JAX_FORMULAS: dict[str, Callable[..., Any]] = {
     "conv": jax_convolution,
     "attention": jax_attention,
     "matmul_i8": jax_integer_product,
-    "transpose": lambda xp, x, *, order: xp.transpose(x, order),
+    "transpose": jax_transposition,
 }
 """Kinds that jax has a better spelling for than NumPy's."""
 

@@ -88,7 +88,8 @@ def draw_ratios(axis: Any, cells: list[Cell], places: list[float]) -> None:
     axis.axvline(1, color="black", linewidth=0.8)
     axis.set_yticks(places, [cell.case for cell in cells], fontsize=7)
     axis.set_ylim(max(places) + 0.8, min(places) - 0.8)
-    axis.set_title(f"speed relative to the best peer (geometric mean {geometric_mean(known):.2f}x)", fontsize=9)
+    axis.set_title(f"speed relative to the best peer (geometric mean {geometric_mean(known):.2f}x)", fontsize=9, pad=22)
+    axis.tick_params(axis="y", length=0)
     finish(axis)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from xdsl.builder import ImplicitBuilder
 from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, FunctionType, ModuleOp, StringAttr, TensorType, UnitAttr
 from xdsl.dialects.func import FuncOp, ReturnOp
-from xdsl.ir import Attribute
 
 from xmlc.bench.case import DTYPES, Case
 from xmlc.bench.kinds import KINDS
@@ -17,9 +16,11 @@ def program_of(case: Case) -> ModuleOp:
     element = FROM_NUMPY[DTYPES[case.dtype]]
     types = [TensorType(element, shape) for shape in case.shapes]
     varying = len(types) - case.weights
-    attributes: list[dict[str, Attribute]] = [{"ml.name": StringAttr(f"x{i}")} for i in range(varying)]
-    attributes += [{"ml.name": StringAttr(f"weight{i}"), "ml.weight": UnitAttr()} for i in range(case.weights)]
-    function = FuncOp("main", (types, ()), arg_attrs=ArrayAttr([DictionaryAttr(each) for each in attributes]))
+    inputs = [DictionaryAttr({"ml.name": StringAttr(f"x{i}")}) for i in range(varying)]
+    weights = [
+        DictionaryAttr({"ml.name": StringAttr(f"weight{i}"), "ml.weight": UnitAttr()}) for i in range(case.weights)
+    ]
+    function = FuncOp("main", (types, ()), arg_attrs=ArrayAttr([*inputs, *weights]))
     with ImplicitBuilder(function.body.block) as arguments:
         result = KINDS[case.kind].ml(*arguments, **case.options)
         ReturnOp(result)

@@ -119,12 +119,13 @@ def read_roofs(data: Mapping[str, Any]) -> Roofs:
 
 
 def read_cell(data: Mapping[str, Any]) -> Cell:
-    return Cell(**{**data, "outcomes": {name: read_outcome(each) for name, each in data["outcomes"].items()}})
+    outcomes: Any = {name: read_outcome(each) for name, each in data["outcomes"].items()}
+    return Cell(**{**data, "outcomes": outcomes})
 
 
 def read_outcome(data: Mapping[str, Any]) -> Outcome:
-    timing = data["timing"]
-    return Outcome(**{**data, "timing": Timing(**timing) if timing else None})
+    timing: Any = Timing(**data["timing"]) if data["timing"] else None
+    return Outcome(**{**data, "timing": timing})
 
 
 def read_record(path: Path) -> Record:

@@ -30,6 +30,8 @@ THREAD_SETTINGS = (
 """Variables that fix a library's threads when it is loaded; onnxruntime, OpenVINO and torch are told by call."""
 OTHER_SETTINGS = {"TORCHINDUCTOR_COMPILE_THREADS": "1", "JAX_PLATFORMS": "cpu", "TF_CPP_MIN_LOG_LEVEL": "3"}
 
+COMMAND = [sys.executable, "-m", "xmlc.bench.session"]
+
 Progress = Callable[[str, str, Cell | None], None]
 """Called with (case, what is going on, the cell once it is there)."""
 
@@ -95,7 +97,7 @@ def one_session(
     """Run a process until it is done or the budget is spent (None), or dead: the case, whose turn it was, and how."""
     with tempfile.TemporaryFile() as errors:
         process = subprocess.Popen(
-            [sys.executable, "-m", "xmlc.bench.session"],
+            COMMAND,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,

@@ -54,7 +54,8 @@ class Orders:
         return cls(cases, data["peers"], data["threads"], Plan(**data["plan"]), data["skip"])
 
 
-def tuples(value: Any) -> tuple[tuple[Any, ...], ...]:
+def tuples(value: Any) -> Any:
+    """Lists of lists as the tuples they were before they became JSON."""
     return tuple(tuple(each) for each in value)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -164,7 +165,7 @@ def show(table: Table) -> None:
     """Print a table to standard output: by rich on a terminal wide enough for it."""
     import click
 
-    if not click.get_text_stream("stdout").isatty():
+    if not sys.stdout.isatty():
         click.echo(plain(table))
         return
     from rich.console import Console

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from xmlc.bench.case import Case
     from xmlc.bench.measure import Plan
     from xmlc.bench.record import Cell, Record
+    from xmlc.bench.roofs import Roofs
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -180,17 +182,25 @@ def measured(
     started = time.monotonic()
     date = datetime.now(UTC).isoformat(timespec="seconds")
     about = machine()
-    roofs, cells, left_out = {}, [], []
+    roofs: dict[int, Roofs] = {}
+    cells: list[Cell] = []
+    left_out: list[str] = []
+    plans = {count: plan_for(quick, budget, len(cases) * len(threads), len(present), count) for count in threads}
     with progress_bar(len(cases) * len(threads)) as progress:
-        for i, count in enumerate(threads):
-            plan = plan_for(quick, budget, len(cases) * len(threads), len(present), count)
+        for i, (count, plan) in enumerate(plans.items()):
             deadline = None if budget is None else started + budget * (i + 1) / len(threads)
             found = run_cases(cases, present, count, plan, patience, progress, deadline)
             if found.roofs is not None:
                 roofs[count] = found.roofs
             cells += found.cells
             left_out += found.left_out
-    settings = {"quick": quick, "budget_s": budget, "patience_s": patience, "contestants": present, **asdict(plan)}
+    settings = {
+        "quick": quick,
+        "budget_s": budget,
+        "patience_s": patience,
+        "contestants": present,
+        "plans": {str(count): asdict(plan) for count, plan in plans.items()},
+    }
     return Record(suite, date, about, versions(present), commit(), settings, absent, roofs, cells, left_out)
 
 
@@ -212,7 +222,7 @@ class progress_bar:  # used as a function
 
     def __enter__(self) -> Callable[[str, str, Cell | None], None]:
         self.bar: Any = None
-        if not click.get_text_stream("stderr").isatty():
+        if not sys.stderr.isatty():
             return lambda case, what, cell: None
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
