@@ -43,7 +43,9 @@ class Plan:
     function: FuncOp
     growth: float
     slack: int
-    sources: dict[SSAValue, frozenset[BlockArgument]] = field(default_factory=dict[SSAValue, "frozenset[BlockArgument]"])
+    sources: dict[SSAValue, frozenset[BlockArgument]] = field(
+        default_factory=dict[SSAValue, "frozenset[BlockArgument]"]
+    )
     """The weights that a value is made of, for values made of weights and constants alone."""
     moved: set[Operation] = field(default_factory=set[Operation])
 
@@ -131,7 +133,9 @@ def hoist(module: ModuleOp, function: FuncOp, growth: float, slack: int) -> None
     results = function.function_type.outputs.data
     function.properties["function_type"] = FunctionType.from_lists([each.type for each in block.args], results)
     kind = FunctionType.from_lists([each.type for each in weights], [each.type for each in prepared])
-    made = FuncOp(PREPARE, kind, Region(body), "public", arg_attrs=ArrayAttr(weight_labels), res_attrs=ArrayAttr(labels))
+    made = FuncOp(
+        PREPARE, kind, Region(body), "public", arg_attrs=ArrayAttr(weight_labels), res_attrs=ArrayAttr(labels)
+    )
     module.body.block.insert_op_after(made, function)
 
 

@@ -73,9 +73,7 @@ class CompiledModule:
         """
         if len(inputs) != self.count:
             expected = ", ".join(map(str, self.signature.inputs)) or "nothing"
-            raise CompileError(
-                f"expected {self.count} inputs, found {len(inputs)}", hint=f"the inputs are {expected}"
-            )
+            raise CompileError(f"expected {self.count} inputs, found {len(inputs)}", hint=f"the inputs are {expected}")
         arrays = [checked(value, spec, "input") for value, spec in zip(inputs, self.signature.inputs)]
         outputs = [np.empty(spec.shape, spec.dtype) for spec in self.signature.outputs]
         frame = self.frames.pop() if self.frames else self.new_frame()
@@ -97,7 +95,7 @@ class CompiledModule:
         """What another entry point makes of weights, by name."""
         signature = entry.signature
         given = [checked(weights[spec.name], spec, "weight") for spec in signature.weights]
-        outputs = {spec.name: np.empty(spec.shape, spec.dtype) for spec in signature.outputs}
+        outputs: dict[str, Array] = {spec.name: np.empty(spec.shape, spec.dtype) for spec in signature.outputs}
         frame = new_frame(signature, given, entry.arena_bytes)
         for i, array in enumerate(outputs.values(), len(given)):
             frame.pointers[i] = array.ctypes.data

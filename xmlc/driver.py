@@ -94,6 +94,7 @@ def stage_of(module: ModuleOp) -> str | None:
 
 def run_stages(module: ModuleOp, after: str | None, until: str, settings: Settings) -> None:
     """Bring a module, in place, from a stage to another; after each, nothing may be left of what it removes."""
+    from xmlc.backends.cpu.stages import fitted
     from xmlc.backends.stages import refuse_leftovers
 
     context = Context()
@@ -103,7 +104,7 @@ def run_stages(module: ModuleOp, after: str | None, until: str, settings: Settin
         settings.timer.start(f"stage {stage.name}")
         run_passes(
             module,
-            stage.passes,
+            fitted(stage.passes, settings.target),
             context,
             watchers=[*settings.watchers, settings.timer],
             verify_each=VERIFY.get(),

@@ -128,9 +128,7 @@ def function_named(module: ModuleOp, name: str) -> FuncOp | None:
     return found[0] if found else None
 
 
-def run_prepared(
-    module: ModuleOp, prepare: FuncOp, inputs: Mapping[str, Any], expected: Outcome | None
-) -> Outcome:
+def run_prepared(module: ModuleOp, prepare: FuncOp, inputs: Mapping[str, Any], expected: Outcome | None) -> Outcome:
     """Interpret @main where `hoist-weights` has split @prepare from it: @main takes what that makes of weights.
 
     Its parameters are matched by their names, and so are those of @prepare; `prepared.N` is the result N of it.

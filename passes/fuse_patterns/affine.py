@@ -34,9 +34,7 @@ def remade(op: Convolution, x: SSAValue, weight: SSAValue, bias: SSAValue | None
     """The same convolution of other operands."""
     strides, dilations, low, high = op.window_lists()
     make = F.conv if isinstance(op, ConvOp) else F.conv_transpose
-    return make(
-        x, weight, bias, strides=strides, dilations=dilations, low=low, high=high, groups=op.groups.value.data
-    )
+    return make(x, weight, bias, strides=strides, dilations=dilations, low=low, high=high, groups=op.groups.value.data)
 
 
 # --- biases
@@ -133,7 +131,7 @@ def scale_of_convolution(op: MulOp) -> SSAValue | None:
 
 @law(holds=Holds.ON_REALS)
 def convolution_of_scaled(op: ConvOp) -> SSAValue | None:
-    """conv(x * s, w) -> conv(x, w * s), for weights w and an s that varies with the channel alone; one group for such"""
+    """conv(x * s, w) -> conv(x, w * s), for weights w and a number s, or with one group one a channel"""
     match op.x.owner:
         case MulOp(lhs=x, rhs=scale) if op.x.has_one_use() and x.type == op.x.type and may_scale(op):
             channels = shape_of(x)[1]

@@ -25,15 +25,26 @@ from xmlc.dialects.ml.elementwise import (
     MulOp,
     NegOp,
     OrOp,
-    RemOp,
     ReluOp,
+    RemOp,
     RoundOp,
     SignOp,
     SubOp,
     XorOp,
 )
 from xmlc.dialects.ml.types import element_of
-from xmlc.passes.constants import filled, has_known_sizes, is_constant, is_filled, is_real, is_zero, splat, stretched, stretches_to, used_once
+from xmlc.passes.constants import (
+    filled,
+    has_known_sizes,
+    is_constant,
+    is_filled,
+    is_real,
+    is_zero,
+    splat,
+    stretched,
+    stretches_to,
+    used_once,
+)
 from xmlc.passes.laws import Holds, law
 
 
@@ -236,15 +247,18 @@ def product_of_opposites(op: MulOp | DivOp) -> SSAValue | None:
 # --- chains of constants
 
 
+COMPUTE: dict[type[BinaryOp], np.ufunc] = {AddOp: np.add, MulOp: np.multiply, DivOp: np.divide}
+
+
 def computed(op: type[BinaryOp], like: SSAValue, x: Any, y: Any) -> SSAValue | None:
     """x op y as a scalar constant, rounded to the type of `like`; None where floats leave the normal range."""
     dtype = TO_NUMPY[element_of(like)]
     wide = TO_NUMPY[computing_type(element_of(like))].type
     with np.errstate(all="ignore"):
-        value = {AddOp: np.add, MulOp: np.multiply, DivOp: np.divide}[op](wide(x), wide(y)).astype(dtype)
+        value: Any = COMPUTE[op](wide(x), wide(y)).astype(dtype)
         if is_real(like):
-            least = 0 if op is AddOp else ml_dtypes.finfo(dtype).tiny
-            if not least <= abs(value) < np.inf:
+            least = 0.0 if op is AddOp else float(ml_dtypes.finfo(dtype).tiny)  # pyright: ignore[reportUnknownMemberType]
+            if not least <= abs(float(value)) < np.inf:
                 return None
     return F.scalar(like, value)
 
@@ -305,7 +319,9 @@ def common_factor(op: AddOp | SubOp) -> SSAValue | None:
     Integers are exact. An a + b that overflows where the two products do not is not seen: keep numbers moderate.
     """
     match op.lhs.owner, op.rhs.owner:
-        case MulOp(lhs=a, rhs=b), MulOp(lhs=c, rhs=d) if used_once(op.lhs) and used_once(op.rhs) and has_known_sizes(op.out):
+        case MulOp(lhs=a, rhs=b), MulOp(lhs=c, rhs=d) if (
+            used_once(op.lhs) and used_once(op.rhs) and has_known_sizes(op.out)
+        ):
             for x, y, z, w in ((a, b, c, d), (a, b, d, c), (b, a, c, d), (b, a, d, c)):
                 if x is z:
                     return F.mul(x, type(op)(y, w).out)

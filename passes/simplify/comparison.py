@@ -210,9 +210,9 @@ def limit_of_constants(op: MaxOp | MinOp) -> SSAValue | None:
 @law
 def maximum_with_zero(op: MaxOp) -> SSAValue | None:
     """max(x, 0) -> relu(x)"""
-    return F.relu(F.broadcast(op.lhs, shape_of(op.out))) if is_filled(op.rhs, 0) and stretches_to(
-        op.lhs, op.out
-    ) else None
+    return (
+        F.relu(F.broadcast(op.lhs, shape_of(op.out))) if is_filled(op.rhs, 0) and stretches_to(op.lhs, op.out) else None
+    )
 
 
 @law
@@ -286,7 +286,7 @@ def clamp_without_limit(op: ClampOp) -> SSAValue | None:
 
 def exactly_held(source: Any, target: Any) -> bool:
     """Whether every number of one element type is one of another."""
-    if source == target or source == i1:
+    if source in (target, i1):
         return True
     before, after = TO_NUMPY[source], TO_NUMPY[target]
     if target == i1:

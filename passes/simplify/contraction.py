@@ -27,8 +27,9 @@ def transpose_of_product(op: TransposeOp) -> SSAValue | None:
     if swapped(op.out) is None:
         return None
     match op.x.owner:
-        case MatmulOp(lhs=lhs, rhs=rhs, bias=None) if (a := swapped(lhs)) is not None and (b := swapped(rhs)) is not None:
-            return F.matmul(b, a)
+        case MatmulOp(lhs=lhs, rhs=rhs, bias=None):
+            a, b = swapped(lhs), swapped(rhs)
+            return None if a is None or b is None else F.matmul(b, a)
         case _:
             return None
 

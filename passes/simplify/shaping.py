@@ -454,7 +454,8 @@ def gather_of_elementwise(op: GatherOp) -> SSAValue | None:
 SHAPING = (
     transpose_of_nothing, transpose_of_transpose, transpose_of_ones, transpose_of_reshape_with_ones,
     reshape_of_nothing, reshape_of_reshape, reshape_around_softmax, broadcast_of_nothing, broadcast_of_broadcast,
-    broadcast_of_ones, operand_broadcast_anyway, unary_of_broadcast, slice_of_everything, slice_of_slice, slice_of_concat, slice_of_transpose, slice_of_pad,
+    broadcast_of_ones, operand_broadcast_anyway, unary_of_broadcast, slice_of_everything, slice_of_slice,
+    slice_of_concat, slice_of_transpose, slice_of_pad,
     concat_of_one, concat_of_empty, concat_of_concat, concat_of_neighbours, pad_of_nothing, pad_of_pad,
     reverse_of_ones, reverse_of_reverse, tile_of_one, gather_of_progression, gather_of_elementwise,
 )  # fmt: skip
