@@ -53,6 +53,7 @@ class Model:
 
 
 MODELS: dict[str, Model] = {
+    "digits": Model((normal("image", "N", 1, 8, 8),), ({"N": 1}, {"N": 64})),
     "silero_vad_16k": Model((normal("input", 1, 576, scale=0.1), filled("state", "zeros", 2, 1, 128))),
     "silero_vad_seq": Model(
         (

@@ -80,17 +80,16 @@ def micro(**options: Any) -> int:
     "--dir",
     "folder",
     type=click.Path(path_type=Path),
-    default=Path("examples"),
-    show_default=True,
-    help="folder of ONNX files; benchmarks/fetch_models.py fetches some",
+    help="folder of ONNX files, such as benchmarks/fetch_models.py fetches; else the network of `xmlc demo`",
 )
 @click.option("--every-shape", is_flag=True, help="models of free sizes at each of their sizes, not the first only")
 @measuring
-def models(folder: Path, every_shape: bool, **options: Any) -> int:
+def models(folder: Path | None, every_shape: bool, **options: Any) -> int:
     """Whole ONNX models of a folder."""
     from xmlc.bench.models import models as cases
+    from xmlc.cli.demo import example
 
-    return run_suite("models", cases(folder, every_shape), **options)
+    return run_suite("models", cases(folder or example("digits.onnx").parent, every_shape), **options)
 
 
 def run_suite(
