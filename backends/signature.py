@@ -11,13 +11,20 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, IntegerAttr, MemRefType, StringAttr, TensorType
+from xdsl.dialects.builtin import (
+    DYNAMIC_INDEX,
+    ArrayAttr,
+    DictionaryAttr,
+    IntegerAttr,
+    MemRefType,
+    StringAttr,
+    TensorType,
+)
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import Attribute
 
 from xmlc.dialects.diagnostics import CompileError, place_of
 from xmlc.dialects.dtypes import FROM_NUMPY, TO_NUMPY
-from xmlc.dialects.ml.types import DYNAMIC
 
 PREPARE = "prepare"
 """The function that the pass `hoist-weights` makes: weights -> what @main takes in their place; run once, at load."""
@@ -45,10 +52,10 @@ class Tensor:
     def sizes(self) -> tuple[int | str | None, ...]:
         """The shape, with the name of each free size, or None where it has none."""
         names = self.symbols or (None,) * len(self.shape)
-        return tuple(name if size == DYNAMIC else size for size, name in zip(self.shape, names))
+        return tuple(name if size == DYNAMIC_INDEX else size for size, name in zip(self.shape, names))
 
     def __str__(self) -> str:
-        sizes = "".join(f"{'?' if size == DYNAMIC else size}x" for size in self.shape)
+        sizes = "".join(f"{'?' if size == DYNAMIC_INDEX else size}x" for size in self.shape)
         return f"{self.name}: tensor<{sizes}{self.element}>"
 
 

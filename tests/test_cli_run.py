@@ -209,8 +209,9 @@ def test_sizes_of_one_name_must_agree(xmlc: Run, tmp_path: Path) -> None:
 
 def test_a_wrong_result_is_told(xmlc: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     from xmlc import running
+    from xmlc.meaning import Outcome
 
-    monkeypatch.setattr(running, "interpreted", lambda *_: running.Outcome((np.zeros((2, 2), np.float32),), ""))
+    monkeypatch.setattr(running, "interpreted", lambda *_: Outcome((np.zeros((2, 2), np.float32),), ""))
     code, _, err = xmlc("run", "-", "--input", "x=[[1,2],[3,4]]", "--input", "n=10", "--check", text=ADD)
     assert code == 1
     assert err.startswith("error: differs from the reference interpreter: result 0 differs: relative error ")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import io
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,6 @@ from numpy.typing import NDArray
 
 from xmlc.dialects.diagnostics import CompileError, Diagnostic, Place
 from xmlc.files import reason
-from xmlc.meaning import draw
 from xmlc.wording import did_you_mean, known_names
 
 Array: TypeAlias = NDArray[Any]
@@ -131,6 +131,25 @@ def as_declared(name: str, value: Array, ports: Iterable[Port]) -> Array:
     return made
 
 
+# --- writing
+
+
+def npy(array: Array) -> bytes:
+    """The bytes of a .npy file."""
+    stream = io.BytesIO()
+    np.save(stream, array)
+    return stream.getvalue()
+
+
+def npz(arrays: Arrays) -> bytes:
+    """The bytes of a .npz file; names may be anything, also `file`."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        for name, array in arrays.items():
+            archive.writestr(f"{name}.npy", npy(array))
+    return stream.getvalue()
+
+
 # --- drawing
 
 INTEGERS_BELOW = 2
@@ -142,6 +161,8 @@ def random_arrays(ports: Sequence[Port], given: Arrays, sizes: Sizes, seed: int)
 
     An array depends on the seed, its position and its shape alone. Raises CompileError where a size is free.
     """
+    from xmlc.meaning import draw
+
     known = known_sizes(ports, given, sizes)
     made: dict[str, Array] = {}
     for position, port in enumerate(ports):

@@ -6,13 +6,16 @@ import contextlib
 import io
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from xmlc.compiled import CompiledModule
 from xmlc.dialects.diagnostics import CompileError
 from xmlc.driver import Settings, compile_module, entry_of
 from xmlc.inputs import Array, Arrays, Sizes, missing
-from xmlc.meaning import Difference, Outcome, differences, run
 from xmlc.sources import Program, Source, open_source
+
+if TYPE_CHECKING:
+    from xmlc.meaning import Difference, Outcome
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,8 @@ def run_program(
     outputs = {each.name: result for each, result in zip(named, results)}
     if not check:
         return Run(outputs, printed)
+    from xmlc.meaning import Outcome, differences
+
     settings.timer.start("interpret")
     names = [each.name for each in compiled.signature.inputs]
     expected = interpreted(source.make(sizes, arrays), dict(zip(names, inputs)))
@@ -90,6 +95,8 @@ def run_program(
 
 def interpreted(program: Program, inputs: Arrays) -> Outcome:
     """What the reference interpreter makes of a program and its inputs by name, in order."""
+    from xmlc.meaning import Outcome, run
+
     if any(op.name == "toy.func" for op in program.module.ops):
         from xmlc.dialects.reference.interpreter import interpret
         from xmlc.printing import PRINT_FUNCTIONS

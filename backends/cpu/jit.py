@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import ctypes.util
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
@@ -167,5 +166,7 @@ def refuse_missing(tables: Iterable[ElfSymbols], imports: Mapping[str, int]) -> 
 
 def compile_parts(texts: Sequence[str], target: Target, opt_level: int = 3, threads: int | None = None) -> list[bytes]:
     """Compile several modules side by side, into one object each, in the order given."""
+    from concurrent.futures import ThreadPoolExecutor  # slow to import, and seldom needed
+
     with ThreadPoolExecutor(max_workers=threads or target.cores) as pool:
         return list(pool.map(compile_to_object, texts, repeat(target), repeat(opt_level)))

@@ -11,7 +11,7 @@ from xmlc.cli.common import compiling, dumping, opened, settings_of, showing_lin
 from xmlc.dialects.diagnostics import CompileError, Place
 from xmlc.driver import Settings, emit, stages
 from xmlc.files import write_whole
-from xmlc.inputs import Sizes
+from xmlc.inputs import Sizes, npz
 from xmlc.logs import log_to_standard_error
 from xmlc.pipeline import printed
 from xmlc.sources import Source
@@ -78,18 +78,6 @@ def result(source: Source, stage: str, sizes: Sizes, settings: Settings, weights
     if weights is not None:
         write_whole(Path(weights), npz(program.weights))
     return printed(program.module) if stage == SOURCE else emit(program.module, stage, settings)
-
-
-def npz(arrays: object) -> bytes:
-    """The bytes of a .npz file."""
-    import io
-    from typing import Any, cast
-
-    import numpy as np
-
-    stream = io.BytesIO()
-    np.savez(stream, **cast(dict[str, Any], arrays))
-    return stream.getvalue()
 
 
 def write(output: str, made: str | bytes) -> None:

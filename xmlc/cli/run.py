@@ -13,7 +13,7 @@ import numpy as np
 
 from xmlc.cli.common import compiling, dumping, opened, settings_of, showing_lines_of
 from xmlc.files import make_folder, write_whole
-from xmlc.inputs import Array, Sizes, check_inputs, check_sizes, load_arrays, random_arrays, read_input
+from xmlc.inputs import Array, Sizes, check_inputs, check_sizes, load_arrays, npy, npz, random_arrays, read_input
 from xmlc.logs import log_to_standard_error
 from xmlc.pipeline import Timer
 from xmlc.running import Run, run_program
@@ -89,18 +89,12 @@ def inputs_of(
 
 
 def write_outputs(done: Run, save: Path | None, folder: Path | None) -> None:
-    from xmlc.cli.compile import npz
-
     if save is not None:
         write_whole(save, npz(done.outputs))
     if folder is not None:
-        import io
-
         make_folder(folder)
         for name, array in done.outputs.items():
-            stream = io.BytesIO()
-            np.save(stream, array)
-            write_whole(folder / f"{name.replace('/', '_')}.npy", stream.getvalue())
+            write_whole(folder / f"{name.replace('/', '_')}.npy", npy(array))
 
 
 def show(done: Run, silent: bool) -> None:
