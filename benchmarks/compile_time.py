@@ -2,10 +2,10 @@
 
     python benchmarks/compile_time.py --model minilm=FILE.onnx:batch=1,sequence=16 [-o FILE.json]
 
-Each figure is wall time of a new process, files in the page cache; best, median and worst of several. A compilation is
-timed inside the process that does it, from opening the file to a function that can be called. `--model` can be repeated.
-`python benchmarks/fetch_models.py` fetches the models. The record names hardware, versions and date; budgets are told, not
-enforced.
+Each figure is wall time of a new process, files in the page cache; best, median and worst of several. A compilation
+is timed inside the process that does it, from opening the file to a function that can be called. `--model` can be
+repeated. `python benchmarks/fetch_models.py` fetches the models. The record names hardware, versions and date; budgets
+are told, not enforced.
 """
 
 from __future__ import annotations
