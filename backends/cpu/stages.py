@@ -32,10 +32,9 @@ CPU = (
         "ml",
         (
             LowerToy(),
-            *(Fold(), Simplify(), StrengthReduction(pointwise=False)),
-            FusePatterns(),  # before convolutions become products, and before weights move away
-            *(Fold(), Simplify(), StrengthReduction()),
-            *(CommonSubexpressionElimination(), DeadCodeElimination(), HoistWeights(), DeadCodeElimination()),
+            *(Fold(), Simplify(), StrengthReduction(pointwise=False)),  # a reshape would part product and epilogue
+            *(FusePatterns(), Fold(), Simplify()),
+            *(CommonSubexpressionElimination(), DeadCodeElimination(), HoistWeights()),
         ),
         removes=("toy",),
         keeps=("toy.print",),

@@ -156,7 +156,7 @@ def operand_broadcast_anyway(op: ElementwiseOp) -> SSAValue | None:
         return None
     for i, operand in enumerate(op.operands):
         source = broadcast_source(operand)
-        filled = source is None and bool(shapes[i]) and is_constant(operand) and splat(operand) is not None
+        filled = source is None and prod(shapes[i]) > 1 and is_constant(operand) and splat(operand) is not None
         if source is None and not filled:
             continue
         shape = shape_of(source) if source is not None else ()
