@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from xdsl.dialects.builtin import CallSiteLoc, FileLineColLoc
+from xdsl.dialects.builtin import CallSiteLoc, FileLineColLoc, NameLoc
 from xdsl.ir import Attribute
 
 
@@ -80,5 +80,7 @@ def place_of(location: Attribute) -> Place | None:
             return Place(location.filename.data, location.line.data, location.column.data)
         case CallSiteLoc():
             return place_of(location.callee)
+        case NameLoc():  # a node of a graph that has no lines: the name stands for the file
+            return Place(location.desc.data)
         case _:
             return None

@@ -12,6 +12,8 @@ import pytest
 from onnx import TensorProto, helper
 
 from xmlc.driver import stages
+from xmlc.passes.decompose import Decompose
+from xmlc.passes.lower_ml.lower import LowerMl
 
 ROOT = Path(__file__).resolve().parent.parent
 DIGITS = ROOT / "examples" / "digits.onnx"
@@ -222,3 +224,26 @@ def test_a_failure_leaves_no_output(xmlc: Run, tmp_path: Path) -> None:
     file = tmp_path / "x.o"
     assert xmlc("compile", "-", "-o", file, text="junk").code == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_crash_of_a_stage_leaves_a_reproducer(xmlc: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def crash(*_: object) -> None:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setenv("XMLC_REPRODUCER_DIR", str(tmp_path))
+    monkeypatch.setattr(Decompose, "apply", crash)
+    with pytest.raises(ZeroDivisionError) as caught:
+        xmlc("compile", "-", "--emit", "linalg", text=SOFTMAX)
+    (file,) = tmp_path.iterdir()
+    assert any(str(file) in note for note in caught.value.__notes__)
+    assert "ml.softmax" in file.read_text(encoding="utf-8")
+    assert "RUN: xmlc opt %s --allow-unregistered-dialect -p 'decompose," in file.read_text(encoding="utf-8")
+
+
+def test_what_cannot_be_lowered_is_named_as_the_user_did(xmlc: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(LowerMl, "apply", lambda *_: None)
+    assert xmlc("compile", "-", "--emit", "linalg", text=SOFTMAX).err.startswith(
+        "<stdin>:2:8: error: 1 x ml.reduce_max cannot be lowered by stage 'linalg'\n  %y = ml.softmax %x axis = 1"
+    )
+    err = xmlc("compile", DIGITS, "--bind", "N=1", "--emit", "linalg").err
+    assert "conv1 (Conv): error: 2 x ml.conv cannot be lowered by stage 'linalg'\n" in err
