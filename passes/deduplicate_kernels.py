@@ -5,16 +5,17 @@ A model repeats its layers; so do its kernels, apart from names and places.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 
 from xdsl.context import Context
 from xdsl.dialects import func
-from xdsl.dialects.builtin import ModuleOp, SymbolRefAttr
+from xdsl.dialects.builtin import ModuleOp, StringAttr, SymbolRefAttr
 from xdsl.ir import Attribute, Block, Operation, SSAValue
 from xdsl.passes import ModulePass
 
-from xmlc.passes.form_kernels import KERNEL
+from xmlc.passes.form_kernels import KERNEL, fresh_name
 
 
 def structure(block: Block, numbers: dict[SSAValue, int] | None = None) -> Hashable:
@@ -46,17 +47,25 @@ class DeduplicateKernels(ModulePass):
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         first: dict[Hashable, str] = {}
         instead: dict[str, str] = {}
+        taken = {
+            each.sym_name.data for each in op.ops if isinstance(each, func.FuncOp) and KERNEL not in each.attributes
+        }
         for kernel in list(op.ops):
             if not isinstance(kernel, func.FuncOp) or KERNEL not in kernel.attributes:
                 continue
-            name = kernel.sym_name.data
-            kept = first.setdefault(structure(kernel.body.block), name)
-            if kept != name:
-                instead[name] = kept
+            name, body = kernel.sym_name.data, structure(kernel.body.block)
+            if body in first:
                 kernel.detach()
                 kernel.erase()
-        if instead:
-            redirect_calls(op, instead)
+            else:
+                first[body] = fresh_name(NUMBER.sub("", name), taken)
+                kernel.properties["sym_name"] = StringAttr(first[body])
+            instead[name] = first[body]
+        redirect_calls(op, instead)
+
+
+NUMBER = re.compile(r"_\d+$")
+"""What `fresh_name` adds to a name: numbers are given anew, so that none is left out."""
 
 
 def redirect_calls(module: Operation, instead: dict[str, str]) -> None:

@@ -2,13 +2,14 @@
 
 Groups grow forwards over a block. An op joins the groups of its operands as long as the result can still be
 put in an order (no group may depend on itself through another), at most one op of a group is heavy (a
-contraction, a sort …), and the group stays small. Ops that only rename memory or steer control flow stay
-in the host function, and so does every region's own structure: kernels are formed inside regions too.
+contraction, a sort …), and the group stays small. Ops that steer control flow stay in the host function, and so
+does every region's own structure: kernels are formed inside regions too. A reshape only renames memory: it is in
+a kernel between two of its ops, and in the host function at a kernel's edge.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 
@@ -19,6 +20,7 @@ from xdsl.ir import Block, Operation, Region, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.traits import is_side_effect_free
 
+from xmlc.dialects.dtypes import FLOATS
 from xmlc.dialects.ml import contraction, elementwise, reduction, shaping
 from xmlc.dialects.ml.types import shape_of
 
@@ -39,9 +41,7 @@ HEAVY: frozenset[type[Operation]] = frozenset(
 """Ops that are a loop nest of their own: a group has at most one, and its epilogue."""
 
 LIGHT: frozenset[type[Operation]] = (
-    frozenset((*elementwise.ELEMENTWISE, *reduction.REDUCTION, *shaping.SHAPING))
-    - HEAVY
-    - {shaping.ReshapeOp, shaping.ConstantOp}
+    frozenset((*elementwise.ELEMENTWISE, *reduction.REDUCTION, *shaping.SHAPING)) - HEAVY - {shaping.ConstantOp}
 )
 """Ops that may share a kernel with what makes their operands."""
 
@@ -54,6 +54,8 @@ class Group:
     ops: list[Operation] = field(default_factory=list[Operation])
     needs: int = 0
     heavy: bool = False
+    fuses: bool = False
+    """Whether it becomes a kernel, which others may join; else it is an op of the host."""
     elements: int = 0
     """The largest number of points any of its loop nests visits, contractions counted by their result."""
 
@@ -91,7 +93,7 @@ class Grouping:
         if type(op) not in LIGHT and type(op) not in HEAVY:
             self.keep_in_order(op, group)
             return
-        group.elements = points(op)
+        group.fuses, group.elements = True, points(op)
         if type(op) in HEAVY:
             return
         # heavy producers first: an epilogue is worth most
@@ -118,7 +120,7 @@ class Grouping:
 
     def merge(self, first: Group, second: Group) -> None:
         """Merge `second` into `first` if they may share a kernel."""
-        if first is second or not first.elements or (first.heavy and second.heavy):
+        if first is second or not first.fuses or (first.heavy and second.heavy):
             return
         if len(first.ops) + len(second.ops) > self.limit or not self.worth_it(first, second):
             return
@@ -157,10 +159,45 @@ def ordered(groups: Iterable[Group], position: Mapping[Operation, int]) -> list[
     return result
 
 
+def is_constant(value: SSAValue) -> bool:
+    """Constants are copied into each kernel that uses them."""
+    return isinstance(value.owner, shaping.ConstantOp)
+
+
+def peeled(ops: Sequence[Operation]) -> tuple[list[Operation], list[Operation], list[Operation]]:
+    """The ops of a group as reshapes of what comes into it, ops of a kernel, and reshapes of what goes out."""
+    before: list[Operation] = []
+    after: list[Operation] = []
+    inside = list(ops)
+    for op in ops:
+        if isinstance(op, shaping.ReshapeOp) and op.x.owner not in inside and not is_constant(op.x):
+            inside.remove(op)
+            before.append(op)
+    for op in reversed(inside.copy()):
+        if isinstance(op, shaping.ReshapeOp) and all(use.operation not in inside for use in op.out.uses):
+            inside.remove(op)
+            after.insert(0, op)
+    return before, inside, after
+
+
+TELLING: tuple[Collection[type[Operation]], ...] = (
+    HEAVY,
+    reduction.REDUCTION,
+    frozenset(op for op in elementwise.ELEMENTWISE if op.ACCEPTS is FLOATS) - {elementwise.DivOp},
+    shaping.SHAPING,
+    (elementwise.AddOp, elementwise.SubOp, elementwise.MulOp, elementwise.DivOp),
+)
+"""What tells most about a kernel comes first: its contraction, its reductions, the functions it computes …"""
+
+UNTOLD = (shaping.ReshapeOp, shaping.BroadcastOp)
+
+
 def kernel_name(ops: Sequence[Operation]) -> str:
-    """The first ops of a kernel, joined: `conv_batch_norm_relu`."""
-    words = [op.name.removeprefix("ml.") for op in ops]
-    return "_".join(words[:3]) + (f"_and_{len(words) - 3}_more" if len(words) > 3 else "")
+    """The most telling ops of a kernel, four at most, in the order it runs them: `matmul_reduce_max_exp`."""
+    kinds = dict.fromkeys(type(op) for op in ops if type(op) not in UNTOLD)
+    ranks = {kind: next((i for i, row in enumerate(TELLING) if kind in row), len(TELLING)) for kind in kinds}
+    chosen = sorted(kinds, key=ranks.__getitem__)[:4]
+    return "_".join(kind.name.removeprefix("ml.") for kind in kinds if kind in chosen) or "broadcast"
 
 
 class Outliner:
@@ -180,8 +217,12 @@ class Outliner:
             if op not in constants:
                 op.detach()
         for group in groups:
-            if group.elements:
-                self.outline(sorted(group.ops, key=position.__getitem__), block)
+            if group.fuses:
+                before, inside, after = peeled(sorted(group.ops, key=position.__getitem__))
+                block.add_ops(before)
+                if inside:
+                    self.outline(inside, block)
+                block.add_ops(after)
                 continue
             for op in group.ops:
                 block.add_op(op)
@@ -208,7 +249,10 @@ class Outliner:
                 inputs[operand] = None
 
         body = Block(arg_types=[value.type for value in inputs])
-        replaced: dict[SSAValue, SSAValue] = dict(zip(inputs, body.args))
+        replaced: dict[SSAValue, SSAValue] = {}
+        for value, argument in zip(inputs, body.args):
+            replaced[value] = argument
+            argument.name_hint = value.name_hint
         for value, constant in constants.items():
             copy = constant.clone()
             body.add_op(copy)
@@ -224,6 +268,7 @@ class Outliner:
         call.location = ops[-1].location
         block.add_op(call)
         for old, new in zip(outputs, call.results):
+            new.name_hint = old.name_hint
             old.replace_uses_with_if(new, lambda use: use.operation not in inside)
         body.add_op(func.ReturnOp(*outputs))
         kind = FunctionType.from_lists([value.type for value in inputs], [value.type for value in outputs])

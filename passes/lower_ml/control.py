@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def inlined(lowering: Lowering, region: Region, arguments: Sequence[SSAValue], block: Block) -> list[SSAValue]:
     """Build at the end of `block` what a region does with `arguments`; returns what it yields."""
     source = region.block
-    lowering.values.update(zip(source.args, arguments, strict=True))
+    lowering.stand_for(source.args, arguments)
     lowering.ops(source, block)
     assert isinstance(source.last_op, ml.YieldOp)
     return [lowering.value(value) for value in source.last_op.operands]

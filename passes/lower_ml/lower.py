@@ -57,11 +57,17 @@ class Lowering:
             return shaping.constant(old.owner)
         return self.values[old]
 
+    def stand_for(self, old: Sequence[SSAValue], new: Sequence[SSAValue]) -> None:
+        """From now on `new` stand for `old`, and have their names."""
+        for before, after in zip(old, new, strict=True):
+            self.values[before] = after
+            after.name_hint = after.name_hint or before.name_hint
+
     def block(self, source: Block, arguments: Sequence[Attribute] | None = None) -> Block:
         """What stands for a block; `arguments` replaces the types of its arguments."""
         types = [stored_type(each.type) for each in source.args] if arguments is None else arguments
         target = Block(arg_types=types)
-        self.values.update(zip(source.args, target.args))
+        self.stand_for(source.args, target.args)
         with ImplicitBuilder(target):
             self.ops(source, target)
         return target
@@ -72,7 +78,7 @@ class Lowering:
             if isinstance(op, ConstantOp | YieldOp):
                 continue
             before = target.last_op
-            self.values.update(zip(op.results, self.results(op)))
+            self.stand_for(op.results, self.results(op))
             locate_after(before, target, op)
 
     def results(self, op: Operation) -> Sequence[SSAValue]:

@@ -29,7 +29,7 @@ from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 from xdsl.ir.affine import AffineConstantExpr, AffineExpr, AffineMap
 
 from xmlc.dialects.dtypes import FROM_NUMPY, storage_type
-from xmlc.dialects.ml.types import TensorLike, element_of, rank_of, shape_of
+from xmlc.dialects.ml.types import TensorLike, element_of, shape_of
 from xmlc.passes.number import build, constant_attribute
 
 Map: TypeAlias = tuple[AffineExpr, ...]
