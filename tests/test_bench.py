@@ -456,6 +456,17 @@ def test_no_case_is_started_after_the_deadline(tmp_path: Path, monkeypatch: pyte
     assert found.left_out == ["softmax/f32/4x8 [2]"]
 
 
+def test_what_was_measured_before_an_interruption_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(orders: Orders, found: runner.Findings, *_: Any) -> None:
+        found.cells.append(cell(SMALL.name))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runner, "one_session", interrupted)
+    found = runner.run_cases([SMALL, replace(SMALL, name="b")], ["xmlc"], 1, Plan(), 1.0, lambda *_: None)
+    assert found.interrupted
+    assert ([each.case for each in found.cells], found.left_out) == ([SMALL.name], ["b [1]"])
+
+
 def test_orders_survive_their_way_to_the_process() -> None:
     orders = Orders(SAMPLES, ["xmlc"], 2, Plan(rounds=3), {"matmul": {"xmlc": "crash"}})
     again = Orders.from_json(orders.to_json())

@@ -76,7 +76,7 @@ class Record:
     """By number of threads."""
     cells: list[Cell]
     left_out: list[str] = field(default_factory=list[str])
-    """Cells that the time budget did not reach."""
+    """Cells that the time budget, or an interruption, left out."""
     schema: int = SCHEMA
 
     def to_json(self) -> str:

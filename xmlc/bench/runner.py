@@ -43,6 +43,8 @@ class Findings:
     roofs: Roofs | None = None
     cells: list[Cell] = field(default_factory=list[Cell])
     left_out: list[str] = field(default_factory=list[str])
+    interrupted: bool = False
+    """From the keyboard: what was measured until then is kept."""
 
 
 def environment(threads: int) -> dict[str, str]:
@@ -69,7 +71,10 @@ def run_cases(
     while orders.cases:
         if deadline is not None and time.monotonic() > deadline:
             break
-        stopped = one_session(orders, found, patience, progress, deadline)
+        try:
+            stopped = one_session(orders, found, patience, progress, deadline)
+        except KeyboardInterrupt:
+            stopped, found.interrupted = None, True
         done = {cell.case for cell in found.cells}
         left = [case for case in orders.cases if case.name not in done]
         skip = dict(orders.skip)

@@ -193,6 +193,9 @@ def measured(
                 roofs[count] = found.roofs
             cells += found.cells
             left_out += found.left_out
+            if found.interrupted:
+                left_out += [f"{case.name} [{later}]" for later in threads[i + 1 :] for case in cases]
+                break
     settings = {
         "quick": quick,
         "budget_s": budget,
@@ -256,7 +259,7 @@ def show_record(record: Record) -> None:
         for line in found:
             click.echo(f"  {line}")
     if record.left_out:
-        click.echo(f"\nleft out for lack of time: {', '.join(record.left_out)}")
+        click.echo(f"\nleft out: {', '.join(record.left_out)}")
 
 
 @bench.command(name="show")
