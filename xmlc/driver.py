@@ -46,7 +46,7 @@ class Settings:
     """
 
     target: Target = field(default_factory=lambda: parse_target("cpu"))
-    opt_level: int = 3
+    opt_level: int = 2
     watchers: Sequence[Watcher] = ()
     stage_watchers: Sequence[StageWatcher] = ()
     timer: Timer = field(default_factory=Timer)

@@ -34,7 +34,7 @@ OPTIONS = (
     click.option("--from", "language", type=click.Choice(list(OPEN)), help="the language, if not the suffix's"),
     click.option("--bind", callback=bound_sizes, default="", metavar="NAME=SIZE,…", help="sizes of free dimensions"),
     click.option("--target", default="cpu", show_default=True, help="cpu, cpu:LEVEL, or an LLVM triple"),
-    click.option("-O", "opt_level", type=click.IntRange(0, 3), default=3, show_default=True, help="LLVM's effort"),
+    click.option("-O", "opt_level", type=click.IntRange(0, 3), default=2, show_default=True, help="LLVM's effort"),
     click.option("--timing", is_flag=True, help="print to standard error where the time went"),
     click.option("--dump", type=click.Path(path_type=Path), metavar="DIR", help="write each stage there (XMLC_DUMP)"),
     click.option("--print-ir-before", "before", multiple=True, metavar="PASS", help="to standard error; repeatable"),
