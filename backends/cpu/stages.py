@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
+from xdsl.passes import ModulePass
 from xdsl.transforms.common_subexpression_elimination import CommonSubexpressionElimination
 from xdsl.transforms.dead_code_elimination import DeadCodeElimination
 
+from xmlc.backends.cpu.target import Target
 from xmlc.backends.stages import Stage
 from xmlc.passes.bufferize import Bufferize
+from xmlc.passes.contractions.lower import LowerContractions
 from xmlc.passes.decompose import Decompose
 from xmlc.passes.deduplicate_kernels import DeduplicateKernels
 from xmlc.passes.expand_math.expand import ExpandMath
@@ -41,8 +47,23 @@ CPU = (
     ),
     Stage("kernels", (Decompose(), FormKernels(), DeduplicateKernels())),
     Stage("linalg", (LowerMl(), LowerPrint(), FuseLinalg()), removes=("ml", "toy")),
-    Stage("structured", (Bufferize(), LowerLinalg(), ExpandMath(), PlanMemory()), removes=("linalg", "tensor")),
+    Stage(
+        "structured",
+        (Bufferize(), LowerContractions(), LowerLinalg(), ExpandMath(), PlanMemory()),
+        removes=("linalg", "tensor"),
+    ),
     Stage("llvm"),
     Stage("asm"),
     Stage("obj"),
 )
+
+
+def fitted(passes: Sequence[ModulePass], target: Target) -> list[ModulePass]:
+    """The passes, those with a cost model given what a target is like."""
+    sizes = dict(zip(("first_cache", "second_cache"), target.caches))
+    return [
+        replace(each, vector_bits=target.vector_bits, vector_registers=target.vector_registers, **sizes)
+        if isinstance(each, LowerContractions)
+        else each
+        for each in passes
+    ]

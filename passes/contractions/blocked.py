@@ -1,21 +1,23 @@
-"""Cache blocks and packed panels: the structure of GotoBLAS (Goto and van de Geijn, Anatomy of high-performance matrix
+"""Cache blocks and packed panels, after GotoBLAS (Goto and van de Geijn, Anatomy of high-performance matrix
 multiplication, 2008).
 
     for jc: for pc: pack columns jc.. of the vector factor, steps pc.., into panels as wide as the register tile
-      for ic: pack rows ic.. of the scalar factor into panels as high as the register tile
-        for each panel of columns: for each panel of rows: register tile, added to `out`
+      for each tile of rows: pack its rows of the scalar factor, unless they run through memory along the reduction
+        for each panel of columns: register tile, added to `out`
 
-Panels are filled up with zeros, so that the tile has no masks; only storing it looks at where `out` ends.
+The panels of a block stay in the second cache, the rows of a tile in the first. Panels are filled up with zeros, so
+that the tile has no masks; only storing it looks at where `out` ends.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import cast
 
 from xdsl.dialects import arith
-from xdsl.dialects.builtin import VectorType
-from xdsl.ir import Operation, SSAValue
+from xdsl.dialects.builtin import MemRefType, VectorType
+from xdsl.ir import Attribute, SSAValue
 
 from xmlc.passes.contractions.emitter import Emitter, View
 from xmlc.passes.contractions.nest import Steps, around
@@ -26,15 +28,15 @@ from xmlc.passes.index_arithmetic import Index
 
 @dataclass(frozen=True)
 class Blocked:
-    """A matrix product: its loops, register tile, and blocks in rows, columns and steps of the reduction."""
+    """A matrix product: its loops, register tile, and blocks in columns and steps of the reduction."""
 
     shape: Shape
     reduction: int
     outer: tuple[int, ...]
     """Loops around the product."""
-    rows: int
     columns: int
     depth: int
+    packs_rows: bool
     unroll: int = 0
 
 
@@ -44,48 +46,57 @@ PANEL, STEP, PLACE = 0, 1, 2
 
 def emit_blocked(emitter: Emitter, found: Contraction, plan: Blocked) -> None:
     shape, extents = plan.shape, found.extents
-    columns_factor, rows_factor = found.lhs, found.rhs
-    if not columns_factor.strides[shape.column_loop]:
-        columns_factor, rows_factor = rows_factor, columns_factor
-    wide = shape.columns
-    b = panels(emitter, found, -(-plan.columns // wide), plan.depth, wide)
-    a = panels(emitter, found, -(-plan.rows // shape.rows), plan.depth, shape.rows)
+    row, column, reduction = shape.row_loop, shape.column_loop, plan.reduction
+    wide, high = found.lhs, found.rhs
+    if not wide.strides[column]:
+        wide, high = high, wide
     if found.start is not None:
         initialise(emitter, found, found.start)
-    last = {True: shape.column_loop, False: plan.reduction}
-    b_source = emitter.view(columns_factor, extents, last[columns_factor.strides[shape.column_loop] == 1])
-    a_source = emitter.view(rows_factor, extents, plan.reduction)
-    if rows_factor.strides[shape.row_loop] == 1:
-        a_source = emitter.view(rows_factor, extents, shape.row_loop)
-    out = emitter.view(found.out, extents, shape.column_loop)
+    b_source = emitter.view(wide, extents, column if wide.strides[column] == 1 else reduction)
+    a_source = emitter.view(high, extents, row if high.strides[row] == 1 else reduction)
+    out = emitter.view(found.out, extents, column)
 
-    def product(at: Mapping[int, Index], _: Mapping[int, int]) -> None:
-        whole_columns, whole_rows, whole_depth = (
-            extents[loop] for loop in (shape.column_loop, shape.row_loop, plan.reduction)
-        )
-        with emitter.loop(whole_columns, plan.columns) as jc, emitter.loop(whole_depth, plan.depth) as pc:
-            width = part(emitter, whole_columns, jc, plan.columns)
-            depth = part(emitter, whole_depth, pc, plan.depth)
-            here = {**at, shape.column_loop: jc, plan.reduction: pc}
-            pack(emitter, b_source, b, here, shape.column_loop, plan.reduction, width, depth, wide)
-            with emitter.loop(whole_rows, plan.rows) as ic:
-                height = part(emitter, whole_rows, ic, plan.rows)
-                here = {**at, shape.row_loop: ic, plan.reduction: pc}
-                pack(emitter, a_source, a, here, shape.row_loop, plan.reduction, height, depth, shape.rows)
-                with (
-                    emitter.loop(emitter.rounded_up(width, wide)) as jp,
-                    emitter.loop(emitter.rounded_up(height, shape.rows)) as ip,
-                ):
-                    i, j = emitter.times(ip, shape.rows), emitter.times(jp, wide)
-                    corner = {
-                        **at,
-                        shape.row_loop: emitter.plus(ic, i),
-                        shape.column_loop: emitter.plus(jc, j),
-                    }
-                    left = (emitter.less(height, i), emitter.less(width, j))
-                    tile(emitter, found, plan, (a, ip), (b, jp), depth, out, corner, left)
+    def product(batch: Mapping[int, Index], _: Mapping[int, int]) -> None:
+        # buffers are made in the loops that fill them: each thread gets its own
+        b = panels(emitter, found, -(-plan.columns // shape.columns), plan.depth, shape.columns)
+        with emitter.loop(extents[column], plan.columns) as jc, emitter.loop(extents[reduction], plan.depth) as pc:
+            width = part(emitter, extents[column], jc, plan.columns)
+            depth = part(emitter, extents[reduction], pc, plan.depth)
+            block = {**batch, column: jc, reduction: pc}
+            pack(emitter, b_source, b, block, column, reduction, width, depth, shape.columns)
+
+            def rows(at: Mapping[int, Index], sizes: Mapping[int, int]) -> None:
+                here = {**batch, **at, reduction: pc}
+                count = sizes[row]
+                if plan.packs_rows:
+                    a = panels(emitter, found, 1, plan.depth, shape.rows)
+                    pack(emitter, a_source, a, here, row, reduction, count, depth, shape.rows)
+                    left = packed(emitter, a, 0, {row: PLACE, reduction: STEP}, plan, shape.rows)
+                else:
+                    left = emitter.corner(a_source, here, {row: count, reduction: depth})
+                with emitter.loop(emitter.rounded_up(width, shape.columns), parallel=True) as panel:
+                    right = packed(emitter, b, panel, {column: PLACE, reduction: STEP}, plan, shape.columns)
+                    j = emitter.times(panel, shape.columns)
+                    made = Tile(emitter, replace(shape, rows=count), found.element)
+                    zero = emitter.number(0.0, VectorType(found.element, (shape.lanes,)))
+                    sums = [zero] * (count * len(shape.groups))
+                    sums = made.products((left, right), [Reduction(reduction, depth, plan.unroll)], sums)
+                    corner = {**batch, **at, column: emitter.plus(jc, j)}
+                    add_to(emitter, made.shape, sums, out, corner, emitter.less(width, j))
+
+            around(emitter, [Steps(row, extents[row], shape.rows)], rows)
 
     around(emitter, [Steps(loop, extents[loop]) for loop in plan.outer], product)
+
+
+def packed(emitter: Emitter, buffer: View, panel: Index, names: Mapping[int, int], plan: Blocked, wide: int) -> View:
+    """One panel of a packed buffer, as the loops of the product see it."""
+    part = emitter.corner(buffer, {PANEL: panel}, {PANEL: 1, STEP: plan.depth, PLACE: wide})
+    loops = {number: loop for loop, number in names.items()}
+    return replace(part, loops=tuple(loops.get(number, NO_LOOP) for number in part.loops))
+
+
+NO_LOOP = -2
 
 
 def initialise(emitter: Emitter, found: Contraction, start: SSAValue | Operand) -> None:
@@ -126,8 +137,9 @@ def pack(
     wide: int,
 ) -> None:
     """Copy a block into panels `wide` along `loop`, the places after its end zero."""
-    exact = isinstance(extent, int) and extent % wide == 0
-    with emitter.loop(emitter.rounded_up(extent, wide)) as panel:
+    whole = source_extent(source, loop)
+    exact = whole % wide == 0 or (isinstance(extent, int) and extent % wide == 0)
+    with emitter.loop(emitter.rounded_up(extent, wide), parallel=True) as panel:
         first = emitter.times(panel, wide)
         start = emitter.plus(at[loop], first)
         left: Index = wide if exact else emitter.least(emitter.less(extent, first), wide)
@@ -142,6 +154,11 @@ def pack(
             zero = emitter.number(0.0, target.element)
             with emitter.loop(emitter.less(wide, left)) as place, emitter.loop(depth) as step:
                 emitter.store(zero, target, {PANEL: panel, STEP: step, PLACE: emitter.plus(left, place)})
+
+
+def source_extent(source: View, loop: int) -> int:
+    """How far a loop that moves a view runs."""
+    return cast(MemRefType[Attribute], source.value.type).get_shape()[source.loops.index(loop)]
 
 
 def copy_vectors(
@@ -169,57 +186,24 @@ def copy_vectors(
             emitter.store_vector(emitter.widened(value, target.element), target, place)
 
 
-def tile(
-    emitter: Emitter,
-    found: Contraction,
-    plan: Blocked,
-    a: tuple[View, Index],
-    b: tuple[View, Index],
-    depth: Index,
-    out: View,
-    corner: Mapping[int, Index],
-    left: tuple[Index, Index],
-) -> None:
-    """out[corner] += panel of a * panel of b, as far as `out` reaches: `left` rows and columns."""
-    shape = plan.shape
-    rows, columns = ({shape.row_loop: PLACE, plan.reduction: STEP}, {shape.column_loop: PLACE, plan.reduction: STEP})
-    views: list[View] = []
-    for (view, panel), names, wide in ((a, rows, shape.rows), (b, columns, shape.columns)):
-        part = emitter.corner(view, {PANEL: panel}, {PANEL: 1, STEP: plan.depth, PLACE: wide})
-        loops = {number: loop for loop, number in names.items()}
-        views.append(replace(part, loops=tuple(loops.get(number, -2) for number in part.loops)))
-    made = Tile(emitter, shape, found.element)
-    zero = emitter.number(0.0, VectorType(found.element, (shape.lanes,)))
-    sums = [zero] * (shape.rows * len(shape.groups))
-    sums = made.products((views[0], views[1]), [Reduction(plan.reduction, depth, plan.unroll)], sums)
-    add_to(emitter, shape, sums, out, corner, left)
-
-
 def add_to(
-    emitter: Emitter,
-    shape: Shape,
-    sums: list[SSAValue] | tuple[SSAValue, ...],
-    out: View,
-    corner: Mapping[int, Index],
-    left: tuple[Index, Index],
+    emitter: Emitter, shape: Shape, sums: Sequence[SSAValue], out: View, corner: Mapping[int, Index], left: Index
 ) -> None:
-    """out[corner] += sums, within the rows and columns that are left."""
-    rows_left, columns_left = left
+    """out[corner] += sums, within the columns that are left."""
     values = iter(sums)
     starts = [group * shape.lanes for group in shape.groups]
-    full = isinstance(columns_left, int) and columns_left >= shape.columns
-    masks = [None if full else emitter.mask(emitter.less(columns_left, start), shape.lanes) for start in starts]
+    full = isinstance(left, int) and left >= shape.columns
+    if not full and cast(MemRefType[Attribute], out.value.type).get_shape()[-1] % shape.columns == 0:
+        full = True
+    masks = [None if full else emitter.mask(emitter.less(left, start), shape.lanes) for start in starts]
     columns = [emitter.plus(corner[shape.column_loop], start) for start in starts]
     for row in range(shape.rows):
-        with emitter.when_less(row, rows_left):
-            i = emitter.plus(corner[shape.row_loop], row)
-            for j, mask in zip(columns, masks):
-                at = emitter.indices(out, {**corner, shape.row_loop: i, shape.column_loop: j})
-                before = emitter.load_vector(out, at, shape.lanes, mask)
-                total: Operation = arith.AddfOp.create(
-                    operands=(before, next(values)), result_types=(before.type,), properties=FAST
-                )
-                emitter.store_vector(emitter.add(total).results[0], out, at, mask)
+        i = emitter.plus(corner[shape.row_loop], row)
+        for j, mask in zip(columns, masks):
+            at = emitter.indices(out, {**corner, shape.row_loop: i, shape.column_loop: j})
+            before = emitter.load_vector(out, at, shape.lanes, mask)
+            total = arith.AddfOp.create(operands=(before, next(values)), result_types=(before.type,), properties=EXACT)
+            emitter.store_vector(emitter.add(total).results[0], out, at, mask)
 
 
-FAST = {"fastmath": arith.FastMathFlagsAttr("none")}
+EXACT = {"fastmath": arith.FastMathFlagsAttr("none")}

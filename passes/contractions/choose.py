@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from math import prod
+from math import ceil, prod
 
 from xmlc.passes.contractions.blocked import Blocked, emit_blocked
 from xmlc.passes.contractions.direct import Direct, emit_direct
@@ -32,7 +32,7 @@ FAR_BYTES = 10.0
 """Bytes a cycle from beyond the second cache."""
 SHORT_LOOP = 3.0
 """Cycles to enter and leave an inner loop."""
-ROW_COPY, SCATTERED_COPY = 0.2, 1.2
+ROW_COPY, SCATTERED_COPY = 0.4, 1.25
 """Cycles to copy an element where it and its neighbours lie in one piece, and where they do not."""
 CODE = 0.004
 """What another variant of the tile adds, as a share: machine code to compile and to keep."""
@@ -91,7 +91,7 @@ class Step:
 
     def cycles(self, rows: int, vectors: int) -> float:
         loads = self.rows * rows + self.vectors * vectors + self.both * rows * vectors
-        return max(rows * vectors / 2, loads / 2 + self.lines * vectors, LATENCY)
+        return max(rows * vectors / 2, loads / 2, LATENCY) + self.lines * vectors
 
 
 @lru_cache(maxsize=4096)
@@ -170,7 +170,6 @@ def row_loops(found: Contraction, column: int) -> list[int]:
 
 
 def direct_with(found: Contraction, machine: Machine, column: int, row: int) -> Schedule:
-    element_bytes = bits_of(found.element) // 8
     lanes = lanes_for(found, machine, found.extents[column])
     extents = found.extents
     rows = extents[row] if row >= 0 else 1
@@ -178,7 +177,7 @@ def direct_with(found: Contraction, machine: Machine, column: int, row: int) -> 
         found.reductions, key=lambda loop: -max(abs(found.lhs.strides[loop]), abs(found.rhs.strides[loop]))
     )
     depth = prod(extents[loop] for loop in reductions)
-    step = step_of(found, machine, row, column, depth, lanes * element_bytes)
+    step = step_of(found, row, column, depth)
     around = [loop for loop in found.parallels if loop not in (row, column)]
     inner = extents[reductions[-1]] if reductions else 1
     entries = depth / inner * SHORT_LOOP if len(reductions) > 1 else 0.0
@@ -222,7 +221,7 @@ def lanes_for(found: Contraction, machine: Machine, columns: int) -> int:
     return lanes
 
 
-def step_of(found: Contraction, machine: Machine, row: int, column: int, depth: int, vector_bytes: int) -> Step:
+def step_of(found: Contraction, row: int, column: int, depth: int) -> Step:
     """What each step of the reduction loads."""
     rows = vectors = both = lines = 0.0
     for factor in (found.lhs, found.rhs):
@@ -237,15 +236,23 @@ def step_of(found: Contraction, machine: Machine, row: int, column: int, depth: 
         elif by_column:
             vectors += each
             apart = max((abs(factor.strides[loop]) for loop in found.reductions), default=1)
-            apart *= bits_of(factor.element) // 8
-            reused = depth * vector_bytes * 2
-            if apart % 2048 == 0 and depth > 16:  # rows that compete for the same places of the cache
-                lines += 2.0
-            elif apart >= 4096 and depth > 64:  # each row on a page of its own
-                lines += 1.0
-            elif reused > machine.first_cache:
-                lines += vector_bytes / SECOND_CACHE_BYTES / 2
+            lines += far_apart(apart * bits_of(factor.element) // 8, depth)
     return Step(rows, vectors, both, lines)
+
+
+def far_apart(apart: int, depth: int) -> float:
+    """Extra cycles for a vector of each step, if steps are `apart` bytes.
+
+    They compete for places in the caches where that is a power of two, for page table entries where it is large.
+    """
+    if depth > 64 and apart % 8192 == 0:
+        return 7.0
+    if depth > 64 and apart % 4096 == 0:
+        return 2.3
+    return 1.0 if depth * min(apart, PAGE) > 64 * PAGE else 0.0
+
+
+PAGE = 4096
 
 
 def ordered(
@@ -311,36 +318,49 @@ def blocked(found: Contraction, machine: Machine) -> list[Schedule]:
     count, width, depth = found.extents[row], found.extents[column], found.extents[reduction]
     if count < 4 or width < lanes or depth < 16:
         return []
-    high = -(-count // -(-count // high))
+    high = row_tile(count, high)
     tile_columns = vectors * lanes
     element_bytes = bits_of(found.element) // 8
-    steps = even_part(depth, machine.first_cache * 3 // 4 // (tile_columns * element_bytes), 8)
-    block_rows = even_part(count, machine.second_cache // 3 // (steps * element_bytes), high)
-    block_columns = even_part(width, machine.second_cache * 2 // (steps * element_bytes), tile_columns)
+    steps = min(depth, even_part(depth, machine.first_cache * 3 // 4 // (high * element_bytes), 8))
+    block_columns = even_part(width, machine.second_cache // 2 // (steps * element_bytes), tile_columns)
+    packs_rows = other.strides[reduction] != 1
     shape = Shape(row, high, column, tile_columns, lanes)
-    plan = Blocked(shape, reduction, outer, block_rows, block_columns, steps, 4 if steps % 4 == 0 else 2)
+    plan = Blocked(shape, reduction, outer, block_columns, steps, packs_rows, 4 if steps % 4 == 0 else 2)
     tiles = -(-count // high) * -(-width // tile_columns)
     blocks = -(-depth // steps)
-    each = steps * Step(1, 1, 0, 0.1).cycles(high, vectors) + TILE_START + 5 * high * vectors
+    each = steps * Step(1, 1, 0, 0.5).cycles(high, vectors) + TILE_START + 3 * high * vectors
     copy = {True: ROW_COPY, False: SCATTERED_COPY}
     cycles = tiles * blocks * each
     cycles += depth * width * copy[wide.strides[column] == 1]
-    cycles += depth * count * copy[other.strides[row] == 1] * -(-width // block_columns)
+    if packs_rows:
+        cycles += depth * count * copy[other.strides[row] == 1] * -(-width // block_columns)
     cycles *= prod(found.extents[loop] for loop in outer)
-    note = f"blocked, tile {high}x{tile_columns}, blocks {block_rows}x{block_columns}x{steps}"
+    note = f"blocked, tile {high}x{tile_columns}, blocks of {block_columns} columns and {steps} steps"
     return [Schedule("blocked", cycles, lambda emitter: emit_blocked(emitter, found, plan), note)]
+
+
+def row_tile(count: int, most: int) -> int:
+    """Rows of a tile: the most that divide the count, if that is not far from the most there can be."""
+    if count <= most:
+        return count
+    return next((high for high in range(most, most * 5 // 8, -1) if count % high == 0), most)
 
 
 def even_part(extent: int, most: int, unit: int) -> int:
     """A block of at most `most`, in whole units, such that the blocks of an extent are of about one size."""
-    most = max(unit, most // unit * unit)
-    if extent <= most:
-        return -(-extent // unit) * unit if extent > unit else max(extent, 1)
-    count = -(-extent // most)
-    return -(-(-(-extent // count)) // unit) * unit
+    if extent <= unit:
+        return extent
+    count = ceil(extent / max(unit, most // unit * unit))
+    return ceil(ceil(extent / count) / unit) * unit
 
 
 # Dot
+
+
+def apart(found: Contraction, factor: Operand) -> int:
+    """Bytes between the rows that vectors run along; 1 where there is one row."""
+    strides = [abs(factor.strides[loop]) for loop in moves_only(found, factor)]
+    return min(strides) * bits_of(factor.element) // 8 if strides else 1
 
 
 def dot(found: Contraction, machine: Machine) -> list[Schedule]:
@@ -361,12 +381,13 @@ def dot(found: Contraction, machine: Machine) -> list[Schedule]:
     others = tuple(loop for loop in found.reductions if loop != reduction)
     steps_along = -(-found.extents[reduction] // lanes)
     depth = steps_along * prod(found.extents[loop] for loop in others)
+    conflict = 2.0 if any(apart(found, factor) % 2048 == 0 for factor in (found.lhs, found.rhs)) else 1.0
     best: tuple[float, int, int] | None = None
     for high in range(1, min(rows, 8) + 1):
         for wide in range(1, min(columns, 8) + 1):
             if high * wide + min(high, wide) + 1 > limit or high * wide > 16:
                 continue
-            each = depth * max(high * wide / 2, (high + wide) / 2, LATENCY) + TILE_START + 8 * high * wide
+            each = depth * max(high * wide / 2, (high + wide) / 2, LATENCY) * conflict + TILE_START + 8 * high * wide
             total = each * -(-rows // high) * -(-columns // wide)
             if best is None or total < best[0]:
                 best = (total, high, wide)
@@ -416,7 +437,7 @@ def flat(found: Contraction, machine: Machine) -> list[Schedule]:
         best = min(rest, key=lambda schedule: schedule.cycles)
         along = [loop for loop in loops if factor.strides[loop] == 1]
         row = found.extents[along[-1]] if along else 1
-        cost = copied * (0.3 + min(1.2, 6.0 / row)) + best.cycles
+        cost = copied * (0.3 + min(3.0, 6.0 / row)) + best.cycles
         if inner.out is not found.out:
             cost += prod(found.extents[loop] for loop in found.parallels) * 1.0
 
@@ -429,5 +450,3 @@ def flat(found: Contraction, machine: Machine) -> list[Schedule]:
 
         made.append(Schedule("flatten", cost, emit, f"flatten, then {best.describe}"))
     return made
-
-

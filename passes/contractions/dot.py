@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from xdsl.dialects import arith, vector
 from xdsl.dialects.builtin import VectorType
+from xdsl.dialects.utils import FastMathFlag
 from xdsl.ir import SSAValue
 
 from xmlc.passes.contractions.emitter import Emitter, View
@@ -18,7 +19,7 @@ from xmlc.passes.contractions.recognise import Contraction, Operand
 from xmlc.passes.index_arithmetic import Index
 
 ADD = vector.CombiningKindAttr(vector.CombiningKindFlag.ADD)
-REASSOCIATE = arith.FastMathFlagsAttr([arith.FastMathFlag.REASSOC])
+REASSOCIATE = arith.FastMathFlagsAttr([FastMathFlag.REASSOC])
 
 
 @dataclass(frozen=True)

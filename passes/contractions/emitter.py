@@ -6,7 +6,7 @@ printers of machine code fold into addresses) or values.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import cast
@@ -22,17 +22,18 @@ from xdsl.dialects.builtin import (
     MemRefType,
     NoneAttr,
     StridedLayoutAttr,
+    UnitAttr,
     VectorType,
     i32,
     i64,
 )
-from xdsl.dialects.builtin import i1 as bit
 from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 
 from xmlc.passes.contractions.recognise import Operand
 from xmlc.passes.index_arithmetic import Index, IndexConstants
 from xmlc.passes.memory import ALIGNMENT, array_type
 from xmlc.passes.number import constant_attribute
+from xmlc.passes.schedule import PARALLEL
 
 INDEX = IndexType()
 NO_WRAP = {"overflowFlags": arith.IntegerOverflowAttr([arith.IntegerOverflowFlag.NSW])}
@@ -136,8 +137,8 @@ class Emitter:
     # Loops
 
     @contextmanager
-    def loop(self, stop: Index, step: int = 1, unroll: int = 0) -> Iterator[Index]:
-        """for index in range(0, stop, step); no loop where it would run once."""
+    def loop(self, stop: Index, step: int = 1, unroll: int = 0, parallel: bool = False) -> Generator[Index]:
+        """for index in range(0, stop, step); no loop where it would run once. `parallel` is what PARALLEL says."""
         if isinstance(stop, int) and stop <= step:
             yield 0
             return
@@ -146,6 +147,8 @@ class Emitter:
         found = self.add(scf.ForOp.create(operands=operands, regions=(Region(body),)))
         if unroll:
             found.attributes[UNROLL] = IntegerAttr(unroll, i32)
+        if parallel:
+            found.attributes[PARALLEL] = UnitAttr()
         outside, self.block = self.block, body
         yield body.args[0]
         body.add_op(scf.YieldOp.create(location=self.location))
@@ -173,27 +176,6 @@ class Emitter:
         block.add_op(scf.YieldOp.create(operands=results, location=self.location))
         self.block = outside
         return found.results
-
-    @contextmanager
-    def when_less(self, x: int, y: Index) -> Iterator[None]:
-        """if x < y, unless that is known."""
-        if isinstance(y, int):
-            assert x < y
-            yield
-            return
-        condition = self.add(
-            arith.CmpiOp.create(
-                operands=(self.constants[x], y),
-                result_types=(bit,),
-                properties={"predicate": IntegerAttr(2, i64)},
-            )
-        ).results[0]
-        body = Block()
-        self.add(scf.IfOp.create(operands=(condition,), regions=(Region(body), Region())))
-        outside, self.block = self.block, body
-        yield
-        body.add_op(scf.YieldOp.create(location=self.location))
-        self.block = outside
 
     # Buffers
 
@@ -236,33 +218,30 @@ class Emitter:
         )
         return View(self.add(cast_).results[0], tuple(loops), tuple(strides), step)
 
-    def corner(self, view: View, at: Mapping[int, Index], sizes: Mapping[int, int]) -> View:
+    def corner(self, view: View, at: Mapping[int, Index], sizes: Mapping[int, Index]) -> View:
         """The part of a view that starts `at` these indices of its loops, of these sizes (one where not told)."""
-        if not view.loops or not any(at.get(loop, 0) != 0 for loop in view.loops):
+        if not any(at.get(loop, 0) != 0 for loop in view.loops):
             return view
-        offsets: list[int] = []
-        dynamic: list[SSAValue] = []
-        extents = [sizes.get(loop, 1) for loop in view.loops]
+        offsets: list[Index] = []
+        extents: list[Index] = []
         for place, loop in enumerate(view.loops):
-            stepped = view.step if place == len(view.loops) - 1 else 1
-            index = self.times(at.get(loop, 0), stepped)
-            if stepped != 1:
-                extents[place] = stepped * (extents[place] - 1) + 1
-            if isinstance(index, int):
-                offsets.append(index)
-            else:
-                offsets.append(DYNAMIC_INDEX)
-                dynamic.append(index)
-        layout = StridedLayoutAttr(view.strides, self.offset_of(view, offsets))
-        ones = [1] * len(extents)
+            step = view.step if place == len(view.loops) - 1 else 1
+            size = sizes.get(loop, 1)
+            offsets.append(self.times(at.get(loop, 0), step))
+            extents.append(self.plus(self.times(self.less(size, 1), step), 1) if step != 1 else size)
+        dynamic = [[each for each in part if not isinstance(each, int)] for part in (offsets, extents)]
+        starts, known = (
+            [each if isinstance(each, int) else DYNAMIC_INDEX for each in part] for part in (offsets, extents)
+        )
+        layout = StridedLayoutAttr(view.strides, self.offset_of(view, starts))
         found = memref.SubviewOp.create(
-            operands=(view.value, *dynamic),
-            result_types=(MemRefType(view.element, extents, layout),),
+            operands=(view.value, *dynamic[0], *dynamic[1]),
+            result_types=(MemRefType(view.element, known, layout),),
             properties={
-                "static_offsets": array_type(offsets, i64),
-                "static_sizes": array_type(extents, i64),
-                "static_strides": array_type(ones, i64),
-                "operandSegmentSizes": array_type((1, len(dynamic), 0, 0)),
+                "static_offsets": array_type(starts, i64),
+                "static_sizes": array_type(known, i64),
+                "static_strides": array_type([1] * len(known), i64),
+                "operandSegmentSizes": array_type((1, len(dynamic[0]), len(dynamic[1]), 0)),
             },
         )
         return View(self.add(found).results[0], view.loops, view.strides, view.step)
@@ -321,12 +300,13 @@ class Emitter:
 
     def widened(self, value: SSAValue, element: Attribute) -> SSAValue:
         """A scalar or vector as elements of type `element`."""
-        if isinstance(value.type, VectorType):
-            kind = cast(VectorType[Attribute], value.type)
+        found: Attribute = value.type
+        if isinstance(found, VectorType):
+            kind = cast(VectorType[Attribute], found)
             if kind.element_type == element:
                 return value
             wide: Attribute = VectorType(element, kind.get_shape())
-        elif value.type == element:
+        elif found == element:
             return value
         else:
             wide = element

@@ -106,7 +106,7 @@ def move(emitter: Emitter, found: Contraction, source: Operand, target: Operand,
             value = emitter.load(read, at)
             emitter.store(emitter.widened(value, target.element), written, at)
             return
-        with emitter.loop(found.extents[loops[depth]]) as index:
+        with emitter.loop(found.extents[loops[depth]], parallel=True) as index:
             nested(depth + 1, {**at, loops[depth]: index})
 
     nested(0, {})

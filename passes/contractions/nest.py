@@ -28,7 +28,7 @@ Body = Callable[[Mapping[int, Index], Mapping[int, int]], None]
 
 
 def around(emitter: Emitter, steps: Sequence[Steps], body: Body) -> None:
-    """Loops over all steps, the first outermost."""
+    """Loops over all steps, the first outermost; what different steps write are different places."""
 
     def nested(depth: int, at: Mapping[int, Index], sizes: Mapping[int, int]) -> None:
         if depth == len(steps):
@@ -38,11 +38,11 @@ def around(emitter: Emitter, steps: Sequence[Steps], body: Body) -> None:
         size = min(step.size, step.extent)
         whole, left = divmod(step.extent, size)
         if left and step.overlaps:
-            with emitter.loop(step.extent, size) as index:
+            with emitter.loop(step.extent, size, parallel=True) as index:
                 start = emitter.least(index, step.extent - size)
                 nested(depth + 1, {**at, step.loop: start}, {**sizes, step.loop: size})
             return
-        with emitter.loop(whole * size, size) as index:
+        with emitter.loop(whole * size, size, parallel=True) as index:
             nested(depth + 1, {**at, step.loop: index}, {**sizes, step.loop: size})
         if left:
             nested(depth + 1, {**at, step.loop: whole * size}, {**sizes, step.loop: left})

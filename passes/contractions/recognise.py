@@ -122,14 +122,13 @@ def sums_products(body: Block) -> bool:
             return False
 
 
-def extents_of(
-    values: Sequence[SSAValue], maps: Sequence[Sequence[AffineExpr]], loops: int
-) -> tuple[int, ...] | None:
+def extents_of(values: Sequence[SSAValue], maps: Sequence[Sequence[AffineExpr]], loops: int) -> tuple[int, ...] | None:
     """Each loop runs over a dimension that is indexed by it alone; None where one is not known."""
     extents = [DYNAMIC_INDEX] * loops
     for value, indices in zip(values, maps):
-        if isinstance(value.type, MemRefType):
-            for index, extent in zip(indices, cast(MemRefType[Attribute], value.type).get_shape(), strict=True):
+        type_: Attribute = value.type
+        if isinstance(type_, MemRefType):
+            for index, extent in zip(indices, cast(MemRefType[Attribute], type_).get_shape(), strict=True):
                 if isinstance(index, AffineDimExpr) and extents[index.position] == DYNAMIC_INDEX:
                     extents[index.position] = extent
     return None if DYNAMIC_INDEX in extents else tuple(extents)

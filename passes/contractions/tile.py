@@ -152,10 +152,7 @@ class Tile:
         second = [*first[:-1], emitter.index(2 * start + lanes - 1)]
         counts = self.halves(group)
         low = emitter.load_vector(view, first, lanes, self.mask(group, counts[0]))
-        if counts[1] == 0:
-            high = low
-        else:
-            high = emitter.load_vector(view, second, lanes, self.mask(group, counts[1]))
+        high = low if counts[1] == 0 else emitter.load_vector(view, second, lanes, self.mask(group, counts[1]))
         wanted = [2 * lane if 2 * lane < lanes else 2 * lane + 1 for lane in range(lanes)]
         shuffled = vector.ShuffleOp.create(
             operands=(low, high),
@@ -174,7 +171,9 @@ class Tile:
             return [constant] * count
         known: dict[tuple[int, int, int], SSAValue] = {}
         return [
-            self.factor(0, start, row, group, {}, known) for row in range(self.shape.rows) for group in self.shape.groups
+            self.factor(0, start, row, group, {}, known)
+            for row in range(self.shape.rows)
+            for group in self.shape.groups
         ]
 
     def store(self, sums: Sequence[SSAValue], out: View) -> None:
