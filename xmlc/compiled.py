@@ -62,7 +62,7 @@ class CompiledModule:
         self.entry: Callable[[int], None] = self.module.function(signature.entry)
         if prepare is not None:
             weights = {**weights, **self.prepared(prepare, weights)}
-        self.weights = [checked(weights[spec.name], spec, "weight") for spec in signature.weights]
+        self.weights = bound(signature, weights)
         self.frames: list[Frame] = []
         self.count = len(signature.inputs)
 
@@ -76,7 +76,7 @@ class CompiledModule:
             raise CompileError(f"expected {self.count} inputs, found {len(inputs)}", hint=f"the inputs are {expected}")
         arrays = [checked(value, spec, "input") for value, spec in zip(inputs, self.signature.inputs)]
         outputs = [np.empty(spec.shape, spec.dtype) for spec in self.signature.outputs]
-        frame = self.frames.pop() if self.frames else self.new_frame()
+        frame = self.free_frame()
         pointers = frame.pointers
         for i, array in enumerate(arrays):
             pointers[i] = array.ctypes.data
@@ -87,14 +87,17 @@ class CompiledModule:
         self.frames.append(frame)
         return tuple(outputs)
 
-    def new_frame(self) -> Frame:
-        """Pointers with the weights and a fresh arena filled in."""
-        return new_frame(self.signature, self.weights, self.arena_bytes)
+    def free_frame(self) -> Frame:
+        """A frame that no other call is using: one of an earlier call, or a new one."""
+        try:
+            return self.frames.pop()
+        except IndexError:  # asking first would race with another thread
+            return new_frame(self.signature, self.weights, self.arena_bytes)
 
     def prepared(self, entry: EntryPoint, weights: Mapping[str, Array]) -> dict[str, Array]:
         """What another entry point makes of weights, by name."""
         signature = entry.signature
-        given = [checked(weights[spec.name], spec, "weight") for spec in signature.weights]
+        given = bound(signature, weights)
         outputs: dict[str, Array] = {spec.name: np.empty(spec.shape, spec.dtype) for spec in signature.outputs}
         frame = new_frame(signature, given, entry.arena_bytes)
         for i, array in enumerate(outputs.values(), len(given)):
@@ -116,9 +119,17 @@ def new_frame(signature: Signature, weights: Sequence[Array], arena_bytes: int) 
     return Frame(pointers, memory)
 
 
+def bound(signature: Signature, weights: Mapping[str, Array]) -> list[Array]:
+    """The arrays of an entry point's weights, in its order. CompileError names all that are missing."""
+    missing = [str(spec) for spec in signature.weights if spec.name not in weights]
+    if missing:
+        raise CompileError(f"{len(missing)} weights are missing: {', '.join(missing)}", hint="give an array for each")
+    return [checked(weights[spec.name], spec, "weight") for spec in signature.weights]
+
+
 def checked(value: Any, spec: Tensor, what: str) -> Array:
-    """An array as the code expects it: right type and shape, contiguous. Only a strided one is copied."""
-    array: Array = value if isinstance(value, np.ndarray) else as_array(value)
+    """An array of the right type and shape, contiguous and aligned: a copy only where it is not."""
+    array: Array = value if isinstance(value, np.ndarray) else as_array(value)  # pyright: ignore[reportUnknownVariableType]
     if array.dtype != spec.dtype:
         raise CompileError(
             f"{what} '{spec.name}' has element type {array.dtype}, expected {spec.dtype}",
@@ -128,7 +139,7 @@ def checked(value: Any, spec: Tensor, what: str) -> Array:
         raise CompileError(
             f"{what} '{spec.name}' has shape {shape_text(array.shape)}, expected {shape_text(spec.shape)}"
         )
-    return array if array.flags.c_contiguous else np.ascontiguousarray(array).reshape(array.shape)
+    return array if array.flags.c_contiguous and array.flags.aligned else array.copy(order="C")
 
 
 def as_array(value: Any) -> Array:
