@@ -31,6 +31,7 @@ PASSES: dict[str, Callable[[], type[ModulePass]]] = {
     "lower-ml": in_module("xmlc.passes.lower_ml.lower", "LowerMl"),
     "lower-print": in_module("xmlc.passes.lower_print", "LowerPrint"),
     "lower-toy": in_module("xmlc.passes.lower_toy", "LowerToy"),
+    "parallelize": in_module("xmlc.passes.parallelize", "Parallelize"),
     "plan-memory": in_module("xmlc.passes.plan_memory", "PlanMemory"),
     "simplify": in_module("xmlc.passes.simplify", "Simplify"),
     "simplify-toy": in_module("xmlc.passes.simplify_toy", "SimplifyToy"),

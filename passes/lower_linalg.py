@@ -25,6 +25,7 @@ from xdsl.dialects.builtin import (
     LocationAttr,
     MemRefType,
     ModuleOp,
+    UnitAttr,
     i64,
 )
 from xdsl.dialects.linalg.attrs import IteratorType
@@ -34,7 +35,17 @@ from xdsl.ir.affine import AffineDimExpr, AffineExpr
 from xdsl.passes import ModulePass
 
 from xmlc.passes.index_arithmetic import Index, IndexConstants, evaluate
-from xmlc.passes.schedule import Access, Nest, collapsed, collapsed_type, is_contiguous, loop_order, merged_loops
+from xmlc.passes.schedule import (
+    PARALLEL,
+    Access,
+    Nest,
+    collapsed,
+    collapsed_type,
+    is_contiguous,
+    is_parallel,
+    loop_order,
+    merged_loops,
+)
 
 LOOP_ORDER = "xmlc.loop_order"
 
@@ -209,6 +220,8 @@ class Lowering:
         for place in outer:
             opened.append(self.block)
             variables[place] = self.open(upper(place), ())[0]
+            if is_parallel(nest, place):
+                cast(Operation, cast(Block, self.block).parent_op()).attributes[PARALLEL] = UnitAttr()
 
         at = [self.indices(access, variables) if access.is_output else None for access in nest.accesses]
         if inner:

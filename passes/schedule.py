@@ -20,6 +20,10 @@ from xdsl.dialects.builtin import (
 from xdsl.ir import Attribute, SSAValue
 from xdsl.ir.affine import AffineDimExpr, AffineExpr
 
+PARALLEL = "xmlc.parallel"
+"""Attribute of a loop: iterations of different indices touch nothing that one of them writes, whichever iterations of
+the loops around it in its nest they belong to."""
+
 CACHE_LINE = 16
 """Elements a strided access is taken to fetch for each one it uses."""
 
@@ -92,6 +96,14 @@ def loop_order(nest: Nest) -> list[int]:
     """The loops from the most costly, outermost, to the cheapest, innermost. Ties keep the order of the op."""
     loops = range(len(nest.extents))
     return sorted(loops, key=lambda loop: -loop_cost(nest, loop))
+
+
+def is_parallel(nest: Nest, loop: int) -> bool:
+    """Whether iterations of a loop write apart from each other: it alone indexes a dimension of every output."""
+    expression = AffineDimExpr(loop)
+    return not nest.reduces[loop] and all(
+        expression in access.indices for access in nest.accesses if access.is_output
+    )
 
 
 def follows(nest: Nest, first: int, second: int) -> bool:

@@ -17,6 +17,7 @@ PARTS = ("xmlc", "xmlc.dialects", "xmlc.passes", "xmlc.backends", "xmlc.frontend
 MEANING = {
     "target": "target",
     "opt": "optimisation level",
+    "threads": "number of threads",
     "compiler": "xmlc",
     "xdsl": "version of xdsl",
     "llvmlite": "version of llvmlite",
@@ -24,12 +25,13 @@ MEANING = {
 """Field of a key -> how a message names it."""
 
 
-def cache_key(program: str, target: Target, opt_level: int) -> str:
+def cache_key(program: str, target: Target, opt_level: int, threads: int = 1) -> str:
     """The key of a program, given as the text of its module."""
     fields = {
         "program": digest(program),
         "target": digest(repr(target)),
         "opt": str(opt_level),
+        "threads": str(threads),
         "compiler": compiler_digest(),
         **{name: version(name) for name in ("xdsl", "llvmlite")},
     }

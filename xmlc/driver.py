@@ -7,6 +7,7 @@ cache starts without it.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -22,7 +23,7 @@ from xmlc.cache import Cache
 from xmlc.cache_key import cache_key, explain_miss
 from xmlc.compiled import Array, CompiledModule
 from xmlc.dialects.diagnostics import CompileError, place_of
-from xmlc.options import CACHE, DUMP, VERIFY
+from xmlc.options import CACHE, DUMP, NUM_THREADS, VERIFY
 from xmlc.pipeline import Timer, Watcher, printed, run_passes
 from xmlc.wording import did_you_mean
 
@@ -38,6 +39,15 @@ StageWatcher = Callable[[str, "ModuleOp | str | bytes"], None]
 """Called after each stage with its name and what it gave: the module (not to be changed), text, or bytes."""
 
 
+def default_threads() -> int:
+    """What XMLC_NUM_THREADS says, else the first number of OMP_NUM_THREADS, else one."""
+    wanted = NUM_THREADS.get()
+    if wanted is not None:
+        return wanted
+    first = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    return max(1, int(first)) if first.isdecimal() else 1
+
+
 @dataclass
 class Settings:
     """How to compile: for what, how hard, and who watches. A compilation that is watched is not skipped by the cache.
@@ -47,6 +57,8 @@ class Settings:
 
     target: Target = field(default_factory=lambda: parse_target("cpu"))
     opt_level: int = 2
+    threads: int = field(default_factory=default_threads)
+    """How many threads the code is made for; what is too small for them runs in one."""
     watchers: Sequence[Watcher] = ()
     stage_watchers: Sequence[StageWatcher] = ()
     timer: Timer = field(default_factory=Timer)
@@ -104,7 +116,7 @@ def run_stages(module: ModuleOp, after: str | None, until: str, settings: Settin
         settings.timer.start(f"stage {stage.name}")
         run_passes(
             module,
-            fitted(stage.passes, settings.target),
+            fitted(stage.passes, settings.target, settings.threads),
             context,
             watchers=[*settings.watchers, settings.timer],
             verify_each=VERIFY.get(),
@@ -248,7 +260,7 @@ def compile_program(module: ModuleOp, settings: Settings) -> Compiled:
     settings = with_dump(settings)
     cache = Cache() if CACHE.get() else None
     timer.start("cache")
-    key = cache_key(printed(module), settings.target, settings.opt_level) if cache else ""
+    key = cache_key(printed(module), settings.target, settings.opt_level, settings.threads) if cache else ""
     watched = settings.watchers or settings.stage_watchers
     found = cache.get(key) if cache and not watched else None
     timer.stop()

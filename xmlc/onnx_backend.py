@@ -49,10 +49,12 @@ def interpreted(program: Program, options: Mapping[str, Any]) -> Compiled:
 
 
 def jitted(program: Program, options: Mapping[str, Any]) -> Compiled:
-    """The program compiled to machine code, its weights bound."""
-    from xmlc.driver import compile_module
+    """The program compiled to machine code, its weights bound; `intra_op_num_threads` says for how many threads."""
+    from xmlc.driver import Settings, compile_module
 
-    compiled = compile_module(program.module, program.weights)
+    threads = options.get("intra_op_num_threads")
+    settings = Settings(threads=threads) if threads else Settings()
+    compiled = compile_module(program.module, program.weights, settings)
     return lambda inputs: compiled(*inputs)
 
 

@@ -92,6 +92,13 @@ def read_size(text: str) -> int:
     return int(number) * unit
 
 
+def read_count(text: str) -> int:
+    """A whole number of at least one."""
+    if not text.isdecimal() or int(text) < 1:
+        raise ValueError("a whole number such as 4")
+    return int(text)
+
+
 def read_level(text: str) -> str:
     """The name of a logging level."""
     if text.lower() not in LOG_LEVELS:
@@ -114,6 +121,9 @@ DUMP: Option[Path | None] = option(
     "XMLC_DUMP", lambda: None, Path, "folder that receives the program after every stage"
 )
 LOG = option("XMLC_LOG", lambda: "warning", read_level, f"least level that is logged: {', '.join(LOG_LEVELS)}")
+NUM_THREADS: Option[int | None] = option(
+    "XMLC_NUM_THREADS", lambda: None, read_count, "threads that compiled code uses; else what OMP_NUM_THREADS says"
+)
 REPRODUCER_DIR = option(
     "XMLC_REPRODUCER_DIR",
     lambda: Path(tempfile.gettempdir()),

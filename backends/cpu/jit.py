@@ -11,6 +11,7 @@ from functools import cache
 from itertools import repeat
 from typing import Any
 
+from xmlc.backends.cpu import openmp
 from xmlc.backends.cpu.elf import ElfSymbols, elf_symbols
 from xmlc.backends.cpu.llvm import binding, initialize, machine_code, optimized, target_machine
 from xmlc.backends.cpu.target import Target, host
@@ -118,10 +119,10 @@ def load_object(objects: bytes | Sequence[bytes], symbols: Mapping[str, Any] | N
                 f"code for {table.architecture} does not run on this machine", hint=f"this is {host().architecture}"
             )
     provided = {name: address_of(callback) for name, callback in (symbols or {}).items()}
-    imports = provided | {name: where for name, where in runtime().items() if name not in provided}
-    refuse_missing(tables, imports)
     exports = sorted({name for table in tables for name in table.defined})
     needed = {name for table in tables for name in table.undefined}
+    imports = runtime() | (openmp.addresses() if needed & set(openmp.FUNCTIONS) else {}) | provided
+    refuse_missing(tables, imports)
     library: Any = binding.JITLibraryBuilder()
     for image in images:
         library.add_object_img(image)

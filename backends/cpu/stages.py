@@ -27,6 +27,7 @@ from xmlc.passes.lower_linalg import LowerLinalg
 from xmlc.passes.lower_ml.lower import LowerMl
 from xmlc.passes.lower_print import LowerPrint
 from xmlc.passes.lower_toy import LowerToy
+from xmlc.passes.parallelize import Parallelize
 from xmlc.passes.plan_memory import PlanMemory
 from xmlc.passes.simplify import Simplify
 from xmlc.passes.simplify_toy import SimplifyToy
@@ -49,7 +50,7 @@ CPU = (
     Stage("linalg", (LowerMl(), LowerPrint(), FuseLinalg()), removes=("ml", "toy")),
     Stage(
         "structured",
-        (Bufferize(), LowerContractions(), LowerLinalg(), ExpandMath(), PlanMemory()),
+        (Bufferize(), LowerContractions(), LowerLinalg(), Parallelize(), ExpandMath(), PlanMemory()),
         removes=("linalg", "tensor"),
     ),
     Stage("llvm"),
@@ -58,12 +59,17 @@ CPU = (
 )
 
 
-def fitted(passes: Sequence[ModulePass], target: Target) -> list[ModulePass]:
-    """The passes, those with a cost model given what a target is like."""
+def fitted(passes: Sequence[ModulePass], target: Target, threads: int = 1) -> list[ModulePass]:
+    """The passes, those with a cost model given what a target is like, and how many threads there are."""
     sizes = dict(zip(("first_cache", "second_cache"), target.caches))
-    return [
-        replace(each, vector_bits=target.vector_bits, vector_registers=target.vector_registers, **sizes)
-        if isinstance(each, LowerContractions)
-        else each
-        for each in passes
-    ]
+
+    def fit(each: ModulePass) -> ModulePass:
+        match each:
+            case LowerContractions():
+                return replace(each, vector_bits=target.vector_bits, vector_registers=target.vector_registers, **sizes)
+            case Parallelize():
+                return replace(each, threads=threads)
+            case _:
+                return each
+
+    return [fit(each) for each in passes]

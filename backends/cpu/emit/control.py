@@ -121,7 +121,7 @@ def for_loop(w: Writer, op: scf.ForOp) -> None:
 
 
 def parallel_loop(w: Writer, op: scf.ParallelOp) -> None:
-    """A nest of ordinary loops, one thread for now; reductions are carried through all of them."""
+    """A nest of ordinary loops; reductions are carried through all of them. `parallel` prints those for threads."""
     block = op.body.block
     kinds = part_kinds(w, [value.type for value in op.initVals])
     carried = parts(w, op.initVals)
@@ -236,7 +236,6 @@ def nothing(w: Writer, op: Operation) -> None:
 
 ROWS: dict[type[Operation], Row] = {
     scf.ForOp: for_loop,
-    scf.ParallelOp: parallel_loop,
     scf.WhileOp: while_loop,
     scf.IfOp: branch,
     scf.IndexSwitchOp: index_switch,

@@ -27,7 +27,7 @@ from xdsl.dialects.builtin import (
 )
 from xdsl.ir import Attribute, Operation
 
-from xmlc.backends.cpu.emit import affine_index, arithmetic, control, memory, vectors
+from xmlc.backends.cpu.emit import affine_index, arithmetic, control, memory, parallel, vectors
 from xmlc.backends.cpu.emit.types import (
     BYTES,
     DYNAMIC,
@@ -110,7 +110,7 @@ def function(w: Writer, op: func.FuncOp) -> None:
         return
     if block.next_block is not None:
         raise Unprintable("the function has several blocks, not structured control flow")
-    w.names, w.buffers, w.block_name, w.count = {}, {}, "entry", 0
+    w.names, w.buffers, w.distinct, w.block_name, w.count = {}, {}, set(), "entry", 0
     parameters: list[str] = []
     for argument, attributes in zip(block.args, argument_attributes(op)):
         kinds = w.part_kinds(argument.type)
@@ -118,6 +118,8 @@ def function(w: Writer, op: func.FuncOp) -> None:
         argument_type = argument.type
         if is_memref(argument_type):
             kinds[0] = pointer_kind(argument_type, attributes, w)
+            if MAY_ALIAS not in attributes:
+                w.distinct.add(argument)
         parameters += [f"{kind} {part}" for kind, part in zip(kinds, names)]
         w.bind_parts(argument, names)
     private = cast("StringAttr | None", op.properties.get("sym_visibility"))
@@ -251,6 +253,7 @@ TOP: dict[type[Operation], Row] = {func.FuncOp: function, memref.GlobalOp: globa
 ROWS: dict[type[Operation], Row] = {
     **arithmetic.ROWS,
     **control.ROWS,
+    **parallel.ROWS,
     **memory.ROWS,
     **vectors.ROWS,
     **affine_index.ROWS,

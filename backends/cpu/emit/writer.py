@@ -49,6 +49,7 @@ class Writer:
     entry: list[str] = field(default_factory=list[str])  # allocas: at the top of the function
     helpers: dict[str, str] = field(default_factory=dict[str, str])  # functions and declarations to add
     metadata: list[str] = field(default_factory=list[str])
+    distinct: set[SSAValue] = field(default_factory=set[SSAValue])  # arguments that share no memory with another
     count: int = 0
     _types: dict[int, tuple[Attribute, str]] = field(default_factory=dict[int, tuple[Attribute, str]])
     _flags: dict[int, tuple[Attribute, str]] = field(default_factory=dict[int, tuple[Attribute, str]])

@@ -1,0 +1,290 @@
+"""Parallelize: loops whose iterations are independent are shared among threads, where that is worth a fork.
+
+What lowers to loops marks them with `xmlc.parallel`: iterations of different indices touch nothing that one of them
+writes, whichever iterations of the loops around it in its nest they belong to. A marked loop becomes
+
+    scf.parallel (%t) = (0) to (chunks) step (1) { the nest, with that loop from %t * size to (%t + 1) * size }
+
+with the attribute `xmlc.threads`. Which loop of a perfect nest is cut is found by how evenly its iterations spread;
+it need not be the outermost. Buffers made inside the nest get a copy for each chunk, indexed by %t, so they must still be
+memref.alloc: the pass runs before plan-memory. There is no parallel loop inside another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from xdsl.context import Context
+from xdsl.dialects import arith, func, math, memref, scf, vector
+from xdsl.dialects.builtin import DYNAMIC_INDEX, IndexType, IntegerAttr, MemRefType, ModuleOp, i8, i64
+from xdsl.ir import Block, Operation, Region, SSAValue
+from xdsl.passes import ModulePass
+
+from xmlc.passes.index_arithmetic import Index, IndexConstants
+from xmlc.passes.memory import ALIGNMENT, array_type, byte_size
+from xmlc.passes.schedule import PARALLEL
+
+THREADS = "xmlc.threads"
+"""Attribute of scf.parallel: how many threads it is made for."""
+
+INDEX = IndexType()
+NO_WRAP = {"overflowFlags": arith.IntegerOverflowAttr([arith.IntegerOverflowFlag.NSW])}
+
+LANES = 16
+"""A loop that LLVM vectorises is cut at multiples of this many elements, which is also a cache line of f32."""
+EVEN = 0.85
+"""A loop whose iterations keep threads busy for this share of the time is cut, though one inside might do better."""
+LEAST_GAIN = 1.3
+"""A loop that threads make faster by less than this stays as it is."""
+
+
+@dataclass(frozen=True)
+class Parallelize(ModulePass):
+    """Share independent iterations among threads, in loops with enough work."""
+
+    name = "parallelize"
+    threads: int = 1
+    least_work: int = 100_000
+    """Loops that take fewer operations than this stay serial: an operation is about 0.2 ns, a fork 1.5 µs or,
+    if the threads have gone to sleep, 20 µs and more."""
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        for function in op.body.block.ops:
+            if not isinstance(function, func.FuncOp) or function.is_declaration:
+                continue
+            marked = [inner for inner in function.walk() if PARALLEL in inner.attributes]
+            if marked and self.threads > 1:
+                self.visit(function.body.block, IndexConstants(function.body.block))
+            for loop in marked:
+                del loop.attributes[PARALLEL]
+
+    def visit(self, block: Block, constants: IndexConstants) -> None:
+        """Parallelize what can be in a block: a loop as a whole, or else what is inside of it."""
+        for op in list(block.ops):
+            if isinstance(op, scf.ForOp):
+                total = work(op)
+                if total < self.least_work:
+                    continue
+                cut = self.best_cut(op, total)
+                if cut is not None:
+                    emit(op, cut, constants)
+                    continue
+            for region in op.regions:
+                for inner in region.blocks:
+                    self.visit(inner, constants)
+
+    def best_cut(self, loop: scf.ForOp, total: float) -> Cut | None:
+        """The loop of a perfect nest to cut; None if what is inside the nest is a better place, or there is no gain."""
+        if any(DYNAMIC_INDEX in alloc.memref.type.get_shape() for alloc in allocs(loop)):
+            return None
+        threads = min(self.threads, max(2, int(total * 4 // self.least_work)))
+        best: Cut | None = None
+        for each in perfect_nest(loop):
+            if PARALLEL in each.attributes and all(is_outside(bound, loop) for bound in each.operands[:3]):
+                cut = Cut(each, trips(each), LANES if is_vectorised(each) else 1, threads)
+                if best is None or cut.evenness > best.evenness:
+                    best = cut
+                if best.evenness >= EVEN:
+                    break
+        if best is None or best.evenness * threads < LEAST_GAIN:
+            return None
+        return best
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A loop, how many iterations it has, and into how many chunks it is cut, at multiples of `unit` iterations."""
+
+    loop: scf.ForOp
+    trips: int
+    unit: int
+    chunks: int
+
+    @property
+    def size(self) -> int:
+        """Iterations of a chunk; the last may have fewer."""
+        return rounded_up(rounded_up(self.trips, self.unit), self.chunks) * self.unit
+
+    @property
+    def evenness(self) -> float:
+        """The share of the time in which the threads are busy: 1 where all chunks are of one size."""
+        return self.trips / (self.size * self.chunks)
+
+
+def rounded_up(count: int, unit: int) -> int:
+    """How many units it takes to hold `count`."""
+    return -(-count // unit)
+
+
+# What a loop is like
+
+
+def perfect_nest(loop: scf.ForOp) -> Iterator[scf.ForOp]:
+    """The loop, and loops directly inside one another with nothing beside them but index arithmetic and views."""
+    found: scf.ForOp | None = loop
+    while found is not None and not found.iter_args:
+        yield found
+        inner: scf.ForOp | None = None
+        for op in found.body.block.ops:
+            if isinstance(op, scf.ForOp) and inner is None:
+                inner = op
+            elif not isinstance(op, PURE):
+                return
+        found = inner
+
+
+def allocs(loop: scf.ForOp) -> list[memref.AllocOp]:
+    return [op for op in loop.walk() if isinstance(op, memref.AllocOp)]
+
+
+def is_outside(value: SSAValue, loop: scf.ForOp) -> bool:
+    block = value.owner if isinstance(value.owner, Block) else value.owner.parent
+    while block is not None:
+        parent = block.parent_op()
+        if parent is loop:
+            return False
+        block = parent.parent if parent is not None else None
+    return True
+
+
+def is_vectorised(loop: scf.ForOp) -> bool:
+    """Whether LLVM is to make vectors of a loop: it is an innermost one, over scalars."""
+    return not any(isinstance(op, scf.ForOp | vector.LoadOp | vector.StoreOp) for op in loop.body.walk())
+
+
+def known(value: SSAValue) -> int | None:
+    """The value of an index, or the most it may be, if that is known."""
+    match value.owner:
+        case arith.ConstantOp(value=IntegerAttr() as number):
+            return int(cast("IntegerAttr[Any]", number).value.data)
+        case arith.MinSIOp(lhs=lhs, rhs=rhs):
+            bounds = [bound for bound in (known(lhs), known(rhs)) if bound is not None]
+            return min(bounds, default=None)
+        case _:
+            return None
+
+
+def trips(loop: scf.ForOp) -> int:
+    """How often a loop runs; a guess where that is not known."""
+    lower, upper, step = (known(bound) for bound in loop.operands[:3])
+    if lower is None or upper is None or step is None:
+        return UNKNOWN_TRIPS
+    return max(0, rounded_up(upper - lower, step))
+
+
+def work(op: Operation) -> float:
+    """Operations that an op takes, with all in its regions: a vector operation counts as one."""
+    if not op.regions:
+        return WORK.get(type(op), 1.0)
+    inside = sum(work(inner) for region in op.regions for block in region.blocks for inner in block.ops)
+    if isinstance(op, scf.ForOp):
+        return trips(op) * inside * (VECTORISED if is_vectorised(op) else 1.0)
+    return inside
+
+
+UNKNOWN_TRIPS = 16
+VECTORISED = 0.25
+"""What an operation on a scalar is taken to cost in a loop that LLVM makes vectors of."""
+
+VIEWS = (memref.CollapseShapeOp, memref.ExpandShapeOp, memref.ReinterpretCastOp, memref.SubviewOp)
+PURE = (
+    arith.AddiOp, arith.CeilDivSIOp, arith.CmpiOp, arith.ConstantOp, arith.DivUIOp, arith.FloorDivSIOp, arith.MaxSIOp,
+    arith.MinSIOp, arith.MuliOp, arith.RemUIOp, arith.SelectOp, arith.SubiOp, memref.GetGlobalOp, scf.YieldOp, *VIEWS,
+)  # fmt: skip
+"""Ops that may be done once for each chunk, since they touch no memory."""
+
+DIVISION, FUNCTION = 4.0, 20.0
+WORK: dict[type[Operation], float] = {
+    **dict.fromkeys((arith.ConstantOp, memref.GetGlobalOp, scf.YieldOp, *VIEWS), 0.0),
+    **dict.fromkeys((arith.DivfOp, arith.DivUIOp, arith.DivSIOp, arith.RemUIOp, arith.RemSIOp, math.SqrtOp), DIVISION),
+    **dict.fromkeys((math.ExpOp, math.LogOp, math.TanhOp, math.ErfOp, math.SinOp, math.CosOp, math.PowFOp), FUNCTION),
+    func.CallOp: FUNCTION,
+}
+"""Ops that take more or less than one operation."""
+
+
+# What it becomes
+
+
+def emit(nest: scf.ForOp, cut: Cut, constants: IndexConstants) -> None:
+    """Put the nest into an scf.parallel over chunks of one of its loops."""
+    block = Block(arg_types=(INDEX,))
+    chunk = block.args[0]
+    count = rounded_up(cut.trips, cut.size) if is_static(cut.loop) else cut.chunks
+    parallel = scf.ParallelOp.create(
+        operands=(constants[0], constants[count], constants[1]),
+        properties={"operandSegmentSizes": array_type((1, 1, 1, 0))},
+        regions=(Region(block),),
+        attributes={THREADS: IntegerAttr(count, i64)},
+        location=nest.location,
+    )
+    outside = nest.parent
+    assert outside is not None
+    outside.insert_op_before(parallel, nest)
+
+    def add(op: Operation) -> SSAValue:
+        op.location = nest.location
+        block.add_op(op)
+        return op.results[0]
+
+    for alloc in allocs(nest):
+        private_buffer(alloc, parallel, chunk, count, constants, add)
+    lower, upper = bounds(cut, chunk, count, constants, add)
+    cut.loop.operands = (lower, upper, cut.loop.operands[2])
+    nest.detach()
+    block.add_op(nest)
+    block.add_op(scf.ReduceOp.create(location=nest.location))
+
+
+def is_static(loop: scf.ForOp) -> bool:
+    return all(isinstance(bound.owner, arith.ConstantOp) for bound in loop.operands[:3])
+
+
+def bounds(cut: Cut, chunk: SSAValue, count: int, constants: IndexConstants, add: Any) -> Sequence[SSAValue]:
+    """Where a chunk of the loop begins and ends."""
+
+    def made(kind: type[Operation], x: SSAValue, y: Index) -> SSAValue:
+        properties = NO_WRAP if kind in (arith.AddiOp, arith.MuliOp, arith.SubiOp) else {}
+        return add(kind.create(operands=(x, constants.as_value(y)), result_types=(INDEX,), properties=properties))
+
+    first, last, step = cut.loop.operands[:3]
+    width: Index
+    if is_static(cut.loop):
+        width = cut.size * cast(int, known(step))
+    else:
+        iterations = made(arith.CeilDivSIOp, made(arith.SubiOp, last, first), step)
+        each = made(arith.CeilDivSIOp, iterations, count * cut.unit)
+        width = made(arith.MuliOp, made(arith.MuliOp, each, cut.unit), step)
+    lower = made(arith.MuliOp, chunk, width)
+    if known(first) != 0:
+        lower = made(arith.AddiOp, lower, first)
+    upper = made(arith.AddiOp, lower, width)
+    if not (is_static(cut.loop) and cut.trips == cut.size * count):
+        upper = made(arith.MinSIOp, upper, last)
+    return lower, upper
+
+
+def private_buffer(
+    alloc: memref.AllocOp, parallel: scf.ParallelOp, chunk: SSAValue, count: int, constants: IndexConstants, add: Any
+) -> None:
+    """A buffer of each iteration becomes one of each chunk: a part of one made before the parallel loop."""
+    type_ = alloc.memref.type
+    size = rounded_up(byte_size(type_), ALIGNMENT) * ALIGNMENT
+    whole = memref.AllocOp.create(
+        result_types=(MemRefType(i8, (size * count,)),),
+        properties={"alignment": IntegerAttr(ALIGNMENT, i64), "operandSegmentSizes": array_type((0, 0))},
+        location=alloc.location,
+    )
+    outside = parallel.parent
+    assert outside is not None
+    outside.insert_op_before(whole, parallel)
+    offset = add(
+        arith.MuliOp.create(operands=(chunk, constants[size]), result_types=(INDEX,), properties=dict(NO_WRAP))
+    )
+    view = memref.ViewOp.create(operands=(whole.memref, offset), result_types=(type_,))
+    view.results[0].name_hint = alloc.memref.name_hint
+    alloc.memref.replace_all_uses_with(add(view))
+    alloc.detach()
+    alloc.erase()
