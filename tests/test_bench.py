@@ -300,7 +300,7 @@ def test_the_documentation_names_every_field_of_a_record() -> None:
 
 
 def test_the_records_in_the_repository_can_be_read() -> None:
-    for file in (Path(__file__).parent.parent / "benchmarks" / "results").glob("*.json"):
+    for file in (Path(__file__).parent.parent / "benchmarks" / "results").glob("*.bench.json"):
         assert read_record(file).cells
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from xmlc.bench.peers import OURS
 from xmlc.bench.record import Cell, Record
 from xmlc.bench.summary import geometric_mean, peers_of, ratio, share_of_roof
+from xmlc.bench.table import threads_text
 from xmlc.dialects.diagnostics import CompileError
 
 SUFFIXES = (".png", ".svg", ".pdf")
@@ -45,7 +46,7 @@ def write_plot(record: Record, path: Path, threads: int | None = None) -> None:
     if has_roof:
         draw_shares(axes[0][1], cells, places)
     head = f"xmlc {record.versions.get('xmlc', '')} {record.commit}, {record.suite}, {record.date[:10]}"
-    where = f"{record.machine.get('processor')}, {chosen} thread{'s' if chosen > 1 else ''}"
+    where = f"{record.machine.get('processor')}, {threads_text(chosen)}"
     figure.suptitle(f"{head} — {where}", fontsize=11, y=1 - 0.12 / height, va="top")
     figure.tight_layout(rect=(0, 0, 1, 1 - 0.3 / height))
     try:

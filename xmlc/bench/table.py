@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from xmlc.bench.compare import Comparison
 from xmlc.bench.peers import OURS
 from xmlc.bench.record import DECLINED, Cell, Record
-from xmlc.bench.summary import best_peer, groups, peers_of, ratio, share_of_roof
+from xmlc.bench.summary import best_peer, groups, peers_of, ratio, share_of_roof, slowest
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,11 @@ def seconds_text(seconds: float | None) -> str:
         return "-"
     scale, unit = next((each for each in UNITS if seconds >= each[0]), UNITS[-1])
     return f"{seconds / scale:.3g} {unit}" if seconds / scale < 1000 else f"{seconds / scale:.0f} {unit}"
+
+
+def threads_text(count: int) -> str:
+    """`1 thread`, `2 threads`"""
+    return f"{count} thread{'s' if count > 1 else ''}"
 
 
 def times_text(value: float | None) -> str:
@@ -94,6 +99,16 @@ def group_table(record: Record) -> Table:
     return Table("how many times as quick as … xmlc is (geometric means; above 1 is quicker)", heads, rows)
 
 
+def slowest_table(record: Record, count: int) -> Table:
+    """The cells where xmlc is behind the best peer, the furthest first."""
+    rows = [
+        (cell.case, str(cell.threads), times_text(value), best[0], share_text(share_of_roof(cell)))
+        for cell, value in slowest(record, count)
+        if value < 1 and (best := best_peer(cell))
+    ]
+    return Table("furthest behind the best peer", ("case", "threads", "ratio", "best peer", "roof"), rows)
+
+
 def troubles(record: Record) -> list[str]:
     """A line for each contestant that failed somewhere, xmlc's first."""
     found: list[tuple[bool, str]] = []
@@ -116,7 +131,7 @@ def header(record: Record) -> list[str]:
     for threads, roofs in record.roofs.items():
         peaks = ", ".join(f"{name} {rate / 1e9:.0f}" for name, rate in roofs.flops.items())
         bands = ", ".join(f"{size_text(size)} {rate / 1e9:.0f}" for size, rate in roofs.bandwidth.items())
-        lines.append(f"roofs at {threads} threads: {peaks} GFLOP/s; triad within {bands} GB/s")
+        lines.append(f"roofs, {threads_text(threads)}: {peaks} GFLOP/s; triad within {bands} GB/s")
     lines += [f"absent: {name} ({install})" for name, install in record.absent.items()]
     if any(threads > 1 for threads in record.roofs):
         lines.append("xmlc itself uses one thread so far, whatever the peers are given")

@@ -31,6 +31,10 @@ CASE_OVERHEAD = 1.5
 """Of the time a budget gives a case, this is to what of it is measuring as one is to the whole: the rest prepares."""
 
 
+MOST_SHOWN = 10
+"""Cells in the list of those where xmlc is furthest behind."""
+
+
 @click.group(cls=Group)
 def bench() -> None:
     """Measure xmlc and its peers side by side, in one run, on random inputs, each answer checked.
@@ -245,7 +249,7 @@ class progress_bar:  # used as a function
 
 
 def show_record(record: Record) -> None:
-    from xmlc.bench.table import cell_table, group_table, header, show, troubles
+    from xmlc.bench.table import cell_table, group_table, header, show, slowest_table, troubles
 
     for line in header(record):
         click.echo(line)
@@ -253,6 +257,10 @@ def show_record(record: Record) -> None:
     show(cell_table(record))
     click.echo()
     show(group_table(record))
+    behind = slowest_table(record, MOST_SHOWN)
+    if behind.rows:
+        click.echo()
+        show(behind)
     found = troubles(record)
     if found:
         click.echo("\nnot counted:")
@@ -291,7 +299,7 @@ def compare(old: Path, new: Path, contestant: str, everything: bool, as_json: bo
     """
     from xmlc.bench.compare import compare as compare_records
     from xmlc.bench.record import read_record
-    from xmlc.bench.table import change_table, show
+    from xmlc.bench.table import change_table, show, threads_text
 
     made = compare_records(read_record(old), read_record(new), contestant)
     if as_json:
@@ -301,7 +309,7 @@ def compare(old: Path, new: Path, contestant: str, everything: bool, as_json: bo
     for note in made.notes:
         click.echo(f"note: {note}")
     for count, drift in made.drift.items():
-        click.echo(f"drift of the machine at {count} threads: {drift:.2f}x (peers' time, new over old)")
+        click.echo(f"drift of the machine, {threads_text(count)}: {drift:.2f}x (peers' time, new over old)")
     table = change_table(made, everything)
     if table.rows:
         show(table)
