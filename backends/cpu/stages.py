@@ -46,7 +46,10 @@ CPU = (
         removes=("toy",),
         keeps=("toy.print",),
     ),
-    Stage("kernels", (Decompose(), FormKernels(), DeduplicateKernels())),
+    Stage(
+        "kernels",
+        (Decompose(), Fold(), Simplify(), CommonSubexpressionElimination(), FormKernels(), DeduplicateKernels()),
+    ),
     Stage("linalg", (LowerMl(), LowerPrint(), FuseLinalg()), removes=("ml", "toy")),
     Stage(
         "structured",
