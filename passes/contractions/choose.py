@@ -8,9 +8,9 @@ and store it; what does not stay in the first cache costs what the second delive
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from math import ceil, prod
+from math import ceil, gcd, prod
 
 from xmlc.passes.contractions.blocked import Blocked, emit_blocked
 from xmlc.passes.contractions.direct import Direct, emit_direct
@@ -96,14 +96,26 @@ class Step:
 
 @lru_cache(maxsize=4096)
 def best_tile(
-    rows: int, columns: int, depth: int, starts: float, step: Step, lanes: int, registers: int, overlap: bool
+    rows: int,
+    columns: int,
+    depth: int,
+    starts: float,
+    step: Step,
+    lanes: int,
+    registers: int,
+    overlap: bool,
+    highest: int,
+    most: int,
 ) -> tuple[float, int, int, bool, bool]:
-    """(cycles, rows, columns, whether rows overlap, whether columns do) of the best register tile."""
+    """(cycles, rows, columns, whether rows overlap, whether columns do) of the best register tile.
+
+    It has at most `highest` rows and `most` vectors.
+    """
     best: tuple[float, int, int, bool, bool] | None = None
     for vectors in range(1, min(8, -(-columns // lanes)) + 1):
         for high in range(1, rows + 1):
             live = high * vectors + (vectors if step.vectors else 1) + 1
-            if live > registers or high > 30:
+            if live > registers or high > highest or (high * vectors > most and high > 1):
                 break
             wide = min(vectors * lanes, columns)
             for row_split in splits(rows, high, overlap):
@@ -179,10 +191,15 @@ def direct_with(found: Contraction, machine: Machine, column: int, row: int) -> 
     depth = prod(extents[loop] for loop in reductions)
     step = step_of(found, row, column, depth)
     around = [loop for loop in found.parallels if loop not in (row, column)]
+    shares = depth <= UNROLLED // 2 and step.both > 0  # a window whose steps share what they load: all are unrolled
+    highest = rows_that_fit(found, row)
+    most = max(1, UNROLLED // depth) if shares else machine.vector_registers
+    if shares:
+        step = replace(step, both=step.both * 0.45)
     inner = extents[reductions[-1]] if reductions else 1
     entries = depth / inner * SHORT_LOOP if len(reductions) > 1 else 0.0
     cycles, high, wide, rows_overlap, columns_overlap = best_tile(
-        rows, extents[column], depth, entries, step, lanes, machine.vector_registers, found.restarts
+        rows, extents[column], depth, entries, step, lanes, machine.vector_registers, found.restarts, highest, most
     )
     cycles *= prod(extents[loop] for loop in around)
     steps, traffic = ordered(
@@ -192,10 +209,11 @@ def direct_with(found: Contraction, machine: Machine, column: int, row: int) -> 
         Steps(column, extents[column], wide, columns_overlap),
         around,
     )
+    unroll = 1 if high * wide >= 8 * lanes or len(reductions) > 1 else 4
     plan = Direct(
         Shape(row, high, column, wide, lanes),
         tuple(steps),
-        tuple(Reduction(loop, extents[loop], unroll_of(extents[loop], loop == reductions[-1])) for loop in reductions),
+        tuple(Reduction(loop, extents[loop], extents[loop] if shares else unroll) for loop in reductions),
     )
     return Schedule(
         "direct",
@@ -205,13 +223,15 @@ def direct_with(found: Contraction, machine: Machine, column: int, row: int) -> 
     )
 
 
-def unroll_of(extent: int, innermost: bool) -> int:
-    """Short windows are unrolled whole, long reductions by two or four."""
-    if not innermost:
-        return 0
-    if extent <= 5:
-        return extent
-    return next((count for count in (4, 2) if extent % count == 0), 2)
+UNROLLED = 64
+"""How many multiply-adds the unrolled window of a tile may have."""
+
+
+def rows_that_fit(found: Contraction, row: int) -> int:
+    """How many rows a tile may have whose scalars do not push one another out of the first cache."""
+    apart = max((abs(factor.strides[row]) for factor in (found.lhs, found.rhs)), default=1) if row >= 0 else 1
+    places = PAGE // gcd(PAGE, apart * bits_of(found.element) // 8)
+    return min(30, 8 * places)
 
 
 def lanes_for(found: Contraction, machine: Machine, columns: int) -> int:
@@ -245,11 +265,12 @@ def far_apart(apart: int, depth: int) -> float:
 
     They compete for places in the caches where that is a power of two, for page table entries where it is large.
     """
-    if depth > 64 and apart % 8192 == 0:
+    pages = depth * min(apart, PAGE) // PAGE
+    if depth > 64 and apart % (2 * PAGE) == 0:
         return 7.0
-    if depth > 64 and apart % 4096 == 0:
+    if depth > 64 and apart % PAGE == 0:
         return 2.3
-    return 1.0 if depth * min(apart, PAGE) > 64 * PAGE else 0.0
+    return 0.0 if pages <= 160 else 0.3 if pages <= 320 else 1.0
 
 
 PAGE = 4096
@@ -325,7 +346,7 @@ def blocked(found: Contraction, machine: Machine) -> list[Schedule]:
     block_columns = even_part(width, machine.second_cache // 2 // (steps * element_bytes), tile_columns)
     packs_rows = other.strides[reduction] != 1
     shape = Shape(row, high, column, tile_columns, lanes)
-    plan = Blocked(shape, reduction, outer, block_columns, steps, packs_rows, 4 if steps % 4 == 0 else 2)
+    plan = Blocked(shape, reduction, outer, block_columns, steps, packs_rows, 1)
     tiles = -(-count // high) * -(-width // tile_columns)
     blocks = -(-depth // steps)
     each = steps * Step(1, 1, 0, 0.5).cycles(high, vectors) + TILE_START + 3 * high * vectors
