@@ -46,7 +46,7 @@ class Parallelize(ModulePass):
 
     name = "parallelize"
     threads: int = 1
-    least_work: int = 100_000
+    least_work: int = 60_000
     """Loops that take fewer operations than this stay serial: an operation is about 0.2 ns, a fork 1.5 µs or,
     if the threads have gone to sleep, 20 µs and more."""
 
@@ -79,7 +79,7 @@ class Parallelize(ModulePass):
         """The loop of a perfect nest to cut; None if what is inside the nest is a better place, or there is no gain."""
         if any(DYNAMIC_INDEX in alloc.memref.type.get_shape() for alloc in allocs(loop)):
             return None
-        threads = min(self.threads, max(2, int(total * 4 // self.least_work)))
+        threads = min(self.threads, max(2, int(total * 4 // max(1, self.least_work))))
         best: Cut | None = None
         for each in perfect_nest(loop):
             if PARALLEL in each.attributes and all(is_outside(bound, loop) for bound in each.operands[:3]):
@@ -195,9 +195,10 @@ PURE = (
 )  # fmt: skip
 """Ops that may be done once for each chunk, since they touch no memory."""
 
-DIVISION, FUNCTION = 4.0, 20.0
+MEMORY, DIVISION, FUNCTION = 3.0, 4.0, 20.0
 WORK: dict[type[Operation], float] = {
     **dict.fromkeys((arith.ConstantOp, memref.GetGlobalOp, scf.YieldOp, *VIEWS), 0.0),
+    **dict.fromkeys((vector.LoadOp, vector.StoreOp, vector.MaskedLoadOp, vector.MaskedStoreOp), MEMORY),
     **dict.fromkeys((arith.DivfOp, arith.DivUIOp, arith.DivSIOp, arith.RemUIOp, arith.RemSIOp, math.SqrtOp), DIVISION),
     **dict.fromkeys((math.ExpOp, math.LogOp, math.TanhOp, math.ErfOp, math.SinOp, math.CosOp, math.PowFOp), FUNCTION),
     func.CallOp: FUNCTION,
