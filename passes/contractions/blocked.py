@@ -57,9 +57,12 @@ def emit_blocked(emitter: Emitter, found: Contraction, plan: Blocked) -> None:
     out = emitter.view(found.out, extents, column)
 
     def product(batch: Mapping[int, Index], _: Mapping[int, int]) -> None:
-        # buffers are made in the loops that fill them: each thread gets its own
-        b = panels(emitter, found, -(-plan.columns // shape.columns), plan.depth, shape.columns)
-        with emitter.loop(extents[column], plan.columns) as jc, emitter.loop(extents[reduction], plan.depth) as pc:
+        with emitter.loop(extents[column], plan.columns, parallel=True) as jc:
+            # buffers are made in the loops that fill them: each thread gets its own
+            columns(batch, jc, panels(emitter, found, -(-plan.columns // shape.columns), plan.depth, shape.columns))
+
+    def columns(batch: Mapping[int, Index], jc: Index, b: View) -> None:
+        with emitter.loop(extents[reduction], plan.depth) as pc:
             width = part(emitter, extents[column], jc, plan.columns)
             depth = part(emitter, extents[reduction], pc, plan.depth)
             block = {**batch, column: jc, reduction: pc}

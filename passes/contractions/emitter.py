@@ -137,7 +137,7 @@ class Emitter:
     # Loops
 
     @contextmanager
-    def loop(self, stop: Index, step: int = 1, unroll: int = 0, parallel: bool = False) -> Generator[Index]:
+    def loop(self, stop: Index, step: int = 1, parallel: bool = False) -> Generator[Index]:
         """for index in range(0, stop, step); no loop where it would run once. `parallel` is what PARALLEL says."""
         if isinstance(stop, int) and stop <= step:
             yield 0
@@ -145,8 +145,6 @@ class Emitter:
         body = Block(arg_types=(INDEX,))
         operands = (self.constants[0], self.index(stop), self.constants[step])
         found = self.add(scf.ForOp.create(operands=operands, regions=(Region(body),)))
-        if unroll:
-            found.attributes[UNROLL] = IntegerAttr(unroll, i32)
         if parallel:
             found.attributes[PARALLEL] = UnitAttr()
         outside, self.block = self.block, body
