@@ -135,6 +135,12 @@ def header(record: Record) -> list[str]:
     lines += [f"absent: {name} ({install})" for name, install in record.absent.items()]
     if any(threads > 1 for threads in record.roofs):
         lines.append("xmlc itself uses one thread so far, whatever the peers are given")
+    crowd, cores = record.machine.get("load_after", 0.0), record.machine.get("cores", 1)
+    if crowd > cores:
+        lines.append(
+            f"at the end {crowd:.1f} processes wanted {cores} cores: several threads that wait for each other, "
+            "as most peers' do, suffer from that most"
+        )
     lines.append("times are of a machine that others may share: trust the ratios, not the milliseconds")
     return lines
 

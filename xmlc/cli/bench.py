@@ -175,7 +175,7 @@ def measured(
     patience: float,
 ) -> Record:
     """Run the sessions, one for each number of threads, and put their findings together."""
-    from xmlc.bench.machine import commit, machine
+    from xmlc.bench.machine import commit, load, machine
     from xmlc.bench.peers import absent_peers, versions
     from xmlc.bench.record import Record
     from xmlc.bench.runner import run_cases
@@ -200,6 +200,7 @@ def measured(
             if found.interrupted:
                 left_out += [f"{case.name} [{later}]" for later in threads[i + 1 :] for case in cases]
                 break
+    about["load_after"] = load()
     settings = {
         "quick": quick,
         "budget_s": budget,
