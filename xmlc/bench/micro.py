@@ -154,4 +154,7 @@ def memory_bound() -> Iterator[Case]:
 
 def micro() -> list[Case]:
     """Every case of the suite, in the order of the report."""
-    return [*gemms(), *convolutions(), *memory_bound()]
+    cases = [*gemms(), *convolutions(), *memory_bound()]
+    groups = list(dict.fromkeys(case.group for case in cases))
+    kinds = list(dict.fromkeys(group.partition(" ")[0] for group in groups))
+    return sorted(cases, key=lambda case: (kinds.index(case.group.partition(" ")[0]), groups.index(case.group)))
