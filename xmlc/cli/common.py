@@ -62,7 +62,7 @@ def settings_of(target: str, opt_level: int, before: tuple[str, ...], after: tup
     except CompileError as error:
         found = error.diagnostics[0]
         raise click.UsageError(f"{found.message}\nhint: {found.hint}") from error
-    return Settings(parsed, opt_level, dumps(before, after, all_))
+    return Settings(parsed, opt_level, watchers=dumps(before, after, all_))
 
 
 def dumping(folder: Path | None) -> Any:
