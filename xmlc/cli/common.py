@@ -12,7 +12,7 @@ import click
 from xmlc.cli.sources import with_source_lines
 from xmlc.cli.watching import dumps, refuse_unknown_passes
 from xmlc.dialects.diagnostics import CompileError
-from xmlc.driver import Settings, stages
+from xmlc.driver import Settings, default_threads, stages
 from xmlc.inputs import Sizes, read_sizes
 from xmlc.options import DUMP
 from xmlc.sources import OPEN, Source, open_program, read_program
@@ -35,6 +35,7 @@ OPTIONS = (
     click.option("--bind", callback=bound_sizes, default="", metavar="NAME=SIZE,…", help="sizes of free dimensions"),
     click.option("--target", default="cpu", show_default=True, help="cpu, cpu:LEVEL, or an LLVM triple"),
     click.option("-O", "opt_level", type=click.IntRange(0, 3), default=2, show_default=True, help="LLVM's effort"),
+    click.option("--threads", type=click.IntRange(1), metavar="N", help="how many share a loop (XMLC_NUM_THREADS)"),
     click.option("--timing", is_flag=True, help="print to standard error where the time went"),
     click.option("--dump", type=click.Path(path_type=Path), metavar="DIR", help="write each stage there (XMLC_DUMP)"),
     click.option("--print-ir-before", "before", multiple=True, metavar="PASS", help="to standard error; repeatable"),
@@ -50,7 +51,14 @@ def compiling(command: Command) -> Command:
     return command
 
 
-def settings_of(target: str, opt_level: int, before: tuple[str, ...], after: tuple[str, ...], all_: bool) -> Settings:
+def settings_of(
+    target: str,
+    opt_level: int,
+    threads: int | None,
+    before: tuple[str, ...],
+    after: tuple[str, ...],
+    all_: bool,
+) -> Settings:
     """How to compile, as the options say."""
     from xmlc.backends.cpu.target import parse_target
 
@@ -62,7 +70,8 @@ def settings_of(target: str, opt_level: int, before: tuple[str, ...], after: tup
     except CompileError as error:
         found = error.diagnostics[0]
         raise click.UsageError(f"{found.message}\nhint: {found.hint}") from error
-    return Settings(parsed, opt_level, watchers=dumps(before, after, all_))
+    count = default_threads() if threads is None else threads
+    return Settings(parsed, opt_level, count, watchers=dumps(before, after, all_))
 
 
 def dumping(folder: Path | None) -> Any:

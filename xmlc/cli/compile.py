@@ -37,6 +37,7 @@ def compile(
     bind: Sizes,
     target: str,
     opt_level: int,
+    threads: int | None,
     timing: bool,
     dump: Path | None,
     before: tuple[str, ...],
@@ -55,7 +56,7 @@ def compile(
             raise click.UsageError(f"unknown stage '{stage}'\nhint: {known_names(stage, names)}")
     if stage == "obj" and output == "-" and sys.stdout.isatty():
         raise click.UsageError("an object file is nothing for a terminal\nhint: give -o FILE.o, or --emit=asm")
-    settings = settings_of(target, opt_level, before, after, after_all)
+    settings = settings_of(target, opt_level, threads, before, after, after_all)
     source = opened(file, language, settings)
     with showing_lines_of(source), dumping(dump):
         made = result(source, stage, bind, settings, weights)

@@ -44,6 +44,7 @@ def run(
     bind: Sizes,
     target: str,
     opt_level: int,
+    threads: int | None,
     timing: bool,
     dump: Path | None,
     before: tuple[str, ...],
@@ -55,7 +56,7 @@ def run(
     Toy prints what it prints. The outputs of other programs are printed as NumPy prints arrays, or written to files.
     """
     log_to_standard_error()
-    settings = settings_of(target, opt_level, before, after, after_all)
+    settings = settings_of(target, opt_level, threads, before, after, after_all)
     if explain_miss:
         settings.explain = lambda reason: click.echo(reason, err=True)
     source = opened(file, language, settings)
