@@ -46,9 +46,9 @@ class Parallelize(ModulePass):
 
     name = "parallelize"
     threads: int = 1
-    least_work: int = 60_000
-    """Loops that take fewer operations than this stay serial: an operation is about 0.2 ns, a fork 1.5 µs or,
-    if the threads have gone to sleep, 20 µs and more."""
+    least_work: int = 200_000
+    """Loops that take fewer operations than this stay serial: 10 to 20 µs, at 0.05 to 0.1 ns an operation. A fork takes
+    1.4 µs, or 30 µs and more where the threads have gone to sleep or the machine is busy with something else."""
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         for function in op.body.block.ops:
@@ -195,7 +195,7 @@ PURE = (
 )  # fmt: skip
 """Ops that may be done once for each chunk, since they touch no memory."""
 
-MEMORY, DIVISION, FUNCTION = 3.0, 4.0, 20.0
+MEMORY, DIVISION, FUNCTION = 3.0, 4.0, 10.0
 WORK: dict[type[Operation], float] = {
     **dict.fromkeys((arith.ConstantOp, memref.GetGlobalOp, scf.YieldOp, *VIEWS), 0.0),
     **dict.fromkeys((vector.LoadOp, vector.StoreOp, vector.MaskedLoadOp, vector.MaskedStoreOp), MEMORY),

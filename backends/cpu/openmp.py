@@ -20,6 +20,10 @@ RUNTIMES = re.compile(r"/lib(omp|iomp5)[^/]*\.so[^/]*$")
 """Files that hold this runtime: LLVM's own and Intel's, which is built from the same source."""
 MAPPED = Path("/proc/self/maps")
 
+SPIN = "2"
+"""Milliseconds that a thread waits for work before it sleeps, unless KMP_BLOCKTIME or OMP_WAIT_POLICY says: longer than
+any pause within a program. The runtime's own 200 would keep cores from whoever else wants them between calls."""
+
 
 def library() -> Path | None:
     """The file of the runtime: one this process has loaded, else the package's; None where there is neither."""
@@ -65,11 +69,26 @@ def addresses() -> dict[str, int]:
     It stays loaded: its threads live as long as the process.
     """
     path = require()
+    first = loaded() is None
     try:
         runtime: Any = ctypes.CDLL(os.fspath(path))
+        if first:
+            start(runtime)
         found = {name: ctypes.cast(getattr(runtime, name), ctypes.c_void_p).value for name in FUNCTIONS}
     except (OSError, AttributeError) as error:
         raise CompileError(
             f"the OpenMP runtime cannot be used: {error}", hint=f"pip install --force-reinstall {PACKAGE}"
         ) from error
     return {name: where for name, where in found.items() if where is not None}
+
+
+def start(runtime: Any) -> None:
+    """Let the runtime read its settings, which it does once, with our own default for how long threads spin."""
+    stated = "KMP_BLOCKTIME" in os.environ or "OMP_WAIT_POLICY" in os.environ
+    if not stated:
+        os.environ["KMP_BLOCKTIME"] = SPIN
+    try:
+        runtime.omp_get_max_threads()
+    finally:
+        if not stated:
+            del os.environ["KMP_BLOCKTIME"]
