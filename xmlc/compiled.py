@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from xmlc.backends.cpu.jit import LoadedModule, load_object
 from xmlc.backends.signature import EntryPoint, Signature, Tensor
+from xmlc.buffers import Outputs, aligned, allocate
 from xmlc.dialects.diagnostics import CompileError
 from xmlc.printing import PRINT_FUNCTIONS
 
@@ -25,9 +26,6 @@ CALLBACKS: dict[str, Any] = {
     "toy_print_newline": ctypes.CFUNCTYPE(None)(PRINT_FUNCTIONS["toy_print_newline"]),
 }
 """External functions that compiled programs may call."""
-
-ALIGNMENT = 64
-"""Bytes: the arena starts at a cache line."""
 
 
 @dataclass
@@ -64,6 +62,7 @@ class CompiledModule:
             weights = {**weights, **self.prepared(prepare, weights)}
         self.weights = bound(signature, weights)
         self.frames: list[Frame] = []
+        self.outputs = Outputs()
         self.count = len(signature.inputs)
 
     def __call__(self, *inputs: Any) -> tuple[Array, ...]:
@@ -75,7 +74,7 @@ class CompiledModule:
             expected = ", ".join(map(str, self.signature.inputs)) or "nothing"
             raise CompileError(f"expected {self.count} inputs, found {len(inputs)}", hint=f"the inputs are {expected}")
         arrays = [checked(value, spec, "input") for value, spec in zip(inputs, self.signature.inputs)]
-        outputs = [np.empty(spec.shape, spec.dtype) for spec in self.signature.outputs]
+        outputs = [self.outputs.take(spec) for spec in self.signature.outputs]
         frame = self.free_frame()
         pointers = frame.pointers
         for i, array in enumerate(arrays):
@@ -108,15 +107,14 @@ class CompiledModule:
 
 def new_frame(signature: Signature, weights: Sequence[Array], arena_bytes: int) -> Frame:
     """The pointers that an entry point takes, with its weights and a fresh arena filled in."""
-    memory = np.empty(arena_bytes + ALIGNMENT, np.uint8)
-    start = -memory.ctypes.data % ALIGNMENT
+    arena = aligned(allocate(arena_bytes), arena_bytes)
     first = len(signature.inputs)
     count = first + len(weights) + len(signature.outputs)
     pointers = (ctypes.c_void_p * (count + 1))()
     for i, weight in enumerate(weights, first):
         pointers[i] = weight.ctypes.data
-    pointers[count] = memory.ctypes.data + start
-    return Frame(pointers, memory)
+    pointers[count] = arena.ctypes.data
+    return Frame(pointers, arena)
 
 
 def bound(signature: Signature, weights: Mapping[str, Array]) -> list[Array]:

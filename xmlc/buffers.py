@@ -1,0 +1,88 @@
+"""Memory for outputs and arenas: large blocks on huge pages, and outputs used again once the caller lets them go.
+
+Fresh memory costs a page fault for every 4 KiB: for work bound by memory that is most of its time.
+"""
+
+from __future__ import annotations
+
+import mmap
+import sys
+from collections.abc import Sequence
+from math import prod
+from threading import Lock
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xmlc.backends.signature import Tensor
+
+Array = NDArray[Any]
+
+ALIGNMENT = 64
+"""Bytes: a block starts at a cache line."""
+
+HUGE = 4 << 20
+"""Bytes from which a block is a mapping of its own, on huge pages where the system has them."""
+
+KEPT = 256 << 10
+"""Bytes from which an output's block is kept for the next call; smaller ones NumPy's allocator recycles itself."""
+
+
+def allocate(size: int) -> Array:
+    """An array that owns `size` uninitialised bytes and enough to align them: see `aligned`."""
+    if size < HUGE:
+        return np.empty(size + ALIGNMENT, np.uint8)
+    mapping = mmap.mmap(-1, size + ALIGNMENT)
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        mapping.madvise(mmap.MADV_HUGEPAGE)
+    return np.frombuffer(mapping, np.uint8)
+
+
+def aligned(owner: Array, size: int) -> Array:
+    """The `size` bytes of an allocation that start at a cache line."""
+    start = -owner.ctypes.data % ALIGNMENT
+    return owner[start : start + size]
+
+
+def references(arrays: Sequence[Array], position: int) -> int:
+    """How many references an array of a list has, this call's own among them."""
+    return sys.getrefcount(arrays[position])
+
+
+UNUSED = references([np.empty(1)], 0)
+"""What `references` says of an array that only its list holds."""
+
+
+class Outputs:
+    """The arrays that calls give their results in.
+
+    A large output is a view of an allocation that stays here. NumPy makes every view of it, and every view of a view,
+    refer to the allocation itself: it is free again when nothing but the list of them does.
+    """
+
+    LIMIT = 4
+    """Allocations of one size that are kept; a caller that holds more outputs gets memory that is used once."""
+
+    def __init__(self) -> None:
+        self.kept: dict[int, list[Array]] = {}
+        self.lock = Lock()
+
+    def take(self, spec: Tensor) -> Array:
+        """An uninitialised array for an output."""
+        size = spec.dtype.itemsize * prod(spec.shape)
+        if size < KEPT:
+            return np.empty(spec.shape, spec.dtype)
+        with self.lock:
+            return aligned(self.free(size), size).view(spec.dtype).reshape(spec.shape)
+
+    def free(self, size: int) -> Array:
+        """An allocation that nobody outside refers to."""
+        kept = self.kept.setdefault(size, [])
+        for position in range(len(kept)):
+            if references(kept, position) == UNUSED:
+                return kept[position]
+        made = allocate(size)
+        if len(kept) < self.LIMIT:
+            kept.append(made)
+        return made
