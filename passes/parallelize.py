@@ -6,8 +6,8 @@ writes, whichever iterations of the loops around it in its nest they belong to. 
     scf.parallel (%t) = (0) to (chunks) step (1) { the nest, with that loop from %t * size to (%t + 1) * size }
 
 with the attribute `xmlc.threads`. Which loop of a perfect nest is cut is found by how evenly its iterations spread;
-it need not be the outermost. Buffers made inside the nest get a copy for each chunk, indexed by %t, so they must still be
-memref.alloc: the pass runs before plan-memory. There is no parallel loop inside another.
+it need not be the outermost. Buffers made inside the nest get a copy for each chunk, indexed by %t, so they must still
+be memref.alloc: the pass runs before plan-memory. There is no parallel loop inside another.
 """
 
 from __future__ import annotations

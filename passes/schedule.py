@@ -101,9 +101,7 @@ def loop_order(nest: Nest) -> list[int]:
 def is_parallel(nest: Nest, loop: int) -> bool:
     """Whether iterations of a loop write apart from each other: it alone indexes a dimension of every output."""
     expression = AffineDimExpr(loop)
-    return not nest.reduces[loop] and all(
-        expression in access.indices for access in nest.accesses if access.is_output
-    )
+    return not nest.reduces[loop] and all(expression in access.indices for access in nest.accesses if access.is_output)
 
 
 def follows(nest: Nest, first: int, second: int) -> bool:

@@ -184,7 +184,9 @@ def promised(w: Writer, op: Operation) -> dict[str, str]:
     for source, names in pointers.items():
         alone = len(names) == 1 and is_distinct(w, source)
         for name in names:
-            promises[name] = f"{'noalias ' if alone else ''}captures(none) noundef align {BYTES[buffers[name].element]} "
+            promises[name] = (
+                f"{'noalias ' if alone else ''}captures(none) noundef align {BYTES[buffers[name].element]} "
+            )
     return promises
 
 
