@@ -30,6 +30,9 @@ SECOND_CACHE_BYTES = 32.0
 """Bytes a cycle from the second cache."""
 FAR_BYTES = 10.0
 """Bytes a cycle from beyond the second cache."""
+NARROW_BYTES, WIDER = 1.6, 0.55
+"""Bytes a cycle from beyond the second cache in pieces of 64 bytes, and by which power longer pieces are better:
+16 rows x 1536 x 384 with weights in main memory, tiles of 1, 2, 3, 4 and 6 vectors take 363, 239, 191, 163, 134 us."""
 SHORT_LOOP = 3.0
 """Cycles to enter and leave an inner loop."""
 ROW_COPY, SCATTERED_COPY = 0.4, 1.25
@@ -87,11 +90,14 @@ class Step:
     vectors: float
     both: float
     lines: float
-    """Extra cycles for each vector, where it does not come from the first cache."""
+    """Extra cycles for each vector, where it is hard to find."""
+    second: float = 0.0
+    """Cycles to bring a vector from the second cache, where those of all steps do not fit the first."""
 
-    def cycles(self, rows: int, vectors: int) -> float:
+    def cycles(self, rows: int, vectors: int, near: bool = True) -> float:
         loads = self.rows * rows + self.vectors * vectors + self.both * rows * vectors
-        return max(rows * vectors / 2, loads / 2, LATENCY) + self.lines * vectors
+        brought = 0.0 if near else self.second * self.vectors * vectors
+        return max(rows * vectors / 2, loads / 2, LATENCY, brought) + self.lines * vectors
 
 
 @lru_cache(maxsize=4096)
@@ -106,10 +112,13 @@ def best_tile(
     overlap: bool,
     highest: int,
     most: int,
+    far: float,
+    first: int,
 ) -> tuple[float, int, int, bool, bool]:
     """(cycles, rows, columns, whether rows overlap, whether columns do) of the best register tile.
 
-    It has at most `highest` rows and `most` vectors.
+    It has at most `highest` rows and `most` vectors; `first` vectors fit the first cache. Bringing the vectors from far
+    memory takes `far` where a tile is one vector wide; a wider one reads longer pieces at a time.
     """
     best: tuple[float, int, int, bool, bool] | None = None
     for vectors in range(1, min(8, -(-columns // lanes)) + 1):
@@ -124,9 +133,11 @@ def best_tile(
                     for row_size, row_count in row_split.sizes:
                         for column_size, column_count in column_split.sizes:
                             groups = -(-column_size // lanes)
-                            each = depth * step.cycles(row_size, groups) + TILE_START + row_size * groups + starts
+                            near = row_count == 1 or depth * groups <= first
+                            each = depth * step.cycles(row_size, groups, near) + TILE_START + row_size * groups + starts
                             total += row_count * column_count * each
                     variants = len(row_split.sizes) * len(column_split.sizes)
+                    total = max(total, far / ceil(wide / lanes) ** WIDER)
                     total *= 1 + CODE * (variants - 1) + CODE * high * vectors / 24
                     if best is None or total < best[0]:
                         best = (total, high, wide, row_split.overlaps, column_split.overlaps)
@@ -189,19 +200,34 @@ def direct_with(found: Contraction, machine: Machine, column: int, row: int) -> 
         found.reductions, key=lambda loop: -max(abs(found.lhs.strides[loop]), abs(found.rhs.strides[loop]))
     )
     depth = prod(extents[loop] for loop in reductions)
-    step = step_of(found, row, column, depth)
+    step = step_of(found, row, column, depth, lanes)
     around = [loop for loop in found.parallels if loop not in (row, column)]
     shares = depth <= UNROLLED // 2 and step.both > 0  # a window whose steps share what they load: all are unrolled
     highest = rows_that_fit(found, row)
+    first = machine.first_cache * 8 // (bits_of(found.element) * lanes)
+    times = prod(extents[loop] for loop in around)
+    moved = max(size_of(found, factor) for factor in (found.lhs, found.rhs) if factor.strides[column])
+    far = 0.0 if moved < machine.second_cache // 2 or step.both else moved / times / (NARROW_BYTES * lanes / 16)
     most = max(1, UNROLLED // depth) if shares else machine.vector_registers
     if shares:
         step = replace(step, both=step.both * 0.45)
     inner = extents[reductions[-1]] if reductions else 1
     entries = depth / inner * SHORT_LOOP if len(reductions) > 1 else 0.0
     cycles, high, wide, rows_overlap, columns_overlap = best_tile(
-        rows, extents[column], depth, entries, step, lanes, machine.vector_registers, found.restarts, highest, most
+        rows,
+        extents[column],
+        depth,
+        entries,
+        step,
+        lanes,
+        machine.vector_registers,
+        found.restarts,
+        highest,
+        most,
+        far,
+        first,
     )
-    cycles *= prod(extents[loop] for loop in around)
+    cycles *= times
     steps, traffic = ordered(
         found,
         machine,
@@ -241,7 +267,7 @@ def lanes_for(found: Contraction, machine: Machine, columns: int) -> int:
     return lanes
 
 
-def step_of(found: Contraction, row: int, column: int, depth: int) -> Step:
+def step_of(found: Contraction, row: int, column: int, depth: int, lanes: int) -> Step:
     """What each step of the reduction loads."""
     rows = vectors = both = lines = 0.0
     for factor in (found.lhs, found.rhs):
@@ -257,7 +283,7 @@ def step_of(found: Contraction, row: int, column: int, depth: int) -> Step:
             vectors += each
             apart = max((abs(factor.strides[loop]) for loop in found.reductions), default=1)
             lines += far_apart(apart * bits_of(factor.element) // 8, depth)
-    return Step(rows, vectors, both, lines)
+    return Step(rows, vectors, both, lines, bits_of(found.element) * lanes / 8 / SECOND_CACHE_BYTES)
 
 
 def far_apart(apart: int, depth: int) -> float:
