@@ -17,6 +17,7 @@ from xdsl.dialects.builtin import ModuleOp, StringAttr
 from xdsl.dialects.func import FuncOp
 from xdsl.passes import ModulePass
 
+from xmlc.backends.cpu import openmp
 from xmlc.backends.cpu.target import Target, parse_target
 from xmlc.backends.signature import PREPARE, EntryPoint, Signature, arena_bytes, signature_of
 from xmlc.cache import Cache
@@ -40,12 +41,12 @@ StageWatcher = Callable[[str, "ModuleOp | str | bytes"], None]
 
 
 def default_threads() -> int:
-    """What XMLC_NUM_THREADS says, else the first number of OMP_NUM_THREADS, else one."""
+    """What XMLC_NUM_THREADS says, else the first number of OMP_NUM_THREADS if there is a runtime for it, else one."""
     wanted = NUM_THREADS.get()
     if wanted is not None:
         return wanted
     first = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
-    return max(1, int(first)) if first.isdecimal() else 1
+    return max(1, int(first)) if first.isdecimal() and openmp.library() is not None else 1
 
 
 @dataclass
@@ -298,6 +299,8 @@ def compile_module(
     `weights` are the arrays of the arguments marked `ml.weight`, by their `ml.name`.
     """
     settings = settings or Settings()
+    if settings.threads > 1:
+        openmp.require()
     made = compile_program(module, settings)
     settings.timer.start("load")
     loaded = CompiledModule(made.main.signature, made.code, made.main.arena_bytes, weights or {}, made.prepare)

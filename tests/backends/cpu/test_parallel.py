@@ -1,0 +1,197 @@
+"""Parallel loops on OpenMP's threads: results, several callers at once, forks, and what is asked of the machine."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from ml_samples import program
+from xdsl.dialects.builtin import f32
+from xdsl.ir import SSAValue
+from xdsl.passes import ModulePass
+
+from xmlc import options
+from xmlc.backends.cpu import openmp, stages
+from xmlc.backends.cpu.target import Target
+from xmlc.compiled import CompiledModule
+from xmlc.dialects.diagnostics import CompileError
+from xmlc.dialects.ml import functions as F
+from xmlc.dialects.ml.types import tensor
+from xmlc.driver import Settings, compile_module, default_threads, emit
+from xmlc.passes.parallelize import Parallelize
+
+needs_openmp = pytest.mark.skipif(openmp.library() is None, reason="no OpenMP runtime here")
+
+Build = Callable[..., SSAValue]
+SAMPLES: dict[str, tuple[list[tuple[int, ...]], Build]] = {
+    "product": ([(70, 96), (96, 131)], F.matmul),
+    "packed product": ([(300, 512), (512, 520)], F.matmul),
+    "batch of products": ([(5, 33, 40), (5, 40, 24)], F.matmul),
+    "matrix and vector": ([(200, 300), (300, 1)], F.matmul),
+    "convolution": ([(1, 8, 20, 20), (12, 8, 3, 3)], lambda x, w: F.conv(x, w, low=(1, 1), high=(1, 1))),
+    "softmax": ([(64, 200)], lambda x: F.softmax(x, 1)),
+    "softmax of columns": ([(64, 200)], lambda x: F.softmax(x, 0)),
+    "few rows": ([(1, 5, 999)], lambda x: F.exp(x)),
+    "sum of columns": ([(100, 77)], lambda x: F.reduce_sum(x, (0,))),
+    "transpose": ([(30, 40, 50)], lambda x: F.transpose(x, (2, 0, 1))),
+}
+
+
+def arrays(shapes: Sequence[tuple[int, ...]], seed: int = 0) -> list[np.ndarray[Any, Any]]:
+    source = np.random.default_rng(seed)
+    return [source.standard_normal(shape).astype(np.float32) for shape in shapes]
+
+
+@pytest.fixture(autouse=True)
+def eager(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Share loops however little work there is in them, and keep nothing between tests."""
+    as_ever = stages.fitted
+
+    def fitted(passes: Sequence[ModulePass], target: Target, threads: int = 1) -> list[ModulePass]:
+        made = as_ever(passes, target, threads)
+        return [replace(each, least_work=0) if isinstance(each, Parallelize) else each for each in made]
+
+    monkeypatch.setattr(stages, "fitted", fitted)
+    monkeypatch.setenv("XMLC_CACHE", "0")
+
+
+def compiled(name: str, threads: int) -> CompiledModule:
+    shapes, build = SAMPLES[name]
+    module = program([tensor(shape, f32) for shape in shapes], build)
+    return compile_module(module, settings=Settings(threads=threads))
+
+
+def text(name: str, threads: int) -> str:
+    shapes, build = SAMPLES[name]
+    module = program([tensor(shape, f32) for shape in shapes], build)
+    made = emit(module, "llvm", Settings(threads=threads))
+    assert isinstance(made, str)
+    return made
+
+
+@needs_openmp
+@pytest.mark.parametrize("name", SAMPLES)
+def test_threads_give_what_one_thread_gives(name: str) -> None:
+    inputs = arrays(SAMPLES[name][0])
+    (expected,) = compiled(name, 1)(*inputs)
+    for threads in (2, 3):
+        assert "__kmpc_fork_call" in text(name, threads), "the sample shows nothing"
+        (found,) = compiled(name, threads)(*inputs)
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_one_thread_s_code_knows_nothing_of_threads() -> None:
+    assert "kmpc" not in text("softmax", 1)
+
+
+@needs_openmp
+def test_several_python_threads_may_call_at_once() -> None:
+    softmax = compiled("packed product", 2)
+
+    def same(seed: int) -> bool:
+        inputs = arrays(SAMPLES["packed product"][0], seed)
+        (first,) = softmax(*inputs)
+        np.testing.assert_allclose(first, inputs[0] @ inputs[1], rtol=1e-3, atol=1e-3)
+        return all(np.array_equal(softmax(*inputs)[0], first) for _ in range(20))
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(same, range(4)))
+
+
+BEGIN = """
+import os, sys, threading
+import numpy as np
+from ml_samples import program
+from xdsl.dialects.builtin import f32
+from xmlc.dialects.ml import functions as F
+from xmlc.dialects.ml.types import tensor
+from xmlc.driver import Settings, compile_module
+
+softmax = compile_module(program([tensor((512, 512), f32)], lambda x: F.softmax(x, 1)), settings=Settings(threads=3))
+x = np.random.default_rng(0).standard_normal((512, 512)).astype(np.float32)
+powers = np.exp(x)
+np.testing.assert_allclose(softmax(x)[0], powers / powers.sum(1, keepdims=True), rtol=1e-4)
+"""
+FORKS = """
+(expected,) = softmax(x)
+done = threading.Event()
+
+
+def busy():
+    while not done.is_set():
+        softmax(x)
+
+
+other = threading.Thread(target=busy)
+other.start()  # forks happen while another thread is inside a parallel loop
+failed = 0
+for _ in range(5):
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if np.array_equal(softmax(x)[0], expected) else 1)
+    failed += os.waitpid(child, 0)[1] != 0
+done.set()
+other.join()
+sys.exit(failed)
+"""
+
+
+def in_another_process(code: str, **environment: str) -> None:
+    """Run code after BEGIN, which must not fail nor take long."""
+    paths = os.pathsep.join(sys.path)
+    done = subprocess.run(
+        [sys.executable, "-c", BEGIN + code],
+        env={**os.environ, "PYTHONPATH": paths, "XMLC_CACHE": "0", **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@needs_openmp
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_child_of_a_process_with_threads_computes_too() -> None:
+    in_another_process(FORKS)
+
+
+@needs_openmp
+def test_a_smaller_team_than_code_was_made_for_does_all_iterations() -> None:
+    in_another_process("", OMP_THREAD_LIMIT="1")
+    in_another_process("", OMP_THREAD_LIMIT="2")
+
+
+@needs_openmp
+def test_how_long_threads_spin_stays_out_of_the_environment() -> None:
+    in_another_process("assert 'KMP_BLOCKTIME' not in os.environ")
+
+
+def test_a_missing_runtime_is_an_error_only_for_who_asked_for_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(openmp, "library", lambda: None)
+    compiled("softmax", 1)
+    with pytest.raises(CompileError, match="not installed") as raised:
+        compiled("softmax", 2)
+    assert "pip install cmeel-libomp" in (raised.value.diagnostics[0].hint or "")
+    monkeypatch.setenv("OMP_NUM_THREADS", "4")
+    assert default_threads() == 1
+
+
+@needs_openmp
+def test_the_number_of_threads_is_our_option_s_then_openmp_s_then_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.delenv("XMLC_NUM_THREADS", raising=False)
+    assert default_threads() == 1
+    monkeypatch.setenv("OMP_NUM_THREADS", "3,2")
+    assert default_threads() == 3
+    monkeypatch.setenv("XMLC_NUM_THREADS", "2")
+    assert default_threads() == 2
+    with options.NUM_THREADS.set(5):
+        assert Settings().threads == 5

@@ -1,0 +1,51 @@
+"""Parallelize: chunks cover every iteration once, meaning stays, and buffers that iterations fill are not shared."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import STEPS, random_program
+from xdsl.dialects import scf
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.passes import ModulePass
+
+from xmlc.backends.cpu import stages
+from xmlc.check import Checker
+from xmlc.dialects import context
+from xmlc.passes import parallelize
+from xmlc.passes.parallelize import Cut, Parallelize
+from xmlc.pipeline import run_passes
+
+
+@given(st.integers(1, 10**6), st.sampled_from([1, 16]), st.integers(2, 64))
+def test_chunks_hold_all_iterations(trips: int, unit: int, chunks: int) -> None:
+    cut = Cut(scf.ForOp.create(), trips, unit, chunks)
+    assert cut.size % unit == 0
+    assert cut.size * chunks >= trips
+    assert 0 < cut.evenness <= 1
+
+
+def eager(passes: tuple[ModulePass, ...]) -> list[ModulePass]:
+    """The passes, with every loop shared among three threads that can be."""
+    return [Parallelize(3, 0) if isinstance(each, Parallelize) else each for each in passes]
+
+
+def lowered(program: ModuleOp, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Interpret a program before and after each pass; how many parallel loops there are in the end."""
+    monkeypatch.setattr(parallelize, "LANES", 1)
+    monkeypatch.setattr(parallelize, "LEAST_GAIN", 1.0)
+    checker, made = Checker(), context()
+    for stage in stages.CPU:
+        run_passes(program, eager(stage.passes), made, watchers=[checker], verify_each=True)
+    return sum(isinstance(op, scf.ParallelOp) for op in program.walk())
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_sharing_loops_keeps_the_meaning(step: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for seed in range(3):
+        lowered(random_program(seed, (step,), 3), monkeypatch)
+
+
+def test_random_programs_have_loops_to_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert sum(lowered(random_program(seed, most=3), monkeypatch) for seed in range(4)) > 0
