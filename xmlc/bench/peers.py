@@ -38,7 +38,7 @@ def prepare_xmlc(case: Case, inputs: Sequence[Array], threads: int) -> Contestan
     from xmlc.bench.program import program_of
     from xmlc.driver import compile_module
 
-    with options.CACHE.set(False):  # the time to prepare is that of compiling
+    with options.CACHE.set(False), options.NUM_THREADS.set(threads):  # the time to prepare is that of compiling
         if case.kind == MODEL:
             from xmlc.onnx_backend import prepare
 

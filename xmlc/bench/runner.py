@@ -27,7 +27,7 @@ THREAD_SETTINGS = (
     "VECLIB_MAXIMUM_THREADS",
     "NPROC",  # XLA's
 )
-"""Variables that fix a library's threads when it is loaded; onnxruntime, OpenVINO and torch are told by call."""
+"""Variables that fix a library's threads when it is loaded; xmlc, onnxruntime, OpenVINO and torch are told by call."""
 OTHER_SETTINGS = {"TORCHINDUCTOR_COMPILE_THREADS": "1", "JAX_PLATFORMS": "cpu", "TF_CPP_MIN_LOG_LEVEL": "3"}
 
 COMMAND = [sys.executable, "-m", "xmlc.bench.session"]

@@ -133,8 +133,6 @@ def header(record: Record) -> list[str]:
         bands = ", ".join(f"{size_text(size)} {rate / 1e9:.0f}" for size, rate in roofs.bandwidth.items())
         lines.append(f"roofs, {threads_text(threads)}: {peaks} GFLOP/s; triad within {bands} GB/s")
     lines += [f"absent: {name} ({install})" for name, install in record.absent.items()]
-    if any(threads > 1 for threads in record.roofs):
-        lines.append("xmlc itself uses one thread so far, whatever the peers are given")
     crowd, cores = record.machine.get("load_after", 0.0), record.machine.get("cores", 1)
     if crowd > cores:
         lines.append(

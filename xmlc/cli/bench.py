@@ -51,7 +51,13 @@ def measuring(command: Command) -> Command:
         click.option("--only", metavar="REGEX", help="cases whose name or group matches"),
         click.option("--quick", is_flag=True, help="a few cases, measured briefly"),
         click.option("--budget", type=click.FloatRange(min=1), metavar="SECONDS", help="start no case after this"),
-        click.option("--threads", default="1", show_default=True, metavar="LIST", help="for the peers, such as 1,2"),
+        click.option(
+            "--threads",
+            default="1",
+            show_default=True,
+            metavar="LIST",
+            help="how many each contestant may use, such as 1,2",
+        ),
         click.option("--peers", metavar="LIST", help="such as numpy,onnxruntime; all by default; 'none'"),
         click.option(
             "--patience",
