@@ -6,7 +6,7 @@ f32 and rounded once; integer sums wrap around.
 
 from __future__ import annotations
 
-from abc import ABC
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -161,36 +161,6 @@ def expect_positive(what: str, values: Sequence[int]) -> None:
         raise VerifyException(f"{what} must be at least 1, found {list(values)}")
 
 
-def conv_type(
-    x: Attribute,
-    weight: Attribute,
-    bias: Attribute | None,
-    strides: Sequence[int],
-    dilations: Sequence[int],
-    low: Sequence[int],
-    high: Sequence[int],
-    groups: int,
-) -> TensorLike:
-    """(n, c, *s), (o, c / groups, *k), (o) -> (n, o, *windows)"""
-    expect_window(x, strides, dilations, low, high)
-    expect_positive("strides", strides)
-    expect_positive("dilations", dilations)
-    element = expect_elements(NUMBERS, x, weight, *([bias] if bias else []))
-    batch, channels, *sizes = shape_of(x)
-    if rank_of(weight) != rank_of(x):
-        raise VerifyException(f"weight must have rank {rank_of(x)} like the input, found {weight}")
-    outputs, depth, *kernel = shape_of(weight)
-    if groups < 1 or (outputs != DYNAMIC and outputs % groups):
-        raise VerifyException(f"{outputs} output channels cannot be divided into {groups} groups")
-    if DYNAMIC not in (channels, depth) and channels != depth * groups:
-        raise VerifyException(
-            f"input has {channels} channels, expected {depth * groups} for weight {weight} in {groups} groups"
-        )
-    expect_bias(bias, outputs)
-    windows = map(window_size, sizes, kernel, strides, dilations, low, high)
-    return tensor((batch, outputs, *windows), element)
-
-
 def expect_bias(bias: Attribute | None, outputs: int) -> None:
     if bias is None:
         return
@@ -221,14 +191,9 @@ class WindowedOp(IRDLOperation, ABC):
 WINDOW_FORMAT = "`strides` `=` $strides `dilations` `=` $dilations `low` `=` $low `high` `=` $high "
 
 
-@irdl_op_definition
-class ConvOp(WindowedOp):
-    """out[n, o, p] = bias[o] + sum over c, k of x[n, g(o) + c, p * strides + k * dilations - low] * weight[o, c, k].
+class ConvolutionOp(WindowedOp, ABC):
+    """A product with a weight that slides over the spatial dimensions, plus a bias for each output channel."""
 
-    g(o) is the first input channel of o's group; x is 0 outside (ONNX Conv).
-    """
-
-    name = "ml.conv"
     ACCEPTS: ClassVar[tuple[Attribute, ...]] = NUMBERS
     x = operand_def(Tensor)
     weight = operand_def(Tensor)
@@ -239,6 +204,21 @@ class ConvOp(WindowedOp):
         + WINDOW_FORMAT
         + "`groups` `=` $groups attr-dict `:` type($x) `,` type($weight) `->` type($out)"
     )
+
+    @classmethod
+    @abstractmethod
+    def result_type(
+        cls,
+        x: Attribute,
+        weight: Attribute,
+        bias: Attribute | None,
+        strides: Sequence[int],
+        dilations: Sequence[int],
+        low: Sequence[int],
+        high: Sequence[int],
+        groups: int,
+    ) -> TensorLike:
+        """The type of the result. Raises VerifyException where the operands do not fit."""
 
     def __init__(
         self,
@@ -256,11 +236,10 @@ class ConvOp(WindowedOp):
         spatial = max(rank_of(x) - 2, 0)
         strides, dilations = strides or (1,) * spatial, dilations or (1,) * spatial
         low, high = low or (0,) * spatial, high or (0,) * spatial
+        types = x.type, weight.type, bias.type if bias else None
         super().__init__(
             operands=(x, weight, bias),
-            result_types=(
-                conv_type(x.type, weight.type, bias.type if bias else None, strides, dilations, low, high, groups),
-            ),
+            result_types=(self.result_type(*types, strides, dilations, low, high, groups),),
             properties={
                 "strides": integers(strides),
                 "dilations": integers(dilations),
@@ -271,42 +250,53 @@ class ConvOp(WindowedOp):
         )
 
     def verify_(self) -> None:
-        bias = self.bias.type if self.bias else None
-        inferred = conv_type(self.x.type, self.weight.type, bias, *self.window_lists(), self.groups.value.data)
-        expect_type(self.out.type, inferred)
-
-
-def conv_transpose_type(
-    x: Attribute,
-    weight: Attribute,
-    bias: Attribute | None,
-    strides: Sequence[int],
-    dilations: Sequence[int],
-    low: Sequence[int],
-    high: Sequence[int],
-    groups: int,
-) -> TensorLike:
-    """(n, c, *s), (c, o / groups, *k), (o) -> (n, o, (s - 1) * strides + (k - 1) * dilations + 1 - low - high)"""
-    expect_window(x, strides, dilations, low, high)
-    expect_positive("strides", strides)
-    expect_positive("dilations", dilations)
-    element = expect_elements(NUMBERS, x, weight, *([bias] if bias else []))
-    batch, channels, *sizes = shape_of(x)
-    if rank_of(weight) != rank_of(x):
-        raise VerifyException(f"weight must have rank {rank_of(x)} like the input, found {weight}")
-    depth, outputs, *kernel = shape_of(weight)
-    if (DYNAMIC not in (channels, depth) and channels != depth) or groups < 1 or depth % groups:
-        raise VerifyException(f"weight {weight} in {groups} groups does not fit {channels} input channels")
-    expect_bias(bias, outputs * groups)
-    spatial = [
-        DYNAMIC if s == DYNAMIC else max((s - 1) * stride + (k - 1) * d + 1 - lo - hi, 0)
-        for s, k, stride, d, lo, hi in zip(sizes, kernel, strides, dilations, low, high)
-    ]
-    return tensor((batch, outputs * groups, *spatial), element)
+        types = self.x.type, self.weight.type, self.bias.type if self.bias else None
+        expect_type(self.out.type, self.result_type(*types, *self.window_lists(), self.groups.value.data))
 
 
 @irdl_op_definition
-class ConvTransposeOp(WindowedOp):
+class ConvOp(ConvolutionOp):
+    """out[n, o, p] = bias[o] + sum over c, k of x[n, g(o) + c, p * strides + k * dilations - low] * weight[o, c, k].
+
+    g(o) is the first input channel of o's group; x is 0 outside (ONNX Conv).
+    """
+
+    name = "ml.conv"
+
+    @classmethod
+    def result_type(
+        cls,
+        x: Attribute,
+        weight: Attribute,
+        bias: Attribute | None,
+        strides: Sequence[int],
+        dilations: Sequence[int],
+        low: Sequence[int],
+        high: Sequence[int],
+        groups: int,
+    ) -> TensorLike:
+        """(n, c, *s), (o, c / groups, *k), (o) -> (n, o, *windows)"""
+        expect_window(x, strides, dilations, low, high)
+        expect_positive("strides", strides)
+        expect_positive("dilations", dilations)
+        element = expect_elements(NUMBERS, x, weight, *([bias] if bias else []))
+        batch, channels, *sizes = shape_of(x)
+        if rank_of(weight) != rank_of(x):
+            raise VerifyException(f"weight must have rank {rank_of(x)} like the input, found {weight}")
+        outputs, depth, *kernel = shape_of(weight)
+        if groups < 1 or (outputs != DYNAMIC and outputs % groups):
+            raise VerifyException(f"{outputs} output channels cannot be divided into {groups} groups")
+        if DYNAMIC not in (channels, depth) and channels != depth * groups:
+            raise VerifyException(
+                f"input has {channels} channels, expected {depth * groups} for weight {weight} in {groups} groups"
+            )
+        expect_bias(bias, outputs)
+        windows = map(window_size, sizes, kernel, strides, dilations, low, high)
+        return tensor((batch, outputs, *windows), element)
+
+
+@irdl_op_definition
+class ConvTransposeOp(ConvolutionOp):
     """The transpose of `ml.conv` as a linear map: x[n, c, p] * weight[c, o, k] is added to
     out[n, o, p * strides + k * dilations - low].
 
@@ -314,53 +304,36 @@ class ConvTransposeOp(WindowedOp):
     """
 
     name = "ml.conv_transpose"
-    ACCEPTS: ClassVar[tuple[Attribute, ...]] = NUMBERS
-    x = operand_def(Tensor)
-    weight = operand_def(Tensor)
-    bias = opt_operand_def(Tensor)
-    groups = prop_def(Integer)
-    assembly_format = (
-        "$x `,` $weight (`bias` $bias^ `:` type($bias))? "
-        + WINDOW_FORMAT
-        + "`groups` `=` $groups attr-dict `:` type($x) `,` type($weight) `->` type($out)"
-    )
 
-    def __init__(
-        self,
-        x: SSAValue,
-        weight: SSAValue,
-        bias: SSAValue | None = None,
-        *,
-        strides: Sequence[int] | None = None,
-        dilations: Sequence[int] | None = None,
-        low: Sequence[int] | None = None,
-        high: Sequence[int] | None = None,
-        groups: int = 1,
-    ):
-        """Strides and dilations default to 1, padding to 0."""
-        spatial = max(rank_of(x) - 2, 0)
-        strides, dilations = strides or (1,) * spatial, dilations or (1,) * spatial
-        low, high = low or (0,) * spatial, high or (0,) * spatial
-        result = conv_transpose_type(
-            x.type, weight.type, bias.type if bias else None, strides, dilations, low, high, groups
-        )
-        super().__init__(
-            operands=(x, weight, bias),
-            result_types=(result,),
-            properties={
-                "strides": integers(strides),
-                "dilations": integers(dilations),
-                "low": integers(low),
-                "high": integers(high),
-                "groups": integer(groups),
-            },
-        )
-
-    def verify_(self) -> None:
-        bias = self.bias.type if self.bias else None
-        lists = self.window_lists()
-        inferred = conv_transpose_type(self.x.type, self.weight.type, bias, *lists, self.groups.value.data)
-        expect_type(self.out.type, inferred)
+    @classmethod
+    def result_type(
+        cls,
+        x: Attribute,
+        weight: Attribute,
+        bias: Attribute | None,
+        strides: Sequence[int],
+        dilations: Sequence[int],
+        low: Sequence[int],
+        high: Sequence[int],
+        groups: int,
+    ) -> TensorLike:
+        """(n, c, *s), (c, o / groups, *k), (o) -> (n, o, (s - 1) * strides + (k - 1) * dilations + 1 - low - high)"""
+        expect_window(x, strides, dilations, low, high)
+        expect_positive("strides", strides)
+        expect_positive("dilations", dilations)
+        element = expect_elements(NUMBERS, x, weight, *([bias] if bias else []))
+        batch, channels, *sizes = shape_of(x)
+        if rank_of(weight) != rank_of(x):
+            raise VerifyException(f"weight must have rank {rank_of(x)} like the input, found {weight}")
+        depth, outputs, *kernel = shape_of(weight)
+        if (DYNAMIC not in (channels, depth) and channels != depth) or groups < 1 or depth % groups:
+            raise VerifyException(f"weight {weight} in {groups} groups does not fit {channels} input channels")
+        expect_bias(bias, outputs * groups)
+        spatial = [
+            DYNAMIC if s == DYNAMIC else max((s - 1) * stride + (k - 1) * d + 1 - lo - hi, 0)
+            for s, k, stride, d, lo, hi in zip(sizes, kernel, strides, dilations, low, high)
+        ]
+        return tensor((batch, outputs * groups, *spatial), element)
 
 
 def pool_type(
