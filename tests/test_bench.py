@@ -6,6 +6,7 @@ import json
 import math
 import re
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +22,7 @@ from xmlc.bench.case import Array, Case, error_of, random_inputs
 from xmlc.bench.compare import compare
 from xmlc.bench.contestant import Contestant, Declined
 from xmlc.bench.kinds import KINDS
-from xmlc.bench.measure import Plan, Timing, measure, timing_of
+from xmlc.bench.measure import Plan, Timing, measure, timing_of, wait_for_idle_threads
 from xmlc.bench.micro import micro
 from xmlc.bench.models import MODELS, model_inputs, models
 from xmlc.bench.peers import PEERS, absent_peers, prepare_numpy, prepare_xmlc
@@ -103,6 +104,12 @@ def test_several_threads_are_given_time_to_fall_asleep() -> None:
     clock, pauses = Clock(), []
     measure({"a": clock.takes("a", 10**9)}, Plan(rounds=2, seconds=9, pause_s=0.003), clock, pauses.append)
     assert pauses == [0.003, 0.003]
+
+
+def test_an_idle_process_is_not_waited_for() -> None:
+    before = time.perf_counter()
+    wait_for_idle_threads(10)
+    assert time.perf_counter() - before < 5
 
 
 # --- cases and their right answers

@@ -2,7 +2,8 @@
 
 A sample is the time of several calls in a row, as many as fill `sample_s`, divided by their number; nothing is
 subtracted. Before each sample of a short call comes one that is not timed, which brings the contestant's own data
-and threads back; with several threads a pause precedes it, for the threads of the one before to go to sleep.
+and threads back. With several threads a pause precedes it, until those of the contestant before have gone to sleep:
+pools of threads spin for a while (LLVM's OpenMP for 200 ms) in the hope of more work, on the cores the next one needs.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ class Plan:
     sample_s: float = 0.002
     least: int = 3
     pause_s: float = 0.0
+    """The longest wait, before a sample, for the threads of the contestant before to go to sleep."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,19 @@ class Timing:
     def spread(self) -> float:
         """The distance of the quartiles, relative to the median: how noisy the measurement was."""
         return (self.high - self.low) / self.median if self.median else 0.0
+
+
+STEP, IDLE = 0.002, 0.25
+
+
+def wait_for_idle_threads(most: float) -> None:
+    """Sleep until this process uses less than a quarter of a core, or for so many seconds."""
+    end = time.perf_counter() + most
+    while (now := time.perf_counter()) < end:
+        used = time.process_time()
+        time.sleep(STEP)
+        if time.process_time() - used < IDLE * (time.perf_counter() - now):
+            return
 
 
 def timing_of(samples: Sequence[float], calls: int) -> Timing:
@@ -75,7 +90,7 @@ def measure(
     contestants: Mapping[str, Callable[[], object]],
     plan: Plan,
     clock: Callable[[], int] = time.perf_counter_ns,
-    sleep: Callable[[float], None] = time.sleep,
+    sleep: Callable[[float], None] = wait_for_idle_threads,
 ) -> dict[str, Timing]:
     """Seconds a call for each contestant. Each has been called once before, so that it is warm."""
     turns = {name: started(run, plan, clock) for name, run in contestants.items()}

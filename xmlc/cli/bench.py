@@ -31,6 +31,8 @@ CASE_OVERHEAD = 1.5
 """Of the time a budget gives a case, this is to what of it is measuring as one is to the whole: the rest prepares."""
 
 
+LONGEST_SPIN = 0.3
+"""Seconds: threads that wait for work have stopped spinning after this."""
 MOST_SHOWN = 10
 """Cells in the list of those where xmlc is furthest behind."""
 
@@ -224,7 +226,7 @@ def plan_for(quick: bool, budget: float | None, cells: int, contestants: int, th
     seconds, rounds = (0.1, 7) if quick else (0.5, 15)
     if budget is not None:
         seconds = min(seconds, max(0.02, budget / cells / contestants / (1 + CASE_OVERHEAD)))
-    return Plan(rounds=rounds, seconds=seconds, pause_s=0.003 if threads > 1 else 0.0)
+    return Plan(rounds=rounds, seconds=seconds, pause_s=LONGEST_SPIN if threads > 1 else 0.0)
 
 
 class progress_bar:  # used as a function
