@@ -16,7 +16,7 @@ from xmlc.dialects.diagnostics import CompileError
 PACKAGE = "cmeel-libomp"
 FUNCTIONS = ("__kmpc_fork_call", "__kmpc_global_thread_num", "__kmpc_push_num_threads", "omp_get_num_threads")
 """What generated code calls."""
-RUNTIMES = re.compile(r"/lib(omp|iomp5)[^/]*\.so[^/]*$")
+RUNTIMES = re.compile(r"/lib(omp|iomp5)(-\w+)?\.so[.\d]*$")
 """Files that hold this runtime: LLVM's own and Intel's, which is built from the same source."""
 MAPPED = Path("/proc/self/maps")
 

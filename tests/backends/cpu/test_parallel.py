@@ -195,3 +195,18 @@ def test_the_number_of_threads_is_our_option_s_then_openmp_s_then_one(monkeypatc
     assert default_threads() == 2
     with options.NUM_THREADS.set(5):
         assert Settings().threads == 5
+
+
+@pytest.mark.parametrize(
+    ("path", "is_runtime"),
+    [
+        ("/usr/lib/libomp.so.5", True),
+        ("/site-packages/torch/lib/libomp-3f1a.so", True),
+        ("/opt/intel/libiomp5.so", True),
+        ("/usr/lib/libgomp.so.1", False),
+        ("/usr/lib/libomptarget.so", False),
+        ("/usr/lib/libompd.so", False),
+    ],
+)
+def test_a_runtime_that_the_process_has_already_is_told_from_its_neighbours(path: str, is_runtime: bool) -> None:
+    assert bool(openmp.RUNTIMES.search(path)) == is_runtime
