@@ -37,6 +37,7 @@ from xdsl.ir import Attribute, Block, BlockArgument, Operation, SSAValue
 from xdsl.ir.affine import AffineDimExpr, AffineExpr, AffineMap
 from xdsl.passes import ModulePass
 from xdsl.utils.exceptions import PassFailedException
+from xdsl.utils.hints import isa
 
 from xmlc.dialects.diagnostics import CompileError, Diagnostic, place_of
 from xmlc.passes.buffer_liveness import Liveness
@@ -583,12 +584,12 @@ def _convert_signature(function: func.FuncOp) -> None:
 
 
 def _constant(b: Bufferizer, op: arith.ConstantOp) -> None:
-    value = op.value
-    if not isinstance(op.result.type, TensorType):
+    value, made = op.value, op.result.type
+    if not isa(made, TensorType[Attribute]):
         return
     b.dead.append(op)
     assert isinstance(value, DenseIntOrFPElementsAttr)
-    if 0 in op.result.type.get_shape():
+    if 0 in made.get_shape():
         b.empty.add(op.result)  # no elements: nothing to store
     elif value.is_splat():
         b.splats[op.result] = value

@@ -17,6 +17,7 @@ from xdsl.dialects.func import FuncOp
 from xdsl.ir import Attribute
 from xdsl.parser import Parser
 from xdsl.printer import Printer
+
 from xmlc.dialects import context
 from xmlc.dialects.dtypes import TO_NUMPY
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from xdsl.ir import Operation
+
 from xmlc.dialects.dtypes import TO_NUMPY
 from xmlc.dialects.ml import contraction as ml
 from xmlc.dialects.ml.types import element_of, shape_of

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from xdsl.ir import Operation
+
 from xmlc.dialects.dtypes import TO_NUMPY, is_bool, is_float, is_unsigned
 from xmlc.dialects.ml import elementwise as ml
 from xmlc.dialects.ml.types import element_of

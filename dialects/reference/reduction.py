@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from xdsl.ir import Operation
+
 from xmlc.dialects.dtypes import TO_NUMPY
 from xmlc.dialects.ml import reduction as ml
 from xmlc.dialects.ml.types import element_of

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from xdsl.ir import Operation
+
 from xmlc.dialects.dtypes import TO_NUMPY
 from xmlc.dialects.ml import shaping as ml
 from xmlc.dialects.ml.types import element_of, shape_of

@@ -255,7 +255,7 @@ def computed(op: type[BinaryOp], like: SSAValue, x: Any, y: Any) -> SSAValue | N
     dtype = TO_NUMPY[element_of(like)]
     wide = TO_NUMPY[computing_type(element_of(like))].type
     with np.errstate(all="ignore"):
-        value: Any = COMPUTE[op](wide(x), wide(y)).astype(dtype)
+        value = np.asarray(COMPUTE[op](wide(x), wide(y))).astype(dtype)
         if is_real(like):
             least = 0.0 if op is AddOp else float(ml_dtypes.finfo(dtype).tiny)  # pyright: ignore[reportUnknownMemberType]
             if not least <= abs(float(value)) < np.inf:
