@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import ml_dtypes
@@ -247,7 +248,7 @@ def product_of_opposites(op: MulOp | DivOp) -> SSAValue | None:
 # --- chains of constants
 
 
-COMPUTE: dict[type[BinaryOp], np.ufunc] = {AddOp: np.add, MulOp: np.multiply, DivOp: np.divide}
+COMPUTE: dict[type[BinaryOp], Callable[[Any, Any], Any]] = {AddOp: np.add, MulOp: np.multiply, DivOp: np.divide}
 
 
 def computed(op: type[BinaryOp], like: SSAValue, x: Any, y: Any) -> SSAValue | None:
@@ -255,7 +256,7 @@ def computed(op: type[BinaryOp], like: SSAValue, x: Any, y: Any) -> SSAValue | N
     dtype = TO_NUMPY[element_of(like)]
     wide = TO_NUMPY[computing_type(element_of(like))].type
     with np.errstate(all="ignore"):
-        value = np.asarray(COMPUTE[op](wide(x), wide(y))).astype(dtype)
+        value = COMPUTE[op](wide(x), wide(y)).astype(dtype)
         if is_real(like):
             least = 0.0 if op is AddOp else float(ml_dtypes.finfo(dtype).tiny)  # pyright: ignore[reportUnknownMemberType]
             if not least <= abs(float(value)) < np.inf:
