@@ -258,7 +258,8 @@ def computed(op: type[BinaryOp], like: SSAValue, x: Any, y: Any) -> SSAValue | N
     with np.errstate(all="ignore"):
         value = COMPUTE[op](wide(x), wide(y)).astype(dtype)
         if is_real(like):
-            least = 0.0 if op is AddOp else float(ml_dtypes.finfo(dtype).tiny)  # pyright: ignore[reportUnknownMemberType]
+            limits: Any = ml_dtypes.finfo(dtype)
+            least = 0.0 if op is AddOp else float(limits.tiny)
             if not least <= abs(float(value)) < np.inf:
                 return None
     return F.scalar(like, value)
