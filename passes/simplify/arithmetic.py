@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import ml_dtypes
 import numpy as np
@@ -251,6 +251,11 @@ def product_of_opposites(op: MulOp | DivOp) -> SSAValue | None:
 COMPUTE: dict[type[BinaryOp], Callable[[Any, Any], Any]] = {AddOp: np.add, MulOp: np.multiply, DivOp: np.divide}
 
 
+def smallest_normal(dtype: np.dtype[Any]) -> float:
+    """The smallest positive float that is not subnormal; ml_dtypes knows bfloat16 too."""
+    return cast(float, ml_dtypes.finfo(dtype).tiny)  # pyright: ignore[reportUnknownMemberType]
+
+
 def computed(op: type[BinaryOp], like: SSAValue, x: Any, y: Any) -> SSAValue | None:
     """x op y as a scalar constant, rounded to the type of `like`; None where floats leave the normal range."""
     dtype = TO_NUMPY[element_of(like)]
@@ -258,8 +263,7 @@ def computed(op: type[BinaryOp], like: SSAValue, x: Any, y: Any) -> SSAValue | N
     with np.errstate(all="ignore"):
         value = COMPUTE[op](wide(x), wide(y)).astype(dtype)
         if is_real(like):
-            limits: Any = ml_dtypes.finfo(dtype)
-            least = 0.0 if op is AddOp else float(limits.tiny)
+            least = 0.0 if op is AddOp else smallest_normal(dtype)
             if not least <= abs(float(value)) < np.inf:
                 return None
     return F.scalar(like, value)
