@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import hypothesis
 import pytest
 
 from xmlc.cli import main
+
+# a shared machine may be slow; CI must give the same verdict each time, elsewhere new examples are welcome
+hypothesis.settings.register_profile("xmlc", deadline=None, derandomize="CI" in os.environ)
+hypothesis.settings.load_profile("xmlc")
 
 ROOT = Path(__file__).resolve().parent.parent
 
