@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import ctypes.util
+import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -147,10 +148,14 @@ class Engine:
     def __init__(self, engine: Any, tracker: Any):
         self.engine = engine
         self.tracker = tracker
+        # runs at exit too, before Python takes llvmlite apart, which a __del__ would find half gone
+        weakref.finalize(self, release, engine, tracker)
 
-    def __del__(self) -> None:
-        self.tracker.close()
-        self.engine.close()
+
+def release(engine: Any, tracker: Any) -> None:
+    """Free the code, then the engine it belongs to."""
+    tracker.close()
+    engine.close()
 
 
 def refuse_missing(tables: Iterable[ElfSymbols], imports: Mapping[str, int]) -> None:
