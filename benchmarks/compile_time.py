@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -97,29 +96,13 @@ def compile_times(file: str, sizes: str, runs: int) -> dict[str, Any]:
     return made
 
 
-def hardware() -> dict[str, Any]:
-    """The processor, cores, and how busy the machine was."""
-    name = platform.processor()
-    if Path("/proc/cpuinfo").exists():
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), name)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return {"processor": name, "cores": cores, "load_average": [round(each, 2) for each in os.getloadavg()]}
-
-
-def commit() -> str:
-    done = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    return done.stdout.strip()
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--model", action="append", default=[], metavar="NAME=FILE:SIZES", help="a model to compile")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("-o", dest="output", metavar="FILE.json", help="write the record; else it is printed")
     options = parser.parse_args()
+    from xmlc.bench.machine import commit, machine
     from xmlc.files import write_whole
     from xmlc.pipeline import versions
 
@@ -128,7 +111,7 @@ def main() -> None:
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": commit(),
         "versions": versions(),
-        "hardware": hardware(),
+        "hardware": machine(),
         "budgets_s": {"import xmlc": 0.35, "xmlc --help": 0.3, "minilm cold": 20, "minilm cached": 1},
         "start": start_times(options.runs),
         "models": {},

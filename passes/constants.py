@@ -55,11 +55,6 @@ def is_zero(value: SSAValue) -> bool:
     return found is not None and bool(found == 0)
 
 
-def is_number(value: SSAValue) -> bool:
-    """Whether the elements are not booleans."""
-    return not is_bool(element_of(value))
-
-
 def is_real(value: SSAValue) -> bool:
     """Whether the elements are floating-point numbers."""
     return is_float(element_of(value))

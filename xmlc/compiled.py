@@ -17,6 +17,7 @@ from xmlc.backends.cpu.jit import LoadedModule, load_object
 from xmlc.backends.signature import EntryPoint, Signature, Tensor
 from xmlc.buffers import Outputs, aligned, allocate
 from xmlc.dialects.diagnostics import CompileError
+from xmlc.dialects.ml.types import shape_text
 from xmlc.printing import PRINT_FUNCTIONS
 
 Array = NDArray[Any]
@@ -145,7 +146,3 @@ def as_array(value: Any) -> Array:
     if hasattr(value, "__dlpack__"):
         return np.from_dlpack(value)
     return np.asarray(value)
-
-
-def shape_text(shape: Sequence[int]) -> str:
-    return "x".join(map(str, shape)) or "scalar"

@@ -14,7 +14,6 @@ from xdsl.dialects.builtin import ModuleOp
 from xmlc.dialects.diagnostics import CompileError, Place
 from xmlc.files import decode_text, read_bytes
 from xmlc.inputs import Array, Arrays, Port, Sizes, bound, check_sizes, known_sizes
-from xmlc.wording import known_names
 
 if TYPE_CHECKING:
     import onnx
@@ -183,10 +182,3 @@ def read_onnx(name: str, data: bytes, load: Callable[[str | bytes], onnx.ModelPr
 
 OPEN: dict[str, Callable[[str, bytes], Source]] = {"toy": open_toy, "onnx": open_onnx, "mlir": open_mlir}
 """Language -> how its programs are opened."""
-
-
-def language_named(name: str) -> str:
-    """The language of that name. Raises CompileError for another."""
-    if name not in OPEN:
-        raise CompileError(f"unknown language '{name}'", hint=known_names(name, OPEN))
-    return name

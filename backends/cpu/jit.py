@@ -39,11 +39,6 @@ def assembly(llvm_ir: str, target: Target, opt_level: int = 3) -> str:
     return machine_code(optimized(llvm_ir, machine, opt_level), machine, as_text=True).decode()
 
 
-def optimized_ir(llvm_ir: str, target: Target, opt_level: int = 3) -> str:
-    """The IR that code is generated from: what LLVM's own passes made of it."""
-    return str(optimized(llvm_ir, target_machine(target, opt_level), opt_level))
-
-
 # Loading
 
 # What LLVM may call without being asked: copies and fills that it recognises in loops, and float functions

@@ -270,7 +270,6 @@ def shift(kind: type[Operation], unsigned_kind: type[Operation]) -> Row:
 FLAGS: dict[type[Operation], dict[str, Attribute]] = {
     arith.ShLIOp: {"overflowFlags": arith.IntegerOverflowAttr("none")}
 }
-SIGNED = {name: IntegerAttr(n, i64) for name, n in (("eq", 0), ("ne", 1), ("lt", 2), ("le", 3), ("gt", 4), ("ge", 5))}
 UNSIGNED = {name: IntegerAttr(n, i64) for name, n in (("eq", 0), ("ne", 1), ("lt", 6), ("le", 7), ("gt", 8), ("ge", 9))}
 
 
@@ -278,9 +277,9 @@ def compare(op: ml.CompareOp, x: Number, y: Number) -> Number:
     predicate = op.predicate.data.value
     if isinstance(x, Real) and isinstance(y, Real):
         return x.compare(predicate, y)
-    unsigned = is_unsigned(element_of(op.lhs)) or is_bool(element_of(op.lhs))
-    predicates = UNSIGNED if unsigned else SIGNED
-    return Flag(build(arith.CmpiOp, (x.value, y.value), i1, predicate=predicates[predicate]))
+    if isinstance(x, Integer) and isinstance(y, Integer) and not is_unsigned(element_of(op.lhs)):
+        return x.compare(predicate, y)
+    return Flag(build(arith.CmpiOp, (x.value, y.value), i1, predicate=UNSIGNED[predicate]))
 
 
 # --- three operands, and the change of type
