@@ -27,8 +27,10 @@ from xdsl.dialects.builtin import (
 )
 from xdsl.ir import Attribute, Operation
 
-from xmlc.backends.cpu.emit import affine_index, arithmetic, control, memory, parallel, vectors
-from xmlc.backends.cpu.emit.types import (
+from xmlc.backends.cpu.emit import parallel
+from xmlc.backends.cpu.target import Target
+from xmlc.backends.llvm_text import affine_index, arithmetic, control, memory, vectors
+from xmlc.backends.llvm_text.types import (
     BYTES,
     DYNAMIC,
     Unprintable,
@@ -38,8 +40,7 @@ from xmlc.backends.cpu.emit.types import (
     stored,
     symbol,
 )
-from xmlc.backends.cpu.emit.writer import Row, Writer
-from xmlc.backends.cpu.target import Target
+from xmlc.backends.llvm_text.writer import Row, Writer
 from xmlc.dialects.diagnostics import CompileError, Diagnostic, place_of
 
 ALIGN = "llvm.align"  # argument attribute: the alignment that callers promise, in bytes

@@ -20,9 +20,9 @@ from xdsl.dialects import memref, scf
 from xdsl.dialects.builtin import IntegerAttr
 from xdsl.ir import Block, BlockArgument, Operation, SSAValue
 
-from xmlc.backends.cpu.emit import control
-from xmlc.backends.cpu.emit.types import BYTES
-from xmlc.backends.cpu.emit.writer import Buffer, Row, Writer
+from xmlc.backends.llvm_text import control
+from xmlc.backends.llvm_text.types import BYTES
+from xmlc.backends.llvm_text.writer import Buffer, Row, Writer
 
 THREADS = "xmlc.threads"  # attribute of scf.parallel: how many threads to ask for
 

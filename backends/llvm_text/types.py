@@ -32,6 +32,7 @@ DYNAMIC = -(2**63)  # MLIR's mark for a size or stride that is known only at run
 FLOATS: dict[type[Attribute], str] = {Float64Type: "double", Float32Type: "float", Float16Type: "half"}
 # LLVM's name of a type inside an intrinsic's name
 MANGLED: dict[str, str] = {"double": "f64", "float": "f32", "half": "f16", "ptr": "p0"}
+ADDRESS_SPACE = "ptr addrspace("
 BYTES: dict[str, int] = {"double": 8, "float": 4, "half": 2, "i64": 8, "i32": 4, "i16": 2, "i8": 1}
 PLAIN_NAME = re.compile(r"[-a-zA-Z$._][-a-zA-Z$._0-9]*\Z")
 
@@ -91,6 +92,8 @@ def mangled(kind: str) -> str:
     if kind.startswith("<"):
         lanes, _, element = kind[1:-1].partition(" x ")
         return f"v{lanes}{MANGLED.get(element, element)}"
+    if kind.startswith(ADDRESS_SPACE):
+        return "p" + kind[len(ADDRESS_SPACE) : -1]
     return MANGLED.get(kind, kind)
 
 

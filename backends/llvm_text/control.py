@@ -10,7 +10,7 @@ from xdsl.dialects import memref, scf
 from xdsl.dialects.builtin import DenseArrayBase, IntegerAttr
 from xdsl.ir import Attribute, Block, Operation, SSAValue
 
-from xmlc.backends.cpu.emit.writer import Extent, Row, Writer
+from xmlc.backends.llvm_text.writer import Extent, Row, Writer
 
 # op attribute on a loop -> LLVM's loop hint
 HINTS: dict[str, str] = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -11,8 +11,8 @@ from xdsl.dialects.builtin import Float16Type, IntegerType, MemRefType, NoneAttr
 from xdsl.dialects.utils.fast_math import FastMathFlag
 from xdsl.ir import Attribute, Block, Operation, SSAValue
 
-from xmlc.backends.cpu.emit.helpers import HELPERS
-from xmlc.backends.cpu.emit.types import BYTES, DYNAMIC, Unprintable, is_memref, is_vector, mangled, spelled, stored
+from xmlc.backends.llvm_text.helpers import HELPERS
+from xmlc.backends.llvm_text.types import BYTES, DYNAMIC, Unprintable, is_memref, is_vector, mangled, spelled, stored
 from xmlc.dialects.diagnostics import CompileError, place_of
 
 Extent = int | str  # a size, stride or index: known now, or the name of an i64
@@ -27,10 +27,16 @@ class Buffer:
     is_bool: bool
     sizes: Sequence[Extent]
     strides: Sequence[Extent]  # in elements
+    pointer_kind: str = "ptr"  # with its address space
 
     @property
     def bytes(self) -> int:
         return BYTES[self.element]
+
+    @property
+    def space(self) -> str:
+        """The address space, as intrinsics' names have it: `p0`."""
+        return mangled(self.pointer_kind)
 
 
 Row = Callable[["Writer", Any], None]
@@ -42,6 +48,8 @@ class Writer:
 
     rows: dict[type[Operation], Row]
     soft_half: bool = False
+    pointer_kinds: Mapping[Attribute, str] = field(default_factory=dict[Attribute, str])
+    """Memory space of memrefs -> LLVM pointer type; a space that is not there is the generic one, `ptr`."""
     lines: list[str] = field(default_factory=list[str])
     names: dict[SSAValue, str] = field(default_factory=dict[SSAValue, str])
     buffers: dict[SSAValue, Buffer] = field(default_factory=dict[SSAValue, Buffer])
@@ -62,6 +70,10 @@ class Writer:
             # The attribute is kept in the entry: an identity is reused once its object is gone.
             found = self._types[id(attribute)] = (attribute, spelled(attribute, self.soft_half))
         return found[1]
+
+    def pointer_kind(self, memref: MemRefType[Attribute]) -> str:
+        """The LLVM type of a pointer into the memory space of a memref."""
+        return self.pointer_kinds.get(memref.memory_space, "ptr")
 
     def mangled(self, kind: str) -> str:
         found = self._mangled.get(kind)
@@ -132,7 +144,7 @@ class Writer:
         if not is_memref(attribute):
             return [self.kind(attribute)]
         sizes, strides = extents(attribute)
-        return ["ptr"] + ["i64"] * (sizes.count(None) + strides.count(None))
+        return [self.pointer_kind(attribute)] + ["i64"] * (sizes.count(None) + strides.count(None))
 
     def parts(self, value: SSAValue) -> list[str]:
         """The operand texts of a value, in the order of `part_kinds`."""
@@ -170,7 +182,9 @@ class Writer:
         else:
             strides = [next(left) if stride is None else stride for stride in known_strides]
         element = memref.element_type
-        return Buffer(pointer, stored(element, self.soft_half), element == BOOL, sizes, strides)
+        return Buffer(
+            pointer, stored(element, self.soft_half), element == BOOL, sizes, strides, self.pointer_kind(memref)
+        )
 
     def contiguous(self, sizes: Sequence[Extent]) -> list[Extent]:
         """The strides of a row-major buffer of these sizes."""
@@ -223,16 +237,16 @@ class Writer:
                 total = self.add(total, self.multiply(index, stride))
         return self.add(total, constant)
 
-    def step_to(self, pointer: str, element: str, offset: Extent) -> str:
+    def step_to(self, pointer: str, element: str, offset: Extent, kind: str = "ptr") -> str:
         """The address `offset` elements after `pointer`."""
         if offset == 0:
             return pointer
-        return self.emit(f"getelementptr inbounds {element}, ptr {pointer}, i64 {offset}")
+        return self.emit(f"getelementptr inbounds {element}, {kind} {pointer}, i64 {offset}")
 
     def address(self, buffer: Buffer, indices: Iterable[SSAValue]) -> str:
         """Where the element at `indices` is."""
         offset = self.offset([self.extent(index) for index in indices], buffer.strides)
-        return self.step_to(buffer.pointer, buffer.element, offset)
+        return self.step_to(buffer.pointer, buffer.element, offset, buffer.pointer_kind)
 
 
 BOOL = IntegerType(1)

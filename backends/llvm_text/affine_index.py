@@ -17,7 +17,7 @@ from xdsl.ir.affine import (
     AffineSymExpr,
 )
 
-from xmlc.backends.cpu.emit.writer import Extent, Row, Writer
+from xmlc.backends.llvm_text.writer import Extent, Row, Writer
 
 
 def floor_divide(x: int, y: int) -> int:

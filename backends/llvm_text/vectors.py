@@ -10,9 +10,9 @@ from xdsl.dialects.builtin import ArrayAttr, BoolAttr, DenseArrayBase, VectorTyp
 from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.ir.affine import AffineMap
 
-from xmlc.backends.cpu.emit.arithmetic import computing, float_intrinsic, narrowed, operand
-from xmlc.backends.cpu.emit.types import DYNAMIC, Unprintable, element_of, lanes_of, like
-from xmlc.backends.cpu.emit.writer import Buffer, Row, Writer
+from xmlc.backends.llvm_text.arithmetic import computing, float_intrinsic, narrowed, operand
+from xmlc.backends.llvm_text.types import DYNAMIC, Unprintable, element_of, lanes_of, like
+from xmlc.backends.llvm_text.writer import Buffer, Row, Writer
 
 # A vector of i1 is one byte a lane in memory.
 
@@ -20,7 +20,7 @@ from xmlc.backends.cpu.emit.writer import Buffer, Row, Writer
 def read(w: Writer, buffer: Buffer, address: str, kind: str) -> str:
     """Load a vector of LLVM type `kind` from consecutive elements."""
     in_memory = like(kind, buffer.element)
-    text = w.emit(f"load {in_memory}, ptr {address}, align {buffer.bytes}")
+    text = w.emit(f"load {in_memory}, {buffer.pointer_kind} {address}, align {buffer.bytes}")
     return w.emit(f"icmp ne {in_memory} {text}, zeroinitializer") if buffer.is_bool else text
 
 
@@ -28,7 +28,7 @@ def write(w: Writer, buffer: Buffer, address: str, kind: str, text: str) -> None
     in_memory = like(kind, buffer.element)
     if buffer.is_bool:
         text = w.emit(f"zext {kind} {text} to {in_memory}")
-    w.lines.append(f"  store {in_memory} {text}, ptr {address}, align {buffer.bytes}")
+    w.lines.append(f"  store {in_memory} {text}, {buffer.pointer_kind} {address}, align {buffer.bytes}")
 
 
 def masked_read(w: Writer, buffer: Buffer, address: str, kind: str, mask: str, other: str) -> str:
@@ -36,8 +36,8 @@ def masked_read(w: Writer, buffer: Buffer, address: str, kind: str, mask: str, o
     in_memory, bits = like(kind, buffer.element), like(kind, "i1")
     if buffer.is_bool:
         other = w.emit(f"zext {kind} {other} to {in_memory}")
-    name = f"@llvm.masked.load.{w.mangled(in_memory)}.p0"
-    pointer = f"ptr align {buffer.bytes} {address}"
+    name = f"@llvm.masked.load.{w.mangled(in_memory)}.{buffer.space}"
+    pointer = f"{buffer.pointer_kind} align {buffer.bytes} {address}"
     text = w.emit(f"call {in_memory} {name}({pointer}, {bits} {mask}, {in_memory} {other})")
     return w.emit(f"icmp ne {in_memory} {text}, zeroinitializer") if buffer.is_bool else text
 
@@ -46,8 +46,8 @@ def masked_write(w: Writer, buffer: Buffer, address: str, kind: str, mask: str, 
     in_memory, bits = like(kind, buffer.element), like(kind, "i1")
     if buffer.is_bool:
         text = w.emit(f"zext {kind} {text} to {in_memory}")
-    name = f"@llvm.masked.store.{w.mangled(in_memory)}.p0"
-    pointer = f"ptr align {buffer.bytes} {address}"
+    name = f"@llvm.masked.store.{w.mangled(in_memory)}.{buffer.space}"
+    pointer = f"{buffer.pointer_kind} align {buffer.bytes} {address}"
     w.lines.append(f"  call void {name}({in_memory} {text}, {pointer}, {bits} {mask})")
 
 

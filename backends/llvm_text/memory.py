@@ -10,9 +10,9 @@ from xdsl.dialects import memref
 from xdsl.dialects.builtin import ArrayAttr, DenseArrayBase, IntegerAttr, MemRefType, SymbolRefAttr
 from xdsl.ir import Attribute, Operation, SSAValue
 
-from xmlc.backends.cpu.emit.control import Loop, close_loop, open_loop
-from xmlc.backends.cpu.emit.types import DYNAMIC, Unprintable, symbol
-from xmlc.backends.cpu.emit.writer import Buffer, Extent, Row, Writer
+from xmlc.backends.llvm_text.control import Loop, close_loop, open_loop
+from xmlc.backends.llvm_text.types import DYNAMIC, Unprintable, symbol
+from xmlc.backends.llvm_text.writer import Buffer, Extent, Row, Writer
 
 CACHE_LINE = 64  # bytes: what allocations and constants are aligned to
 # The attributes let LLVM remove an allocation that nobody reads.
@@ -30,7 +30,7 @@ def memref_type(value: SSAValue) -> MemRefType[Attribute]:
 def load(w: Writer, op: memref.LoadOp) -> None:
     source, *indices = op.operands
     buffer = w.buffers[source]
-    text = f"load {buffer.element}, ptr {w.address(buffer, indices)}"
+    text = f"load {buffer.element}, {buffer.pointer_kind} {w.address(buffer, indices)}"
     if buffer.is_bool:
         byte = w.emit(text)
         w.names[op.results[0]] = w.emit(f"icmp ne i8 {byte}, 0")
@@ -45,7 +45,7 @@ def store(w: Writer, op: memref.StoreOp) -> None:
     address = w.address(buffer, indices)
     if buffer.is_bool:
         text = w.emit(f"zext i1 {text} to i8")
-    w.lines.append(f"  store {buffer.element} {text}, ptr {address}")
+    w.lines.append(f"  store {buffer.element} {text}, {buffer.pointer_kind} {address}")
 
 
 def alignment(op: Operation, least: int) -> int:
@@ -108,7 +108,7 @@ def subview(w: Writer, op: memref.SubviewOp) -> None:
     offsets = mixed(w, op, "static_offsets", op.offsets)
     sizes = mixed(w, op, "static_sizes", op.sizes)
     strides = mixed(w, op, "static_strides", op.strides)
-    pointer = w.step_to(source.pointer, source.element, w.offset(offsets, source.strides))
+    pointer = w.step_to(source.pointer, source.element, w.offset(offsets, source.strides), source.pointer_kind)
     steps = [w.multiply(stride, step) for stride, step in zip(source.strides, strides)]
     kept = kept_dimensions(memref_type(op.results[0]), sizes, steps)
     w.buffers[op.results[0]] = replace(
@@ -139,7 +139,8 @@ def kept_dimensions(result: MemRefType[Attribute], sizes: Sequence[Extent], stri
 def view(w: Writer, op: memref.ViewOp) -> None:
     """Part of an arena of bytes, seen as a buffer of another type."""
     source, shift, *sizes = op.operands
-    pointer = w.step_to(w.buffers[source].pointer, "i8", w.extent(shift))
+    arena = w.buffers[source]
+    pointer = w.step_to(arena.pointer, "i8", w.extent(shift), arena.pointer_kind)
     w.buffers[op.results[0]] = w.buffer(memref_type(op.results[0]), pointer, [w.extent(size) for size in sizes])
 
 
@@ -156,7 +157,7 @@ def reinterpret(w: Writer, op: memref.ReinterpretCastOp) -> None:
     (offset,) = mixed(w, op, "static_offsets", op.offsets)
     w.buffers[op.results[0]] = replace(
         source,
-        pointer=w.step_to(source.pointer, source.element, offset),
+        pointer=w.step_to(source.pointer, source.element, offset, source.pointer_kind),
         sizes=mixed(w, op, "static_sizes", op.sizes),
         strides=mixed(w, op, "static_strides", op.strides),
     )
@@ -224,14 +225,19 @@ def copy(w: Writer, op: memref.CopyOp) -> None:
     for size in source.sizes[:outer]:
         loops.append(open_loop(w, 0, size))
     indices = [loop.index for loop in loops]
-    x, y = (w.step_to(side.pointer, side.element, w.offset(indices, side.strides)) for side in (source, target))
+    x, y = (
+        w.step_to(side.pointer, side.element, w.offset(indices, side.strides), side.pointer_kind)
+        for side in (source, target)
+    )
     if inner == 1:
-        element = w.emit(f"load {source.element}, ptr {x}")
-        w.lines.append(f"  store {source.element} {element}, ptr {y}")
+        element = w.emit(f"load {source.element}, {source.pointer_kind} {x}")
+        w.lines.append(f"  store {source.element} {element}, {target.pointer_kind} {y}")
     else:
         size = w.multiply(inner, source.bytes)
-        flags = f"ptr align {source.bytes} {y}, ptr align {source.bytes} {x}"
-        w.lines.append(f"  call void @llvm.memcpy.p0.p0.i64({flags}, i64 {size}, i1 false)")
+        aligned_ = f"align {source.bytes}"
+        sides = f"{target.pointer_kind} {aligned_} {y}, {source.pointer_kind} {aligned_} {x}"
+        name = f"@llvm.memcpy.{target.space}.{source.space}.i64"
+        w.lines.append(f"  call void {name}({sides}, i64 {size}, i1 false)")
     for loop in reversed(loops):
         close_loop(w, loop)
 
@@ -249,14 +255,15 @@ def atomic(w: Writer, op: memref.AtomicRMWOp) -> None:
     name = ATOMIC[number] if number < len(ATOMIC) else ""
     if not name or buffer.is_bool or (name.startswith("f") and buffer.element == "i16"):
         raise Unprintable(f"kind {number} on {memref_type(target)} has no atomic instruction")
-    address = w.address(buffer, indices)
-    w.names[op.results[0]] = w.emit(f"atomicrmw {name} ptr {address}, {buffer.element} {w.names[value]} acq_rel")
+    address = f"{buffer.pointer_kind} {w.address(buffer, indices)}"
+    w.names[op.results[0]] = w.emit(f"atomicrmw {name} {address}, {buffer.element} {w.names[value]} acq_rel")
 
 
 def aligned(w: Writer, op: memref.AssumeAlignmentOp) -> None:
     source = op.operands[0]
-    pointer, bytes_ = w.buffers[source].pointer, cast("IntegerAttr[Any]", op.properties["alignment"]).value.data
-    w.lines.append(f'  call void @llvm.assume(i1 true) [ "align"(ptr {pointer}, i64 {bytes_}) ]')
+    buffer, bytes_ = w.buffers[source], cast("IntegerAttr[Any]", op.properties["alignment"]).value.data
+    pointer = f"{buffer.pointer_kind} {buffer.pointer}"
+    w.lines.append(f'  call void @llvm.assume(i1 true) [ "align"({pointer}, i64 {bytes_}) ]')
     for result in op.results:
         w.buffers[result] = w.buffers[source]
 

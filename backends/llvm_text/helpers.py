@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from xmlc.backends.cpu.emit.types import lanes_of, like
+from xmlc.backends.llvm_text.types import lanes_of, like
 
 
 def define(symbol: str, result: str, argument: str, body: str) -> str:

@@ -8,8 +8,8 @@ from xdsl.dialects import arith, math
 from xdsl.dialects.builtin import IntegerAttr
 from xdsl.ir import Attribute, Operation, SSAValue
 
-from xmlc.backends.cpu.emit.types import element_of, like, literal
-from xmlc.backends.cpu.emit.writer import Row, Writer
+from xmlc.backends.llvm_text.types import element_of, like, literal
+from xmlc.backends.llvm_text.writer import Row, Writer
 
 
 def constant(w: Writer, op: arith.ConstantOp) -> None:

@@ -1,0 +1,1 @@
+"""Prints structured ops as LLVM IR text: rows of a table that backends share."""
