@@ -7,35 +7,34 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from xmlc.backends.signature import Tensor
 from xmlc.buffers import ALIGNMENT, HUGE, KEPT, Outputs, aligned, allocate
 
-LARGE = Tensor("y", "f32", (KEPT // 4,))
+LARGE = ((KEPT // 4,), np.dtype(np.float32), KEPT)
 
 
 def test_an_output_that_was_let_go_is_used_again() -> None:
     outputs = Outputs()
-    first = outputs.take(LARGE)
+    first = outputs.take(*LARGE)
     place = first.ctypes.data
     del first
-    assert outputs.take(LARGE).ctypes.data == place
+    assert outputs.take(*LARGE).ctypes.data == place
 
 
 @pytest.mark.parametrize("hold", [lambda x: x, lambda x: x[1:], lambda x: x.reshape(2, -1).T[:, 0], memoryview])
 def test_an_output_that_anything_refers_to_is_left_alone(hold: object) -> None:
     outputs = Outputs()
-    first = outputs.take(LARGE)
+    first = outputs.take(*LARGE)
     place = first.ctypes.data
     held = hold(first)  # pyright: ignore
     del first
-    assert outputs.take(LARGE).ctypes.data != place
+    assert outputs.take(*LARGE).ctypes.data != place
     del held
-    assert outputs.take(LARGE).ctypes.data == place
+    assert outputs.take(*LARGE).ctypes.data == place
 
 
 def test_outputs_of_one_call_are_apart() -> None:
     outputs = Outputs()
-    arrays = [outputs.take(LARGE) for _ in range(2 * Outputs.LIMIT)]
+    arrays = [outputs.take(*LARGE) for _ in range(2 * Outputs.LIMIT)]
     for number, array in enumerate(arrays):
         array[...] = number
     assert [array[0] for array in arrays] == list(range(2 * Outputs.LIMIT))
@@ -45,7 +44,7 @@ def test_threads_never_share_an_output() -> None:
     outputs = Outputs()
 
     def use(number: int) -> bool:
-        array = outputs.take(LARGE)
+        array = outputs.take(*LARGE)
         array[...] = number
         return bool((array == number).all())
 

@@ -8,14 +8,13 @@ from __future__ import annotations
 import mmap
 import sys
 from collections.abc import Sequence
-from math import prod
 from threading import Lock
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from xmlc.backends.signature import Tensor
+from xmlc.addresses import address
 
 Array = NDArray[Any]
 
@@ -41,7 +40,7 @@ def allocate(size: int) -> Array:
 
 def aligned(owner: Array, size: int) -> Array:
     """The `size` bytes of an allocation that start at a cache line."""
-    start = -owner.ctypes.data % ALIGNMENT
+    start = -address(owner) % ALIGNMENT
     return owner[start : start + size]
 
 
@@ -68,13 +67,12 @@ class Outputs:
         self.kept: dict[int, list[Array]] = {}
         self.lock = Lock()
 
-    def take(self, spec: Tensor) -> Array:
-        """An uninitialised array for an output."""
-        size = spec.dtype.itemsize * prod(spec.shape)
+    def take(self, shape: tuple[int, ...], dtype: np.dtype[Any], size: int) -> Array:
+        """An uninitialised array for an output of `size` bytes."""
         if size < KEPT:
-            return np.empty(spec.shape, spec.dtype)
+            return np.empty(shape, dtype)
         with self.lock:
-            return aligned(self.free(size), size).view(spec.dtype).reshape(spec.shape)
+            return aligned(self.free(size), size).view(dtype).reshape(shape)
 
     def free(self, size: int) -> Array:
         """An allocation that nobody outside refers to."""

@@ -8,11 +8,13 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from xmlc.addresses import address
 from xmlc.backends.cpu.jit import LoadedModule, load_object
 from xmlc.backends.signature import EntryPoint, Signature, Tensor
 from xmlc.buffers import Outputs, aligned, allocate
@@ -31,9 +33,10 @@ CALLBACKS: dict[str, Any] = {
 
 @dataclass
 class Frame:
-    """What one call needs and the next can use again: the pointers it passes, and the arena."""
+    """What one call needs and the next can use again: the pointers it passes, where those are, and the arena."""
 
     pointers: Any
+    place: int
     arena: Array
 
 
@@ -64,7 +67,11 @@ class CompiledModule:
         self.weights = bound(signature, weights)
         self.frames: list[Frame] = []
         self.outputs = Outputs()
+        # what each call asks of the signature, once for all calls
         self.count = len(signature.inputs)
+        self.first_output = self.count + len(self.weights)
+        self.expected = [(spec, spec.dtype, spec.shape) for spec in signature.inputs]
+        self.results = [(spec.shape, spec.dtype, spec.dtype.itemsize * prod(spec.shape)) for spec in signature.outputs]
 
     def __call__(self, *inputs: Any) -> tuple[Array, ...]:
         """The outputs for inputs in the order of the signature.
@@ -74,18 +81,20 @@ class CompiledModule:
         if len(inputs) != self.count:
             expected = ", ".join(map(str, self.signature.inputs)) or "nothing"
             raise CompileError(f"expected {self.count} inputs, found {len(inputs)}", hint=f"the inputs are {expected}")
-        arrays = [checked(value, spec, "input") for value, spec in zip(inputs, self.signature.inputs)]
-        outputs = [self.outputs.take(spec) for spec in self.signature.outputs]
+        arrays = [
+            value if is_ready(value, dtype, shape) else checked(value, spec, "input")
+            for value, (spec, dtype, shape) in zip(inputs, self.expected)
+        ]
+        outputs = tuple([self.outputs.take(*each) for each in self.results])
         frame = self.free_frame()
         pointers = frame.pointers
         for i, array in enumerate(arrays):
-            pointers[i] = array.ctypes.data
-        first = self.count + len(self.weights)
-        for i, array in enumerate(outputs, first):
-            pointers[i] = array.ctypes.data
-        self.entry(ctypes.addressof(pointers))
+            pointers[i] = address(array)
+        for i, array in enumerate(outputs, self.first_output):
+            pointers[i] = address(array)
+        self.entry(frame.place)
         self.frames.append(frame)
-        return tuple(outputs)
+        return outputs
 
     def free_frame(self) -> Frame:
         """A frame that no other call is using: one of an earlier call, or a new one."""
@@ -101,8 +110,8 @@ class CompiledModule:
         outputs: dict[str, Array] = {spec.name: np.empty(spec.shape, spec.dtype) for spec in signature.outputs}
         frame = new_frame(signature, given, entry.arena_bytes)
         for i, array in enumerate(outputs.values(), len(given)):
-            frame.pointers[i] = array.ctypes.data
-        self.module.function(signature.entry)(ctypes.addressof(frame.pointers))
+            frame.pointers[i] = address(array)
+        self.module.function(signature.entry)(frame.place)
         return outputs
 
 
@@ -113,9 +122,9 @@ def new_frame(signature: Signature, weights: Sequence[Array], arena_bytes: int) 
     count = first + len(weights) + len(signature.outputs)
     pointers = (ctypes.c_void_p * (count + 1))()
     for i, weight in enumerate(weights, first):
-        pointers[i] = weight.ctypes.data
-    pointers[count] = arena.ctypes.data
-    return Frame(pointers, arena)
+        pointers[i] = address(weight)
+    pointers[count] = address(arena)
+    return Frame(pointers, ctypes.addressof(pointers), arena)
 
 
 def bound(signature: Signature, weights: Mapping[str, Array]) -> list[Array]:
@@ -124,6 +133,17 @@ def bound(signature: Signature, weights: Mapping[str, Array]) -> list[Array]:
     if missing:
         raise CompileError(f"{len(missing)} weights are missing: {', '.join(missing)}", hint="give an array for each")
     return [checked(weights[spec.name], spec, "weight") for spec in signature.weights]
+
+
+READY = 0x101
+"""Flags of an array that is contiguous in row-major order (0x1) and aligned (0x100): NumPy's ABI numbers them so."""
+
+
+def is_ready(value: Any, dtype: np.dtype[Any], shape: tuple[int, ...]) -> bool:
+    """Whether a call can take the value as it is: the quick half of `checked`, which says what is wrong otherwise."""
+    return (
+        type(value) is np.ndarray and value.dtype is dtype and value.shape == shape and value.flags.num & READY == READY
+    )
 
 
 def checked(value: Any, spec: Tensor, what: str) -> Array:

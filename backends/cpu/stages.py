@@ -41,6 +41,7 @@ CPU = (
             LowerToy(),
             *(Fold(), Simplify(), StrengthReduction(pointwise=False)),  # a reshape would part product and epilogue
             *(FusePatterns(), Fold(), Simplify()),
+            *(Decompose("recurrent"), Simplify()),  # so that what their weights become is hoisted
             *(CommonSubexpressionElimination(), DeadCodeElimination(), HoistWeights()),
         ),
         removes=("toy",),

@@ -18,18 +18,22 @@ from xdsl.ir import Block, Operation, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint, Rewriter
 
+from xmlc.dialects.diagnostics import CompileError
 from xmlc.passes.decompose import composite, contraction, random, recurrent, reduction, shaping
 
 Row = Callable[[Any], SSAValue | Sequence[SSAValue]]
 
-DECOMPOSITIONS: dict[type[Operation], Row] = {
-    **composite.DECOMPOSITIONS,
-    **recurrent.DECOMPOSITIONS,
-    **random.DECOMPOSITIONS,
-    **reduction.DECOMPOSITIONS,
-    **shaping.DECOMPOSITIONS,
-    **contraction.DECOMPOSITIONS,
+KINDS: dict[str, dict[type[Operation], Row]] = {
+    "composite": {**composite.DECOMPOSITIONS},
+    "recurrent": {**recurrent.DECOMPOSITIONS},
+    "random": {**random.DECOMPOSITIONS},
+    "reduction": {**reduction.DECOMPOSITIONS},
+    "shaping": {**shaping.DECOMPOSITIONS},
+    "contraction": {**contraction.DECOMPOSITIONS},
 }
+"""The rows of each file."""
+
+DECOMPOSITIONS: dict[type[Operation], Row] = {op: row for rows in KINDS.values() for op, row in rows.items()}
 
 
 def decompose(op: Operation) -> None:
@@ -56,9 +60,15 @@ def decompose_all(ops: Sequence[Operation]) -> None:
 class Decompose(ModulePass):
     """Replace composites, recurrent layers, random tensors, means, tiles and transposed convolutions by what they
     are made of; exact on reals, rounded as the ops say. CompileError where that needs a size not yet known.
+
+    `only` leaves all but ops of one kind as they are; what they are made of is decomposed whatever its kind.
     """
 
     name = "decompose"
+    only: str | None = None
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        decompose_all(list(op.walk()))
+        if self.only is not None and self.only not in KINDS:
+            raise CompileError(f"unknown kind of op '{self.only}'", hint=f"the kinds are {', '.join(KINDS)}")
+        wanted = DECOMPOSITIONS if self.only is None else KINDS[self.only]
+        decompose_all([each for each in op.walk() if type(each) in wanted])

@@ -124,3 +124,10 @@ def test_a_size_known_only_at_run_time_is_reported_with_its_place() -> None:
         "tensor<?x3xf32> has a size that is known only at run time\n"
         "hint: compile the program for given sizes of its inputs"
     )
+
+
+def test_an_unknown_kind_is_refused() -> None:
+    with pytest.raises(CompileError) as error:
+        Decompose("recurent").apply(Context(), ModuleOp([]))
+    assert "unknown kind of op 'recurent'" in str(error.value)
+    assert "recurrent" in str(error.value.diagnostics[0].hint)
