@@ -23,6 +23,7 @@ from xdsl.traits import is_side_effect_free
 from xmlc.dialects.dtypes import FLOATS
 from xmlc.dialects.ml import contraction, elementwise, reduction, shaping
 from xmlc.dialects.ml.types import shape_of
+from xmlc.passes import remarks
 
 KERNEL = "xmlc.kernel"
 
@@ -120,13 +121,9 @@ class Grouping:
 
     def merge(self, first: Group, second: Group) -> None:
         """Merge `second` into `first` if they may share a kernel."""
-        if first is second or not first.fuses or (first.heavy and second.heavy):
+        if first is second or not first.fuses or self.why_apart(first, second) is not None:
             return
-        if len(first.ops) + len(second.ops) > self.limit or not self.worth_it(first, second):
-            return
-        needs = (first.needs | second.needs) & ~(first.bit | second.bit)
-        if any(needs >> each.number & 1 and each.needs & (first.bit | second.bit) for each in self.groups):
-            return
+        needs = self.needs_of_both(first, second)
         first.ops += second.ops
         first.heavy |= second.heavy
         first.elements = max(first.elements, second.elements)
@@ -138,12 +135,40 @@ class Grouping:
             if each is not first and each.needs & (first.bit | second.bit):
                 each.needs = (each.needs | first.bit | needs) & ~second.bit
 
+    def why_apart(self, first: Group, second: Group) -> str | None:
+        """None if two groups may share a kernel, the second after the first; else why not."""
+        if first.heavy and second.heavy:
+            return "each is a loop nest of its own"
+        if len(first.ops) + len(second.ops) > self.limit:
+            return f"together they have {len(first.ops) + len(second.ops)} ops, and a kernel has {self.limit} at most"
+        if first.heavy and second.elements > first.elements:
+            return f"it visits {second.elements} points, and what is before it only {first.elements}"
+        needs = self.needs_of_both(first, second)
+        if any(needs >> each.number & 1 and each.needs & (first.bit | second.bit) for each in self.groups):
+            return "another kernel comes between them"
+        return None
+
     @staticmethod
-    def worth_it(first: Group, second: Group) -> bool:
-        """After something heavy only what is of its size; else anything that does not blow small work up."""
-        if first.heavy:
-            return second.elements <= first.elements
-        return True
+    def needs_of_both(first: Group, second: Group) -> int:
+        """The groups that two groups need as one."""
+        return (first.needs | second.needs) & ~(first.bit | second.bit)
+
+    def remark_on_cuts(self) -> None:
+        """Say, for each op that reads another kernel's result, why it is not in that kernel."""
+        for op, group in self.group_of.items():
+            for producer in self.producers(op):
+                if producer is not group and producer.fuses and group.fuses:
+                    self.remark_on_cut(op, group, producer)
+
+    def remark_on_cut(self, op: Operation, group: Group, producer: Group) -> None:
+        def message() -> str:
+            if type(op) in HEAVY and not producer.heavy:
+                reason = "its loop nest would do that work again and again"
+            else:
+                reason = self.why_apart(producer, group) or "another kernel came between them when it was decided"
+            return f"{op.name} is not fused into the kernel {kernel_name(producer.ops)} that it reads: {reason}"
+
+        remarks.missed(op, message)
 
 
 def ordered(groups: Iterable[Group], position: Mapping[Operation, int]) -> list[Group]:
@@ -212,7 +237,10 @@ class Outliner:
         """Rebuild a block of calls and host ops, then the blocks inside its host ops."""
         position = {op: i for i, op in enumerate(block.ops)}
         constants = [op for op in position if isinstance(op, shaping.ConstantOp)]
-        groups = ordered(Grouping(block, self.limit).groups, position)
+        grouping = Grouping(block, self.limit)
+        if remarks.wanted():
+            grouping.remark_on_cuts()
+        groups = ordered(grouping.groups, position)
         for op in position:
             if op not in constants:
                 op.detach()

@@ -36,6 +36,7 @@ from xdsl.ir.affine import AffineDimExpr, AffineExpr, AffineMap
 from xdsl.passes import ModulePass
 from xdsl.traits import is_side_effect_free
 
+from xmlc.passes import remarks
 from xmlc.passes.index_arithmetic import IndexConstants, evaluate
 from xmlc.passes.memory import array_type
 
@@ -97,21 +98,32 @@ def fuse_block(block: Block) -> None:
         if not isinstance(op, linalg.ops.GenericOp):
             continue
         op = fuse_into(op, chosen)
-        if is_producer(op) and pays(op):
+        reason = why_no_producer(op) or why_stored(op)
+        if reason is None:
             chosen.add(op)
+        elif any(isinstance(use.operation, linalg.ops.GenericOp) for result in op.res for use in result.uses):
+            remark_stored(op, reason)
 
 
-def is_producer(op: linalg.ops.GenericOp) -> bool:
-    """Whether every element of the one result can be computed anywhere else, by itself."""
-    if len(op.res) != 1 or any(iterator.data != IteratorType.PARALLEL for iterator in op.iterator_types):
-        return False
+def remark_stored(op: linalg.ops.GenericOp, reason: str) -> None:
+    remarks.missed(op, lambda: f"stored, not fused into what reads it: {reason}")
+
+
+def why_no_producer(op: linalg.ops.GenericOp) -> str | None:
+    """None if every element of the one result can be computed anywhere else, by itself; else why not."""
+    if len(op.res) != 1:
+        return "it has several results"
+    if any(iterator.data != IteratorType.PARALLEL for iterator in op.iterator_types):
+        return "it reduces"
     output = op.indexing_maps.data[-1].data
     if any(not isinstance(expression, AffineDimExpr) for expression in output.results):
-        return False
+        return "it writes only some elements"
     if len(output.used_dims()) != output.num_dims or len(output.results) != output.num_dims:
-        return False
+        return "it writes an element more than once"
     body = op.body.block
-    return not body.args[-1].uses and all(_is_pure(inner) for inner in body.ops)
+    if body.args[-1].uses:
+        return "it goes on from what its result held before"
+    return None if all(_is_pure(inner) for inner in body.ops) else "it has effects"
 
 
 def _is_pure(op: Operation) -> bool:
@@ -127,21 +139,26 @@ def work_of(op: linalg.ops.GenericOp) -> float:
     return work and work + max(0, len(op.inputs) - 1)
 
 
-def pays(op: linalg.ops.GenericOp) -> bool:
-    """The cost model of this file, for fusing `op` into everything that reads it."""
+def why_stored(op: linalg.ops.GenericOp) -> str | None:
+    """None if it pays to fuse `op` into everything that reads it, by the cost model of this file; else why not."""
     work = work_of(op)
     if work == 0:
-        return True
+        return None
     elements = max(1, prod(op.res[0].type.get_shape()))
     reads = 0.0
     for use in op.res[0].uses:
         consumer = use.operation
         if not isinstance(consumer, linalg.ops.GenericOp) or use.index >= len(consumer.inputs):
-            return False
+            return f"{consumer.name} needs it in memory"
         if consumer.parent is not op.parent:
-            return False
+            return "it is read in an inner block"
         reads += prod(_extents(consumer).values()) / elements
-    return work * (reads - 1) <= SAVED
+    if work * (reads - 1) <= SAVED:
+        return None
+    return (
+        f"each element is read {reads:.3g} times, and to compute it again takes {work:g} operations, "
+        f"where storing and loading it takes {SAVED:g}"
+    )
 
 
 def _extents(op: linalg.ops.GenericOp) -> dict[AffineExpr, int]:

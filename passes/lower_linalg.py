@@ -34,6 +34,7 @@ from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 from xdsl.ir.affine import AffineDimExpr, AffineExpr
 from xdsl.passes import ModulePass
 
+from xmlc.passes import remarks
 from xmlc.passes.index_arithmetic import Index, IndexConstants, evaluate
 from xmlc.passes.schedule import (
     PARALLEL,
@@ -41,6 +42,7 @@ from xmlc.passes.schedule import (
     Nest,
     collapsed,
     collapsed_type,
+    described,
     is_contiguous,
     is_parallel,
     loop_order,
@@ -210,6 +212,7 @@ class Lowering:
         outputs = [number for number, access in enumerate(nest.accesses) if access.is_output]
         inner = self.accumulating_loops(nest, order)
         outer, inner = order[: len(order) - inner], order[len(order) - inner :]
+        remarks.analysis(self.op, lambda: described(nest, order, bool(inner)))
 
         def upper(place: int) -> SSAValue:
             group = groups[place]

@@ -22,6 +22,7 @@ from xdsl.dialects.builtin import DYNAMIC_INDEX, IndexType, IntegerAttr, MemRefT
 from xdsl.ir import Block, Operation, Region, SSAValue
 from xdsl.passes import ModulePass
 
+from xmlc.passes import remarks
 from xmlc.passes.index_arithmetic import Index, IndexConstants
 from xmlc.passes.memory import ALIGNMENT, array_type, byte_size
 from xmlc.passes.schedule import PARALLEL
@@ -66,11 +67,14 @@ class Parallelize(ModulePass):
             if isinstance(op, scf.ForOp):
                 total = work(op)
                 if total < self.least_work:
+                    remark_small(op, total)
                     continue
                 cut = self.best_cut(op, total)
                 if cut is not None:
+                    remark_shared(op, cut, total)
                     emit(op, cut, constants)
                     continue
+                remark_serial(op)
             for region in op.regions:
                 for inner in region.blocks:
                     self.visit(inner, constants)
@@ -116,6 +120,23 @@ class Cut:
 def rounded_up(count: int, unit: int) -> int:
     """How many units it takes to hold `count`."""
     return -(-count // unit)
+
+
+def remark_shared(nest: scf.ForOp, cut: Cut, total: float) -> None:
+    remarks.passed(
+        nest,
+        lambda: f"{cut.chunks} threads share a loop of {cut.trips} iterations, about {total:,.0f} operations in all",
+    )
+
+
+def remark_serial(loop: scf.ForOp) -> None:
+    remarks.missed(loop, lambda: "no loop of this nest has independent iterations that threads could share evenly")
+
+
+def remark_small(loop: scf.ForOp, total: float) -> None:
+    """Only of the outermost loop of a nest: what is inside is no news."""
+    if isinstance(loop.parent_op(), func.FuncOp):
+        remarks.analysis(loop, lambda: f"runs in one thread: about {total:,.0f} operations are too few for a fork")
 
 
 # What a loop is like

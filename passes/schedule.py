@@ -98,6 +98,29 @@ def loop_order(nest: Nest) -> list[int]:
     return sorted(loops, key=lambda loop: -loop_cost(nest, loop))
 
 
+def described(nest: Nest, order: Sequence[int], accumulates: bool) -> str:
+    """The loops in their order, and what LLVM can make of the innermost, which alone it makes vectors of.
+
+    `accumulates`: whether the innermost loops carry a reduction in a scalar.
+    """
+    if not order:
+        return "one element: no loop"
+    kinds = {True: "a sum", False: "a loop"}
+    loops = ", then ".join(f"{kinds[nest.reduces[loop]]} of {extent_text(nest.extents[loop])}" for loop in order)
+    if accumulates and nest.exact:
+        return f"{loops}: no vectors, since floats are summed in their order"
+    accesses = [each for each in nest.accesses if each.is_buffer and (each.is_read or each.is_output)]
+    steps = {stride_of(access, order[-1], len(nest.extents)) for access in accesses}
+    apart = " and ".join(str(step) for step in sorted(steps - {0, 1}))
+    if apart:
+        return f"{loops}: the innermost goes through elements {apart} apart, in vectors at a cost"
+    return f"{loops}: the innermost goes through memory in order, for LLVM to make vectors of"
+
+
+def extent_text(extent: int) -> str:
+    return "?" if extent == DYNAMIC_INDEX else str(extent)
+
+
 def is_parallel(nest: Nest, loop: int) -> bool:
     """Whether iterations of a loop write apart from each other: it alone indexes a dimension of every output."""
     expression = AffineDimExpr(loop)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,7 @@ from xmlc.wording import did_you_mean
 
 if TYPE_CHECKING:
     from xmlc.backends.stages import Stage
+    from xmlc.passes.remarks import Remarks
 
 STAGE = "xmlc.stage"
 """Attribute of a module: the name of the stage it was brought to, so that its text can be resumed from there."""
@@ -66,6 +68,18 @@ class Settings:
     remake: Callable[[], ModuleOp] | None = None
     explain: Callable[[str], None] | None = None
     """Told whether the program was found in the cache, and if not, why."""
+    remarks: Remarks | None = None
+    """Collects what the passes have to say."""
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether somebody looks at how a program is compiled, so that it is although the cache has it."""
+        return bool(self.watchers or self.stage_watchers or self.remarks)
+
+    @property
+    def all_watchers(self) -> list[Watcher]:
+        """Those given, then those of our own; the timer last, so that the time of a pass is not that of the others."""
+        return [*self.watchers, *([self.remarks] if self.remarks else []), self.timer]
 
 
 def stages() -> Sequence[Stage]:
@@ -115,14 +129,15 @@ def run_stages(module: ModuleOp, after: str | None, until: str, settings: Settin
     for index, stage in enumerate(wanted):
         before = [each for earlier in wanted[:index] for each in earlier.passes]
         settings.timer.start(f"stage {stage.name}")
-        run_passes(
-            module,
-            fitted(stage.passes, settings.target, settings.threads),
-            context,
-            watchers=[*settings.watchers, settings.timer],
-            verify_each=VERIFY.get(),
-            remake=remade(settings.remake, after, before, context),
-        )
+        with settings.remarks.collecting() if settings.remarks else nullcontext():
+            run_passes(
+                module,
+                fitted(stage.passes, settings.target, settings.threads),
+                context,
+                watchers=settings.all_watchers,
+                verify_each=VERIFY.get(),
+                remake=remade(settings.remake, after, before, context),
+            )
         refuse_leftovers(module, stage)
         settings.timer.stop()
         module.attributes[STAGE] = StringAttr(stage.name)
@@ -262,8 +277,7 @@ def compile_program(module: ModuleOp, settings: Settings) -> Compiled:
     cache = Cache() if CACHE.get() else None
     timer.start("cache")
     key = cache_key(printed(module), settings.target, settings.opt_level, settings.threads) if cache else ""
-    watched = settings.watchers or settings.stage_watchers
-    found = cache.get(key) if cache and not watched else None
+    found = cache.get(key) if cache and not settings.is_watched else None
     timer.stop()
     if settings.explain:
         settings.explain("found in the cache" if found else explain_miss(key, cache) if cache else "the cache is off")

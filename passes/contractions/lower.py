@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from xdsl.context import Context
@@ -10,13 +10,12 @@ from xdsl.dialects import func, linalg
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import ModulePass
 
-from xmlc.passes.contractions.choose import schedules
+from xmlc.passes import remarks
+from xmlc.passes.contractions.choose import Schedule, schedules
 from xmlc.passes.contractions.emitter import Emitter
 from xmlc.passes.contractions.recognise import contraction_of
 from xmlc.passes.index_arithmetic import IndexConstants
 from xmlc.passes.machine import Machine
-
-LOG = logging.getLogger("xmlc.contractions")
 
 
 @dataclass(frozen=True)
@@ -47,10 +46,19 @@ class LowerContractions(ModulePass):
         options = schedules(found, machine)
         options = [each for each in options if each.name == self.schedule] or options
         if not options:
+            remarks.missed(op, lambda: "a sum of products that no schedule fits: it becomes plain loops")
             return
         best = options[0]
-        LOG.info("%s: %s", op.location, best.describe)
+        remarks.passed(op, lambda: why(options))
         best.emit(Emitter(op, constants))
         for done in (op, setter) if setter is not None else (op,):
             done.detach()
             done.erase()
+
+
+def why(options: Sequence[Schedule]) -> str:
+    """What was chosen, what it is taken to cost, and what came next."""
+    best, *others = options
+    following = next((each for each in others if each.describe != best.describe), None)
+    than = f"; next is {following.describe}, {following.cycles:,.0f}" if following else "; nothing else fits"
+    return f"{best.describe}: {best.cycles:,.0f} cycles by the cost model{than}"

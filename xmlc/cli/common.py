@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
+from xmlc.cli.remarks import remarking
 from xmlc.cli.sources import with_source_lines
 from xmlc.cli.watching import dumps, refuse_unknown_passes
 from xmlc.dialects.diagnostics import CompileError
@@ -48,7 +49,7 @@ def compiling(command: Command) -> Command:
     """Give a command the options that say what to compile and how."""
     for option in reversed(OPTIONS):
         command = option(command)
-    return command
+    return remarking(command)
 
 
 def settings_of(

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from xmlc.cli.common import compiling, dumping, opened, settings_of, showing_lines_of
+from xmlc.cli.remarks import listener, tell
 from xmlc.dialects.diagnostics import CompileError, Place
 from xmlc.driver import Settings, emit, stages
 from xmlc.files import write_whole
@@ -43,6 +44,8 @@ def compile(
     before: tuple[str, ...],
     after: tuple[str, ...],
     after_all: bool,
+    remarks: bool,
+    remarks_json: Path | None,
 ) -> None:
     """Compile the Toy, ONNX or MLIR program in FILE (`-`: standard input) and print what a stage gives.
 
@@ -57,10 +60,12 @@ def compile(
     if stage == "obj" and output == "-" and sys.stdout.isatty():
         raise click.UsageError("an object file is nothing for a terminal\nhint: give -o FILE.o, or --emit=asm")
     settings = settings_of(target, opt_level, threads, before, after, after_all)
+    settings.remarks = listener(remarks, remarks_json)
     source = opened(file, language, settings)
     with showing_lines_of(source), dumping(dump):
         made = result(source, stage, bind, settings, weights)
     write(output, made)
+    tell(settings.remarks, remarks, remarks_json)
     if timing:
         click.echo(settings.timer.render(), err=True)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -13,6 +14,7 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import ModulePass
 
 from xmlc.cli.expected import unexpected
+from xmlc.cli.remarks import listener, remarking, tell
 from xmlc.cli.sources import with_source_lines
 from xmlc.cli.watching import Dump, refuse_unknown_passes
 from xmlc.dialects import context as make_context
@@ -55,6 +57,7 @@ class Settings:
 @click.option("--allow-unregistered-dialect", "allow_unregistered", is_flag=True, help="accept unknown operations")
 @click.option("--verify-each/--no-verify-each", default=True, show_default=True, help="verify after every pass")
 @click.option("--timing", is_flag=True, help="print to standard error where the time went")
+@remarking
 @click.option(
     "--check", is_flag=True, help="interpret the program around each pass; name the first that changes a result"
 )
@@ -72,6 +75,8 @@ def opt(
     allow_unregistered: bool,
     verify_each: bool,
     timing: bool,
+    remarks: bool,
+    remarks_json: Path | None,
     check: bool,
 ) -> int:
     """Run passes on the MLIR text of FILE, or of standard input, and print the result."""
@@ -84,6 +89,9 @@ def opt(
         watchers.append(Dump(frozenset(before), names_after, generic, locations))
     if check:
         watchers.append(import_module("xmlc.check").Checker())
+    collected = listener(remarks, remarks_json)
+    if collected is not None:
+        watchers.append(collected)
     watchers.append(timer)  # last, so that the time of a pass is not that of the other watchers
     passes = read_pipeline(pipeline)
     settings = Settings(passes, watchers, timer, generic, locations, allow_unregistered, verify_each)
@@ -96,7 +104,8 @@ def opt(
     for first_line, chunk in chunks(text) if split_input_file else [(1, text)]:
         found: list[Diagnostic] = []
         try:
-            outputs.append(transformed(chunk, name, first_line, settings))
+            with collected.collecting() if collected else nullcontext():
+                outputs.append(transformed(chunk, name, first_line, settings))
         except CompileError as error:
             found += with_source_lines(error, {name: text}).diagnostics
         errors += unexpected(chunk, name, first_line, found) if verify_diagnostics else found
@@ -106,6 +115,7 @@ def opt(
         click.echo(f"{SEPARATOR}\n".join(outputs), nl=False)
     elif not errors:
         write_whole(Path(output), f"{SEPARATOR}\n".join(outputs))
+    tell(collected, remarks, remarks_json)
     if timing:
         click.echo(timer.render(), err=True)
     for each in errors:

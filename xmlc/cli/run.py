@@ -12,6 +12,7 @@ import click
 import numpy as np
 
 from xmlc.cli.common import compiling, dumping, opened, settings_of, showing_lines_of
+from xmlc.cli.remarks import listener, tell
 from xmlc.files import make_folder, write_whole
 from xmlc.inputs import Array, Sizes, check_inputs, check_sizes, load_arrays, npy, npz, random_arrays, read_input
 from xmlc.logs import log_to_standard_error
@@ -50,6 +51,8 @@ def run(
     before: tuple[str, ...],
     after: tuple[str, ...],
     after_all: bool,
+    remarks: bool,
+    remarks_json: Path | None,
 ) -> int:
     """Compile the Toy, ONNX or MLIR program in FILE (`-`: standard input) and run it.
 
@@ -57,6 +60,7 @@ def run(
     """
     log_to_standard_error()
     settings = settings_of(target, opt_level, threads, before, after, after_all)
+    settings.remarks = listener(remarks, remarks_json)
     if explain_miss:
         settings.explain = lambda reason: click.echo(reason, err=True)
     source = opened(file, language, settings)
@@ -64,6 +68,7 @@ def run(
         arrays = inputs_of(source, inputs, files, bind, seed)
         done = run_program(source, bind, arrays, settings, check=check, printing=not as_json)
     write_outputs(done, save, output_dir)
+    tell(settings.remarks, remarks, remarks_json)
     if as_json:
         click.echo(json.dumps(record(done, settings.timer if timing else None, values=not (save or output_dir))))
     else:
