@@ -18,7 +18,9 @@ def in_module(module: str, name: str) -> Callable[[], Dialect]:
 
 DIALECTS: dict[str, Callable[[], Dialect]] = {
     "arith": in_module("xmlc.dialects.float_remainder", "ARITH"),
+    "gpu": in_module("xmlc.dialects.gpu", "GPU"),
     "ml": in_module("xmlc.dialects.ml", "ML"),
+    "nvvm": in_module("xmlc.dialects.nvvm", "NVVM"),
     "toy": in_module("xmlc.dialects.toy", "Toy"),
 }
 """Name -> loader. Adding a dialect is adding a row; where xDSL has one of the same name, ours is used."""
