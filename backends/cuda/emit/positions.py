@@ -1,0 +1,143 @@
+"""Rows of `gpu`: where a thread is, and what it exchanges with the other threads of its block."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, cast
+
+from xdsl.dialects import arith, memref
+from xdsl.dialects.builtin import IntegerAttr
+from xdsl.ir import Operation
+
+from xmlc.backends.llvm_text import arithmetic, memory
+from xmlc.backends.llvm_text.types import Unprintable, element_of, like
+from xmlc.backends.llvm_text.writer import Row, Writer
+from xmlc.dialects import gpu
+
+WHOLE_WARP = -1
+STACK_ALIGNMENT = 16
+
+
+def special_register(name: str, limit: int) -> Row:
+    """`%tid.x` and its kin: an i32 below `limit`, widened to i64."""
+
+    def row(w: Writer, op: Any) -> None:
+        dimension = op.dimension.data.value if "dimension" in op.properties else ""
+        call = f"@llvm.nvvm.read.ptx.sreg.{name}{'.' + dimension if dimension else ''}()"
+        number = w.emit(f"call range(i32 0, {limit}) i32 {call}")
+        w.names[op.results[0]] = w.emit(f"zext nneg i32 {number} to i64")
+
+    return row
+
+
+def barrier(w: Writer, op: gpu.BarrierOp) -> None:
+    w.lines.append("  call void @llvm.nvvm.barrier.cta.sync.aligned.all(i32 0)")
+
+
+# mode -> name of the intrinsic, last operand for groups of `width` lanes
+CLAMP = {"xor": ("bfly", 31), "up": ("up", 0), "down": ("down", 31), "idx": ("idx", 31)}
+
+
+def shuffle(w: Writer, op: gpu.ShuffleOp) -> None:
+    """A 32-bit shuffle for each half of a 64-bit value; shorter values are widened."""
+    width = w.extent(op.width)
+    if not isinstance(width, int):
+        raise Unprintable("the width of a shuffle must be a constant")
+    name, last = CLAMP[op.mode.data.value]
+    clamp = ((gpu.WARP - width) << 8) | last
+    kind, text, offset = w.kind(op.value.type), w.names[op.value], w.names[op.offset]
+
+    def moved(word: str) -> str:
+        call = f"@llvm.nvvm.shfl.sync.{name}.i32(i32 {WHOLE_WARP}, i32 {word}, i32 {offset}, i32 {clamp})"
+        return w.emit(f"call i32 {call}")
+
+    bits = {"float": 32, "double": 64, "half": 16}.get(kind) or int(kind[1:])
+    word = text if kind == f"i{bits}" else w.emit(f"bitcast {kind} {text} to i{bits}")
+    if bits == 64:
+        pair = w.emit(f"bitcast i64 {word} to <2 x i32>")
+        result = "poison"
+        for half in range(2):
+            part = moved(w.emit(f"extractelement <2 x i32> {pair}, i64 {half}"))
+            result = w.emit(f"insertelement <2 x i32> {result}, i32 {part}, i64 {half}")
+        result = w.emit(f"bitcast <2 x i32> {result} to i64")
+    elif bits == 32:
+        result = moved(word)
+    else:
+        result = w.emit(f"trunc i32 {moved(w.emit(f'zext i{bits} {word} to i32'))} to i{bits}")
+    w.names[op.shuffle_result] = result if kind == f"i{bits}" else w.emit(f"bitcast i{bits} {result} to {kind}")
+    w.names[op.valid] = "true"  # groups are whole: no lane reads outside of its own
+
+
+def dynamic_shared(w: Writer, op: gpu.DynamicSharedMemoryOp) -> None:
+    w.helpers["@xmlc.dynamic_shared"] = "@xmlc.dynamic_shared = external addrspace(3) global [0 x i8], align 128"
+    w.buffers[op.result] = w.buffer(op.result.type, "@xmlc.dynamic_shared", [0])
+
+
+def alloca(w: Writer, op: memref.AllocaOp) -> None:
+    """A thread's own memory; LLVM keeps it in registers where it can."""
+    pointer = w.new()
+    buffer = w.buffer(memory.memref_type(op.results[0]), pointer)
+    total = memory.size_in_bytes(w, buffer)
+    if not isinstance(total, int):
+        raise Unprintable("a thread's own buffer must have a known size")
+    w.entry.append(f"  {pointer} = alloca i8, i64 {total}, align {STACK_ALIGNMENT}")
+    w.buffers[op.results[0]] = replace(buffer, pointer_kind="ptr")
+
+
+# kind of `memref.atomic_rmw` -> LLVM's operation
+ATOMIC = memory.ATOMIC
+
+
+def atomic(w: Writer, op: memref.AtomicRMWOp) -> None:
+    """Seen by the whole device, in no order with other memory accesses."""
+    value, target, *indices = op.operands
+    buffer = w.buffers[target]
+    number = cast("IntegerAttr[Any]", op.properties["kind"]).value.data
+    name = ATOMIC[number] if number < len(ATOMIC) else ""
+    if not name or buffer.is_bool or buffer.element == "i16":
+        raise Unprintable(f"kind {number} on {memory.memref_type(target)} has no atomic instruction")
+    place = f"{buffer.pointer_kind} {w.address(buffer, indices)}"
+    text = f'atomicrmw {name} {place}, {buffer.element} {w.names[value]} syncscope("device") monotonic'
+    w.names[op.results[0]] = w.emit(text)
+
+
+def truncate_float(w: Writer, op: arith.TruncFOp) -> None:
+    """To bf16 there is an instruction; elsewhere as on every target."""
+    value, result = op.operands[0], op.results[0]
+    kind, into = w.kind(value.type), w.kind(result.type)
+    if element_of(kind) != "float" or element_of(into) != "i16" or w.is_half(result.type):
+        arithmetic.truncate_float(w, op)
+        return
+    narrow = w.emit(f"fptrunc {kind} {w.names[value]} to {like(kind, 'bfloat')}")
+    w.names[result] = w.emit(f"bitcast {like(kind, 'bfloat')} {narrow} to {into}")
+
+
+THREADS, BLOCKS, WIDE_BLOCKS = 1024, 65535, 2**31 - 1
+
+
+def sized(name: str, limits: dict[str, int]) -> Row:
+    """A special register whose limit depends on the dimension."""
+    rows = {dimension: special_register(name, limit + 1) for dimension, limit in limits.items()}
+
+    def row(w: Writer, op: Any) -> None:
+        rows[op.dimension.data.value](w, op)
+
+    return row
+
+
+GRID = {"x": WIDE_BLOCKS - 1, "y": BLOCKS, "z": BLOCKS}
+BLOCK = dict.fromkeys("xyz", THREADS)
+
+ROWS: dict[type[Operation], Row] = {
+    gpu.ThreadIdOp: sized("tid", BLOCK),
+    gpu.BlockIdOp: sized("ctaid", GRID),
+    gpu.BlockDimOp: sized("ntid", BLOCK),
+    gpu.GridDimOp: sized("nctaid", GRID),
+    gpu.LaneIdOp: special_register("laneid", gpu.WARP),
+    gpu.BarrierOp: barrier,
+    gpu.ShuffleOp: shuffle,
+    gpu.DynamicSharedMemoryOp: dynamic_shared,
+    memref.AllocaOp: alloca,
+    memref.AtomicRMWOp: atomic,
+    arith.TruncFOp: truncate_float,
+}

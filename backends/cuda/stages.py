@@ -1,0 +1,27 @@
+"""The stages of the CUDA backend, from the graph level to machine code."""
+
+from __future__ import annotations
+
+from xmlc.backends.cpu.stages import CPU
+from xmlc.backends.stages import Stage
+from xmlc.passes.bufferize import Bufferize
+from xmlc.passes.expand_math.expand import ExpandMath
+from xmlc.passes.gpu.map_loops import MapLoops
+from xmlc.passes.lower_linalg import LowerLinalg
+from xmlc.passes.plan_memory import PlanMemory
+
+SHARED = ("toy", "ml", "kernels", "linalg")
+"""The levels that do not know yet what they are compiled for."""
+
+CUDA = (
+    *(stage for stage in CPU if stage.name in SHARED),
+    Stage(
+        "gpu",
+        (Bufferize(), LowerLinalg(), MapLoops(), ExpandMath(), PlanMemory()),
+        removes=("linalg", "tensor"),
+    ),
+    Stage("nvvm"),
+    Stage("llvm"),
+    Stage("ptx"),
+    Stage("cubin"),
+)

@@ -1,0 +1,29 @@
+"""Which GPUs there is code for."""
+
+from __future__ import annotations
+
+import pytest
+
+from xmlc.backends.cuda.compile import assembled
+from xmlc.backends.cuda.target import DEFAULT, parse_cuda
+from xmlc.dialects.diagnostics import CompileError
+
+
+def test_cuda_alone_means_the_newest_that_we_tune_for() -> None:
+    assert parse_cuda("cuda").processor == DEFAULT
+    assert parse_cuda("cuda:sm_80").processor == "sm_80"
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [("cuda:fast", "unknown target 'cuda:fast'"), ("cuda:sm_70", "sm_70 is too old")],
+)
+def test_other_targets_are_refused(text: str, message: str) -> None:
+    with pytest.raises(CompileError, match=message):
+        parse_cuda(text)
+
+
+def test_a_missing_ptxas_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(CompileError, match="ptxas is not installed"):
+        assembled("", parse_cuda("cuda"))
