@@ -37,5 +37,6 @@ PASSES: dict[str, Callable[[], type[ModulePass]]] = {
     "simplify": in_module("xmlc.passes.simplify", "Simplify"),
     "simplify-toy": in_module("xmlc.passes.simplify_toy", "SimplifyToy"),
     "strength-reduction": in_module("xmlc.passes.strength_reduction", "StrengthReduction"),
+    "time-kernels": in_module("xmlc.passes.time_kernels", "TimeKernels"),
 }
 """Name -> loader, as `-p` takes it. Adding a pass is adding a row; where xDSL has one of that name, ours is used."""

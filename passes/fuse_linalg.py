@@ -152,7 +152,7 @@ def why_stored(op: linalg.ops.GenericOp) -> str | None:
             return f"{consumer.name} needs it in memory"
         if consumer.parent is not op.parent:
             return "it is read in an inner block"
-        reads += prod(_extents(consumer).values()) / elements
+        reads += prod(extents_of(consumer).values()) / elements
     if work * (reads - 1) <= SAVED:
         return None
     return (
@@ -161,7 +161,7 @@ def why_stored(op: linalg.ops.GenericOp) -> str | None:
     )
 
 
-def _extents(op: linalg.ops.GenericOp) -> dict[AffineExpr, int]:
+def extents_of(op: linalg.ops.GenericOp) -> dict[AffineExpr, int]:
     """The extent of each loop, told by an operand whose index it is."""
     extents: dict[AffineExpr, int] = {}
     for value, attribute in zip(op.operands, op.indexing_maps):
@@ -253,7 +253,7 @@ def _sized(
     scalars: dict[int, SSAValue],
 ) -> bool:
     """Whether the indices of the fused op still tell the extent of every loop, and none tells another one."""
-    extents = _extents(op)
+    extents = extents_of(op)
     operands = [Operand(value, map_) for value, map_ in zip(op.operands, maps)]
     found: set[AffineExpr] = set()
     for number, operand in enumerate(operands):

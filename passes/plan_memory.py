@@ -199,7 +199,7 @@ def _give_workspaces(function: func.FuncOp, calls: Sequence[func.CallOp]) -> Non
         lifetime.alloc.erase()
     if not shared:
         return
-    _add_arguments(function, [argument for argument, _ in shared], WORKSPACE)
+    add_arguments(function, [argument for argument, _ in shared], WORKSPACE)
     for call in calls:
         allocs = [
             memref.AllocOp.create(
@@ -217,7 +217,7 @@ def _give_workspaces(function: func.FuncOp, calls: Sequence[func.CallOp]) -> Non
         call.operands = [*call.operands, *(alloc.memref for alloc in allocs)]
 
 
-def _add_arguments(function: func.FuncOp, arguments: Sequence[BlockArgument], mark: str) -> None:
+def add_arguments(function: func.FuncOp, arguments: Sequence[BlockArgument], mark: str) -> None:
     """Update the signature for trailing arguments just added to the entry block; they carry the attribute `mark`."""
     old = function.function_type
     inputs = [arg.type for arg in function.body.block.args]
@@ -237,7 +237,7 @@ def _give_arena(function: func.FuncOp) -> None:
     entry = function.body.block
     arena = entry.insert_arg(MemRefType(i8, (total,)), len(entry.args))
     arena.name_hint = "arena"
-    _add_arguments(function, [arena], ARENA)
+    add_arguments(function, [arena], ARENA)
     constants = IndexConstants(function.body.block)
     for buffer, offset in zip(buffers, offsets):
         alloc = buffer.alloc

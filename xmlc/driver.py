@@ -32,6 +32,7 @@ from xmlc.wording import did_you_mean
 if TYPE_CHECKING:
     from xmlc.backends.stages import Stage
     from xmlc.passes.remarks import Remarks
+    from xmlc.report import Profile
 
 STAGE = "xmlc.stage"
 """Attribute of a module: the name of the stage it was brought to, so that its text can be resumed from there."""
@@ -70,11 +71,13 @@ class Settings:
     """Told whether the program was found in the cache, and if not, why."""
     remarks: Remarks | None = None
     """Collects what the passes have to say."""
+    profile: Profile | None = None
+    """Learns what kernels there are and what each does, and has the program time them; such code is not cached."""
 
     @property
     def is_watched(self) -> bool:
         """Whether somebody looks at how a program is compiled, so that it is although the cache has it."""
-        return bool(self.watchers or self.stage_watchers or self.remarks)
+        return bool(self.watchers or self.stage_watchers or self.remarks or self.profile)
 
     @property
     def all_watchers(self) -> list[Watcher]:
@@ -121,7 +124,7 @@ def stage_of(module: ModuleOp) -> str | None:
 
 def run_stages(module: ModuleOp, after: str | None, until: str, settings: Settings) -> None:
     """Bring a module, in place, from a stage to another; after each, nothing may be left of what it removes."""
-    from xmlc.backends.cpu.stages import fitted
+    from xmlc.backends.cpu.stages import fitted, timed
     from xmlc.backends.stages import refuse_leftovers
 
     context = Context()
@@ -129,10 +132,13 @@ def run_stages(module: ModuleOp, after: str | None, until: str, settings: Settin
     for index, stage in enumerate(wanted):
         before = [each for earlier in wanted[:index] for each in earlier.passes]
         settings.timer.start(f"stage {stage.name}")
+        passes = fitted(stage.passes, settings.target, settings.threads)
+        if settings.profile and stage.name == STRUCTURED:
+            passes = timed(passes, entry_of(module).sym_name.data)
         with settings.remarks.collecting() if settings.remarks else nullcontext():
             run_passes(
                 module,
-                fitted(stage.passes, settings.target, settings.threads),
+                passes,
                 context,
                 watchers=settings.all_watchers,
                 verify_each=VERIFY.get(),
@@ -164,6 +170,8 @@ def remade(
 
 
 def watch(settings: Settings, stage: str, made: ModuleOp | str | bytes) -> None:
+    if settings.profile:
+        settings.profile.look(stage, made)
     for watcher in settings.stage_watchers:
         watcher(stage, made)
 
@@ -274,7 +282,7 @@ def compile_program(module: ModuleOp, settings: Settings) -> Compiled:
     """Machine code for the entry function of a module, from the cache where it is there."""
     timer = settings.timer
     settings = with_dump(settings)
-    cache = Cache() if CACHE.get() else None
+    cache = Cache() if CACHE.get() and not settings.profile else None
     timer.start("cache")
     key = cache_key(printed(module), settings.target, settings.opt_level, settings.threads) if cache else ""
     found = cache.get(key) if cache and not settings.is_watched else None
@@ -292,6 +300,8 @@ def compile_program(module: ModuleOp, settings: Settings) -> Compiled:
     before = prepare_of(module)
     prepare_signature = signature_of(before) if before else None
     run_stages(module, after, STRUCTURED, settings)
+    if settings.profile:
+        signature = settings.profile.added_to(signature, entry_of(module))
     code = machine_code(llvm_ir(module, settings), settings)
     main = EntryPoint(signature, arena_bytes(entry_of(module)))
     prepare: EntryPoint | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from xmlc.sources import Program, Source, open_source
 
 if TYPE_CHECKING:
     from xmlc.meaning import Difference, Outcome
+    from xmlc.report import Report
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,8 @@ class Run:
     outputs: dict[str, Array]
     printed: str = ""
     differences: list[Difference] | None = None
+    report: Report | None = None
+    """How long each kernel takes, where the settings asked for it."""
 
 
 def compile_source(source: Source, sizes: Sizes, arrays: Arrays, settings: Settings) -> CompiledModule:
@@ -74,6 +78,9 @@ def run_program(
     with contextlib.redirect_stdout(io.StringIO()) if keep else contextlib.nullcontext() as stream:
         results = compiled(*given)
     settings.timer.stop()
+    report = None
+    if settings.profile:
+        report, results = reported(compiled, inputs, settings), results[:-1]
     printed = stream.getvalue() if stream else ""
     if printing and printed:
         print(printed, end="")
@@ -82,7 +89,7 @@ def run_program(
         named, results = compiled.signature.inputs, tuple(given)
     outputs = {each.name: result for each, result in zip(named, results)}
     if not check:
-        return Run(outputs, printed)
+        return Run(outputs, printed, report=report)
     from xmlc.meaning import Outcome, differences
 
     settings.timer.start("interpret")
@@ -90,7 +97,20 @@ def run_program(
     expected = interpreted(source.make(sizes, arrays), dict(zip(names, inputs)))
     settings.timer.stop()
     expected = Outcome(expected.results[: len(results)], expected.printed)  # without the arena
-    return Run(outputs, printed, differences(expected, Outcome(results, printed)))
+    return Run(outputs, printed, differences(expected, Outcome(results, printed)), report)
+
+
+def reported(compiled: CompiledModule, inputs: Sequence[Array], settings: Settings) -> Report:
+    """The report on a program that times its kernels."""
+    from xmlc.bench.roofs import measure_roofs
+    from xmlc.report import measure
+
+    assert settings.profile is not None
+    settings.timer.start("report")
+    with contextlib.redirect_stdout(io.StringIO()):
+        made = measure(compiled, settings.profile, inputs, settings.threads, measure_roofs(settings.threads))
+    settings.timer.stop()
+    return made
 
 
 def interpreted(program: Program, inputs: Arrays) -> Outcome:

@@ -44,7 +44,8 @@ def assembly(llvm_ir: str, target: Target, opt_level: int = 3) -> str:
 # What LLVM may call without being asked: copies and fills that it recognises in loops, and float functions
 # that the processor lacks. Taken from the C library; nothing else of the process is visible to loaded code.
 RUNTIME: tuple[str, ...] = (
-    "memcpy", "memmove", "memset", "bcmp", "memcmp", "aligned_alloc", "free", "fmod", "fmodf", "fma", "fmaf",
+    "memcpy", "memmove", "memset", "bcmp", "memcmp", "aligned_alloc", "free", "clock_gettime",
+    "fmod", "fmodf", "fma", "fmaf",
     "floor", "floorf", "ceil", "ceilf", "trunc", "truncf", "round", "roundf", "roundeven", "roundevenf",
     "rint", "rintf", "nearbyint", "nearbyintf", "sqrt", "sqrtf", "fmax", "fmaxf", "fmin", "fminf",
 )  # fmt: skip

@@ -32,6 +32,7 @@ from xmlc.passes.plan_memory import PlanMemory
 from xmlc.passes.simplify import Simplify
 from xmlc.passes.simplify_toy import SimplifyToy
 from xmlc.passes.strength_reduction import StrengthReduction
+from xmlc.passes.time_kernels import TimeKernels
 
 CPU = (
     Stage("toy", (Inline(), InferShapes(), SimplifyToy())),
@@ -61,6 +62,14 @@ CPU = (
     Stage("asm"),
     Stage("obj"),
 )
+
+
+def timed(passes: Sequence[ModulePass], entry: str) -> list[ModulePass]:
+    """The passes, with one that has a program measure its kernels before memory is planned."""
+    made: list[ModulePass] = []
+    for each in passes:
+        made += [TimeKernels(entry), each] if isinstance(each, PlanMemory) else [each]
+    return made
 
 
 def fitted(passes: Sequence[ModulePass], target: Target, threads: int = 1) -> list[ModulePass]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from xmlc.sources import Source
 @click.option("--save", type=click.Path(path_type=Path), metavar="FILE.npz", help="write all outputs to one file")
 @click.option("--output-dir", type=click.Path(path_type=Path), metavar="DIR", help="write each output to NAME.npy")
 @click.option("--check", is_flag=True, help="compare with the reference interpreter; the exit code is 1 if they differ")
+@click.option("--report", is_flag=True, help="run it for a second, and print to standard error what each kernel takes")
 @click.option("--explain-miss", is_flag=True, help="say why the program was not found in the cache")
 @click.option("--json", "as_json", is_flag=True, help="print JSON")
 @compiling
@@ -39,6 +41,7 @@ def run(
     save: Path | None,
     output_dir: Path | None,
     check: bool,
+    report: bool,
     explain_miss: bool,
     as_json: bool,
     language: str | None,
@@ -61,6 +64,8 @@ def run(
     log_to_standard_error()
     settings = settings_of(target, opt_level, threads, before, after, after_all)
     settings.remarks = listener(remarks, remarks_json)
+    if report:
+        settings.profile = import_module("xmlc.report").Profile()
     if explain_miss:
         settings.explain = lambda reason: click.echo(reason, err=True)
     source = opened(file, language, settings)
@@ -73,6 +78,8 @@ def run(
         click.echo(json.dumps(record(done, settings.timer if timing else None, values=not (save or output_dir))))
     else:
         show(done, silent=save is not None or output_dir is not None)
+        if done.report is not None:
+            click.echo(done.report.render(), err=True)
         if timing:
             click.echo(settings.timer.render(), err=True)
     return 1 if done.differences else 0
@@ -131,6 +138,8 @@ def record(done: Run, timer: Timer | None, values: bool) -> dict[str, Any]:
     if done.differences is not None:
         made["agrees"] = not done.differences
         made["differences"] = [str(each) for each in done.differences]
+    if done.report is not None:
+        made["report"] = done.report.record()
     if timer is not None:
         made["timing"] = [{"part": name, "depth": depth, "ms": seconds * 1e3} for depth, name, seconds in timer.rows]
     return made
