@@ -37,6 +37,7 @@ Function: TypeAlias = Callable[..., Any]
 
 SHAPED = (TensorType, MemRefType, VectorType)
 FUNCTIONS = ("func.func", "toy.func")
+KERNELS = ("gpu.func",)
 
 
 class InterpreterError(Exception):
@@ -65,7 +66,8 @@ def describe(op: Operation) -> str:
     around: Operation | None = op
     while around is not None:
         place = place or place_of(around.location)
-        if around.name in FUNCTIONS and isinstance(symbol := around.properties["sym_name"], StringAttr):
+        symbol = around.get_attr_or_prop("sym_name")
+        if around.name in (*FUNCTIONS, *KERNELS) and isinstance(symbol, StringAttr):
             function = f" in @{symbol.data}"
         around = around.parent_op()
     return (f"{place}: " if place else "") + op.name + function
@@ -123,13 +125,19 @@ def uninitialized(shape: Sequence[int], dtype: np.dtype[Any]) -> Array:
 class Program:
     """A module being interpreted: its functions and globals, and each block's ops with their rows."""
 
-    def __init__(self, module: ModuleOp, functions: Mapping[str, Function]):
+    def __init__(self, module: Operation, functions: Mapping[str, Function]):
         self.symbols: dict[str, Operation] = {
-            symbol.data: op for op in module.ops if isinstance(symbol := op.properties.get("sym_name"), StringAttr)
+            symbol.data: op
+            for op in module.regions[0].block.ops
+            if isinstance(symbol := op.get_attr_or_prop("sym_name"), StringAttr)
         }
         self.functions = functions
         self.constants: dict[Operation, Any] = {}
         self._steps: dict[Block, tuple[list[tuple[Evaluate, Operation]], tuple[SSAValue, ...]]] = {}
+
+    def row(self, op: type[Operation]) -> Evaluate | None:
+        """The row that gives an op its meaning in this program, or None."""
+        return row_of(op)
 
     def steps(self, block: Block) -> tuple[list[tuple[Evaluate, Operation]], tuple[SSAValue, ...]]:
         """The ops of a block, each with its row, and the values that its terminator passes on."""
@@ -141,7 +149,7 @@ class Program:
             if op.has_trait(IsTerminator) and op is block.last_op:
                 passed = tuple(op.operands)
                 break
-            row = row_of(type(op))
+            row = self.row(type(op))
             if row is None:
                 raise UnknownOpError(op, "the interpreter has no row for this op")
             steps.append((row, op))

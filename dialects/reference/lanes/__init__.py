@@ -1,0 +1,14 @@
+"""The GPU interpreter: what a kernel means, computed with NumPy for many threads at once.
+
+The threads of a group of blocks go through the kernel together, one lane each. A branch or a loop that some of them
+do not take is run with the lanes that do. Values, by type:
+
+    T, index, i1       a NumPy scalar where all lanes have the same, else an array with one element for each lane
+    vector<..xT>       an array of the vector's shape, or with a first axis of lanes
+    memref<..xT>       a `View`: where in which memory, for each lane
+
+Reported, with the op's place and the thread: an access out of bounds, two accesses of different threads to one place
+that nothing orders and of which one is a write, and a barrier or a shuffle that some of its threads do not come to.
+Not modelled: how warps of a block run ahead of each other, so code whose warps wait for each other in different
+branches does not end here.
+"""
