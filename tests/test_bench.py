@@ -35,6 +35,8 @@ from xmlc.bench.table import cell_table, plain, seconds_text, troubles
 from xmlc.bench.widen import widen
 from xmlc.dialects.diagnostics import CompileError
 
+ROOT = Path(__file__).resolve().parent.parent
+
 ROOFS = Roofs({"f32": 1e9, "f64": 5e8}, {1000: 1e9, 10**6: 1e8}, {"f32": "fma", "f64": "fma"})
 
 
@@ -415,8 +417,19 @@ def test_a_model_is_widened_to_float64_and_nothing_else_of_it_changes() -> None:
 
 
 def test_every_model_that_can_be_fetched_has_inputs() -> None:
-    text = (Path(__file__).parent.parent / "benchmarks" / "fetch_models.py").read_text(encoding="utf-8")
-    assert set(re.findall(r'^    "(\w+)": Row\(', text, re.MULTILINE)) == set(MODELS) - {"digits"}
+    text = (ROOT / "benchmarks" / "fetch_models.py").read_text(encoding="utf-8")
+    assert set(re.findall(r'^    "(\w+)": Row\(', text, re.MULTILINE)) == set(MODELS) - {"digits"} - exported_networks()
+
+
+def exported_networks() -> set[str]:
+    """The names in the table of the script that exports networks of torch; it is read, not run: it needs torch."""
+    text = (ROOT / "benchmarks" / "export_torch_models.py").read_text(encoding="utf-8")
+    return set(re.findall(r'"(\w+)"', text[text.index("NETWORKS: dict") :].partition("\n}\n")[0]))
+
+
+def test_every_network_that_can_be_exported_has_inputs() -> None:
+    assert len(exported_networks()) == 10
+    assert exported_networks() <= MODELS.keys()
 
 
 # --- the process that measures
@@ -563,3 +576,21 @@ def test_the_peers_are_listed_with_how_to_install_them(xmlc: Callable[..., Any])
 def test_numpy_declines_what_it_has_no_fast_arithmetic_for() -> None:
     with pytest.raises(Declined, match="NumPy has no fast bf16 arithmetic"):
         prepare_numpy(SAMPLES[2], random_inputs(SAMPLES[2]), 1)
+
+
+# --- networks of torch
+
+
+def test_torch_runs_the_network_that_was_exported_beside_a_model_and_declines_one_without(tmp_path: Path) -> None:
+    torch: Any = pytest.importorskip("torch")
+    onnx_file = tmp_path / "mlp.onnx"
+    onnx_file.write_bytes((ROOT / "examples" / "digits.onnx").read_bytes())
+    (case,) = models(tmp_path)
+    (x,) = model_inputs(case)
+    with pytest.raises(Declined, match=r"no export of torch's own beside this one"):
+        PEERS["torch"].prepare(case, [x], 1)
+    network = torch.nn.Linear(784, 3).eval()
+    torch.export.save(torch.export.export(network, (torch.from_numpy(x),)), tmp_path / "mlp.pt2")
+    contestant = PEERS["torch"].prepare(case, [x], 1)
+    (found,) = contestant.arrays(contestant.run())
+    assert np.allclose(found, network(torch.from_numpy(x)).detach().numpy(), rtol=1e-5)

@@ -1,6 +1,7 @@
 """The suite `models`: ONNX files of a folder, with the inputs that each is given.
 
-`benchmarks/fetch_models.py` brings the files named here; any other file takes random inputs of its declared sizes.
+`benchmarks/fetch_models.py` and `benchmarks/export_torch_models.py` bring the files named here; any other file takes
+random inputs of its declared sizes.
 """
 
 from __future__ import annotations
@@ -52,6 +53,21 @@ class Model:
     tolerance: float = 2e-3
 
 
+def texts(*names: str, high: int = 30000) -> Model:
+    """A network of torch's on tokens: the first input; one more is the mask, which hides nothing."""
+    tokens, *masks = names
+    draws = (
+        integers(tokens, 1000, high, "B", "S"),
+        *(filled(mask, "ones", "B", "S", dtype="int64") for mask in masks),
+    )
+    return Model(draws, ({"B": 1, "S": 32},))
+
+
+def images(size: int) -> Model:
+    """A network of torch's on images of so many pixels a side."""
+    return Model((normal("in0", "B", 3, size, size),), ({"B": 1},))
+
+
 MODELS: dict[str, Model] = {
     "digits": Model((normal("image", "N", 1, 8, 8),), ({"N": 1}, {"N": 64})),
     "silero_vad_16k": Model((normal("input", 1, 576, scale=0.1), filled("state", "zeros", 2, 1, 128))),
@@ -94,6 +110,13 @@ MODELS: dict[str, Model] = {
         ({"N": 32}, {"N": 101}),
     ),
     "surrogate_mlp": Model((normal("input", "N", 4),), ({"N": 1}, {"N": 256})),
+    # those of benchmarks/export_torch_models.py
+    "mlp": Model((normal("in0", "B", 784),), ({"B": 1},)),
+    "lstm": Model((integers("in0", 0, 1000, "B", "S"),), ({"B": 1, "S": 32},)),
+    "unet": images(128),
+    **dict.fromkeys(("resnet18", "resnet50", "mobilenet_v3_large", "vit_b_16"), images(224)),
+    **dict.fromkeys(("bert_base", "minilm"), texts("in0", "in1")),
+    "gpt2_small": texts("in0"),
 }
 """File name without its suffix -> what it is given."""
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -83,12 +84,20 @@ def torch_array(torch: Any, tensor: Any) -> Array:
 
 def torch_function(case: Case, threads: int) -> tuple[Any, Callable[..., Any]]:
     """The module torch, set up, and the case as a function of tensors."""
-    if case.kind == MODEL:
-        raise Declined("torch reads no ONNX models")
     torch: Any = import_module("torch")
     torch.set_num_threads(threads)
+    if case.file is not None:
+        return torch, torch_network(torch, case.file)
     formula, keywords = KINDS[case.kind].torch, dict(case.options)
     return torch, lambda *tensors: formula(torch, *tensors, **keywords)
+
+
+def torch_network(torch: Any, file: str) -> Callable[..., Any]:
+    """The network that was exported beside its ONNX file, at the sizes that are measured."""
+    exported = Path(file).with_suffix(".pt2")
+    if not exported.exists():
+        raise Declined("torch reads no ONNX models, and there is no export of torch's own beside this one")
+    return torch.export.load(exported).module()
 
 
 def torch_contestant(torch: Any, function: Callable[..., Any], inputs: Sequence[Array]) -> Contestant:
@@ -99,7 +108,11 @@ def torch_contestant(torch: Any, function: Callable[..., Any], inputs: Sequence[
         with no_gradients():
             return function(*tensors)
 
-    return Contestant(run, lambda result: [torch_array(torch, result)])
+    def arrays(result: Any) -> list[Array]:
+        results: Any = [result] if isinstance(result, torch.Tensor) else result
+        return [torch_array(torch, each) for each in results]
+
+    return Contestant(run, arrays)
 
 
 def prepare_torch(case: Case, inputs: Sequence[Array], threads: int) -> Contestant:
@@ -109,7 +122,7 @@ def prepare_torch(case: Case, inputs: Sequence[Array], threads: int) -> Contesta
 
 def prepare_torch_compile(case: Case, inputs: Sequence[Array], threads: int) -> Contestant:
     torch, function = torch_function(case, threads)
-    if KINDS[case.kind].library_call:
+    if case.file is None and KINDS[case.kind].library_call:
         raise Declined("one library call: the same as torch eager")
     torch.compiler.reset()  # no case pays for, or is limited by, those before it
     contestant = torch_contestant(torch, torch.compile(function, dynamic=False), inputs)
@@ -123,8 +136,6 @@ def prepare_torch_compile(case: Case, inputs: Sequence[Array], threads: int) -> 
 def onnx_bytes(case: Case, inputs: Sequence[Array]) -> bytes:
     """The case as an ONNX model, its weights inside."""
     if case.file is not None:
-        from pathlib import Path
-
         return Path(case.file).read_bytes()
     import onnx
     from onnx import helper, numpy_helper
