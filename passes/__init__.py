@@ -36,6 +36,7 @@ PASSES: dict[str, Callable[[], type[ModulePass]]] = {
     "plan-memory": in_module("xmlc.passes.plan_memory", "PlanMemory"),
     "simplify": in_module("xmlc.passes.simplify", "Simplify"),
     "simplify-toy": in_module("xmlc.passes.simplify_toy", "SimplifyToy"),
+    "winograd": in_module("xmlc.passes.winograd", "UseWinograd"),
     "strength-reduction": in_module("xmlc.passes.strength_reduction", "StrengthReduction"),
     "time-kernels": in_module("xmlc.passes.time_kernels", "TimeKernels"),
 }

@@ -21,7 +21,7 @@ from xdsl.passes import ModulePass
 from xdsl.traits import is_side_effect_free
 
 from xmlc.dialects.dtypes import FLOATS
-from xmlc.dialects.ml import contraction, elementwise, reduction, shaping
+from xmlc.dialects.ml import contraction, elementwise, reduction, shaping, winograd
 from xmlc.dialects.ml.types import shape_of
 from xmlc.passes import remarks
 
@@ -30,6 +30,7 @@ KERNEL = "xmlc.kernel"
 HEAVY: frozenset[type[Operation]] = frozenset(
     (
         *contraction.CONTRACTION,
+        *winograd.WINOGRAD,
         reduction.SortOp,
         reduction.TopKOp,
         reduction.CumulativeSumOp,

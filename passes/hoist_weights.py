@@ -36,6 +36,20 @@ def argument_attributes(function: FuncOp, position: int) -> dict[str, Attribute]
     return dict(function.arg_attrs.data[position].data) if function.arg_attrs else {}
 
 
+def sources_in_weights(function: FuncOp) -> dict[SSAValue, frozenset[BlockArgument]]:
+    """For each value of a function that is made of weights and constants alone: the weights it is made of."""
+    sources: dict[SSAValue, frozenset[BlockArgument]] = {}
+    for argument in function.body.block.args:
+        if WEIGHT in argument_attributes(function, argument.index):
+            sources[argument] = frozenset((argument,))
+    for op in function.body.block.ops:
+        known = not op.regions and is_side_effect_free(op) and all(is_static(each) for each in op.results)
+        if known and all(each in sources for each in op.operands):
+            found = frozenset(each for operand in op.operands for each in sources[operand])
+            sources.update((result, found) for result in op.results)
+    return sources
+
+
 @dataclass
 class Plan:
     """Which ops of a function move to @prepare, and which weights each of them is made of."""
@@ -51,24 +65,13 @@ class Plan:
 
     def make(self) -> None:
         """Find the ops, then leave those behind whose results would take too much memory."""
-        block = self.function.body.block
-        for argument in block.args:
-            if WEIGHT in argument_attributes(self.function, argument.index):
-                self.sources[argument] = frozenset((argument,))
-        for op in block.ops:
-            if self.may_move(op):
-                found = frozenset(each for operand in op.operands for each in self.sources.get(operand, ()))
-                self.sources.update((result, found) for result in op.results)
-                if found:
-                    self.moved.add(op)
+        self.sources = sources_in_weights(self.function)
+        for op in self.function.body.block.ops:
+            if any(self.sources.get(result) for result in op.results):
+                self.moved.add(op)
         for op in reversed(list(self.moved_in_order())):
             if any(self.leaves(result) and not self.is_worth_it(result) for result in op.results):
                 self.moved.discard(op)
-
-    def may_move(self, op: Operation) -> bool:
-        if op.regions or not is_side_effect_free(op) or any(not is_static(each) for each in op.results):
-            return False
-        return all(each in self.sources for each in op.operands)
 
     def moved_in_order(self) -> list[Operation]:
         return [op for op in self.function.body.block.ops if op in self.moved]

@@ -188,6 +188,13 @@ def contraction_samples() -> list[Sample]:
             lambda x, w: F.conv_transpose(x, w, strides=(2, 1, 3), high=(0, 1, -1)),
             "3 d",
         ),
+        Sample("winograd_conv", ("E:1x2x5x6", "E:4x4x3x2x1", "E:3"), F.winograd_conv),
+        Sample(
+            "winograd_conv",
+            ("E:2x2x3x7", "E:6x6x1x2x2"),
+            lambda *xs: F.winograd_conv(*xs, low=(1, 0), high=(2, 1)),
+            "6x6 tiles, padded",
+        ),
         Sample("max_pool", ("E:2x3x6x7",), lambda x: F.max_pool(x, (2, 3), **windows)),
         Sample("avg_pool", ("E:2x3x6x7",), lambda x: F.avg_pool(x, (2, 3), **windows)),
         Sample(

@@ -33,6 +33,7 @@ from xmlc.passes.simplify import Simplify
 from xmlc.passes.simplify_toy import SimplifyToy
 from xmlc.passes.strength_reduction import StrengthReduction
 from xmlc.passes.time_kernels import TimeKernels
+from xmlc.passes.winograd import UseWinograd
 
 CPU = (
     Stage("toy", (Inline(), InferShapes(), SimplifyToy())),
@@ -43,6 +44,7 @@ CPU = (
             *(Fold(), Simplify(), StrengthReduction(pointwise=False)),  # a reshape would part product and epilogue
             *(FusePatterns(), Fold(), Simplify()),
             *(Decompose("recurrent"), Simplify()),  # so that what their weights become is hoisted
+            UseWinograd(),
             *(CommonSubexpressionElimination(), DeadCodeElimination(), HoistWeights()),
         ),
         removes=("toy",),

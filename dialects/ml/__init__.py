@@ -7,7 +7,17 @@ from xdsl.dialects.builtin import DenseIntOrFPElementsAttr
 from xdsl.ir import Attribute, Dialect, Operation
 from xdsl.utils.hints import isa
 
-from xmlc.dialects.ml import composite, contraction, control, elementwise, random, recurrent, reduction, shaping
+from xmlc.dialects.ml import (
+    composite,
+    contraction,
+    control,
+    elementwise,
+    random,
+    recurrent,
+    reduction,
+    shaping,
+    winograd,
+)
 
 
 class MaterializeConstant(ConstantMaterializationInterface):
@@ -23,6 +33,7 @@ ML = Dialect(
         *elementwise.ELEMENTWISE,
         *shaping.SHAPING,
         *contraction.CONTRACTION,
+        *winograd.WINOGRAD,
         *reduction.REDUCTION,
         *composite.COMPOSITE,
         *recurrent.RECURRENT,

@@ -15,7 +15,17 @@ from xdsl.builder import ImplicitBuilder
 from xdsl.ir import Attribute, Block, Region, SSAValue
 
 from xmlc.dialects.dtypes import TO_NUMPY
-from xmlc.dialects.ml import composite, contraction, control, elementwise, random, recurrent, reduction, shaping
+from xmlc.dialects.ml import (
+    composite,
+    contraction,
+    control,
+    elementwise,
+    random,
+    recurrent,
+    reduction,
+    shaping,
+    winograd,
+)
 from xmlc.dialects.ml.types import element_of
 
 P = ParamSpec("P")
@@ -134,6 +144,7 @@ conv_transpose = function(contraction.ConvTransposeOp)
 max_pool = function(contraction.MaxPoolOp)
 avg_pool = function(contraction.AvgPoolOp)
 resize = function(contraction.ResizeOp)
+winograd_conv = function(winograd.WinogradConvOp)
 
 # --- reduction
 reduce_sum = function(reduction.ReduceSumOp)

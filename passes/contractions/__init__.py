@@ -8,5 +8,7 @@ direct      register tiles over the operands where they lie
 blocked     cache blocks and packed panels (GotoBLAS)
 dot         vectors along the reduction
 flatten     several short loops copied together into one long one (im2col), then any of the others
+winograd    3x3 convolutions by transformed tiles and filters
+transpose   square blocks of vectors
 lower       the pass
 """

@@ -207,7 +207,8 @@ def direct_with(found: Contraction, machine: Machine, column: int, row: int) -> 
     first = machine.first_cache * 8 // (bits_of(found.element) * lanes)
     times = prod(extents[loop] for loop in around)
     moved = max(size_of(found, factor) for factor in (found.lhs, found.rhs) if factor.strides[column])
-    far = 0.0 if moved < machine.second_cache // 2 or step.both else moved / times / (NARROW_BYTES * lanes / 16)
+    near = moved < machine.second_cache // 2 or in_panels(found, column)
+    far = 0.0 if near or step.both else moved / times / (NARROW_BYTES * lanes / 16)
     most = max(1, UNROLLED // depth) if shares else machine.vector_registers
     if shares:
         step = replace(step, both=step.both * 0.45)
@@ -247,6 +248,12 @@ def direct_with(found: Contraction, machine: Machine, column: int, row: int) -> 
         lambda emitter: emit_direct(emitter, found, plan),
         f"direct, tile {high}x{wide}",
     )
+
+
+def in_panels(found: Contraction, column: int) -> bool:
+    """Whether the factor that columns move lies as they and the reduction run through it, in one piece."""
+    wide = found.lhs if found.lhs.strides[column] else found.rhs
+    return any(wide.strides[loop] == found.extents[column] for loop in found.reductions)
 
 
 UNROLLED = 64

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from xdsl.context import Context
 from xdsl.dialects import func, linalg
 from xdsl.dialects.builtin import ModuleOp
+from xdsl.ir import Operation
 from xdsl.passes import ModulePass
 
 from xmlc.passes import remarks
 from xmlc.passes.contractions.choose import Schedule, schedules
 from xmlc.passes.contractions.emitter import Emitter
 from xmlc.passes.contractions.recognise import contraction_of
+from xmlc.passes.contractions.winograd import winograd, winograd_of
 from xmlc.passes.index_arithmetic import IndexConstants
 from xmlc.passes.machine import Machine
 
@@ -39,11 +41,10 @@ class LowerContractions(ModulePass):
                     self.lower(inner, machine, constants)
 
     def lower(self, op: linalg.ops.GenericOp, machine: Machine, constants: IndexConstants) -> None:
-        recognised = contraction_of(op)
+        recognised = schedules_of(op, machine)
         if recognised is None:
             return
-        found, setter = recognised
-        options = schedules(found, machine)
+        options, setter = recognised
         options = [each for each in options if each.name == self.schedule] or options
         if not options:
             remarks.missed(op, lambda: "a sum of products that no schedule fits: it becomes plain loops")
@@ -54,6 +55,17 @@ class LowerContractions(ModulePass):
         for done in (op, setter) if setter is not None else (op,):
             done.detach()
             done.erase()
+
+
+def schedules_of(op: linalg.ops.GenericOp, machine: Machine) -> tuple[list[Schedule], Operation | None] | None:
+    """What fits a contraction, cheapest first, and the op before it that is not needed any more; None for other ops."""
+    if (convolution := winograd_of(op)) is not None:
+        given, setter = convolution
+        return [winograd(given, machine)], setter
+    if (recognised := contraction_of(op)) is not None:
+        found, setter = recognised
+        return schedules(found, machine), setter
+    return None
 
 
 def why(options: Sequence[Schedule]) -> str:

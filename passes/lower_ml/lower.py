@@ -21,7 +21,7 @@ from xmlc.dialects.diagnostics import CompileError, Diagnostic, place_of
 from xmlc.dialects.ml.control import YieldOp
 from xmlc.dialects.ml.shaping import ConstantOp
 from xmlc.dialects.ml.types import DYNAMIC, shape_of
-from xmlc.passes.lower_ml import contraction, elementwise, reduction, shaping
+from xmlc.passes.lower_ml import contraction, elementwise, reduction, shaping, winograd
 from xmlc.passes.lower_ml.control import REGIONS
 from xmlc.passes.lower_ml.structured import stored
 
@@ -32,6 +32,7 @@ LOWER: dict[type[Operation], Row] = {
     **shaping.LOWER,
     **reduction.LOWER,
     **contraction.LOWER,
+    **winograd.LOWER,
 }
 """Op -> f(op, *its operands at the linalg level), which builds there and returns what stands for the results."""
 

@@ -184,6 +184,22 @@ CONTRACTION: list[tuple[str, Build, str]] = [
         F.conv_transpose,
         "weight tensor<3x2x1xf32> in 1 groups does not fit 2 input channels",
     ),
+    (
+        "f32:1x2x3x4 f32:4x4x3x2",
+        F.winograd_conv,
+        "expected an image and transformed filters of rank 5, found tensor<1x2x3x4xf32> and tensor<4x4x3x2xf32>",
+    ),
+    ("f32:1x2x3x4 f32:5x5x1x2x3", F.winograd_conv, "no tiles of 5x5 are known, expected one of 4x4, 6x6"),
+    (
+        "f32:1x2x3x4 f32:4x4x1x5x3",
+        F.winograd_conv,
+        "input has 2 channels, expected 5 for filters tensor<4x4x1x5x3xf32>",
+    ),
+    (
+        "f32:1x2x3x4 f32:4x4x1x2x3 f32:2",
+        F.winograd_conv,
+        "bias must have one value for each of 3 output channels, found tensor<2xf32>",
+    ),
     ("f32:1x2x3", lambda x: F.max_pool(x, (0,)), "window must be at least 1, found [0]"),
     ("i32:1x2x3", lambda x: F.avg_pool(x, (1,)), "element type i32 is not accepted, expected one of f64"),
     (

@@ -1,0 +1,49 @@
+"""`ml.winograd_conv` as one loop nest: the sum of products of six factors that its definition is.
+
+lower-contractions knows the nest by its maps and schedules it; run as it stands, it is correct and slow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from xdsl.ir import Attribute, Operation, SSAValue
+from xdsl.ir.affine import AffineExpr
+
+from xmlc.dialects.dtypes import TO_NUMPY
+from xmlc.dialects.ml import winograd as ml
+from xmlc.dialects.ml.types import element_of, shape_of
+from xmlc.passes.lower_ml.contraction import start_of_sums, sum_of_products
+from xmlc.passes.lower_ml.shaping import padded
+from xmlc.passes.lower_ml.structured import PARALLEL, REDUCTION, Map, dim, number, table
+
+LOOPS = (*[PARALLEL] * 4, *[REDUCTION] * 5)
+"""Image, output channel, row, column; a, b, input channel, i, j."""
+
+
+def factor_maps(size: int, width: int) -> tuple[Map, ...]:
+    """How the factors A^T, A^T, weight, B^T, B^T, x are read, for tiles of `size` and panels of `width` channels."""
+    n, o, y, x, a, b, c, i, j = map(dim, range(9))
+
+    def tile(place: AffineExpr) -> AffineExpr:
+        return place // size * size
+
+    weight = (a, b, o // width, c, o % width)
+    return (y % size, a), (x % size, b), weight, (a, i), (b, j), (n, c, tile(y) + i, tile(x) + j)
+
+
+def winograd_conv(op: ml.WinogradConvOp, x: SSAValue, weight: SSAValue, bias: SSAValue | None = None) -> SSAValue:
+    """out[n, o, y, x] = bias[o] + sum over a, b, c, i, j of
+    A^T[y % m, a] * A^T[x % m, b] * weight[a, b, o, c]
+    * B^T[a, i] * B^T[b, j] * x[n, c, y / m * m + i, x / m * m + j]"""
+    element: Attribute = element_of(op.out)
+    low, high = op.padding()
+    x = padded(x, (0, 0, *low), (0, 0, *high), number(0, element))
+    made = ml.transforms(op.size)
+    data, result = (table(each.astype(TO_NUMPY[element])) for each in (made.data, made.result))
+    sums = start_of_sums(shape_of(op.out), element, bias, (dim(1),))
+    factors = zip((result, result, weight, data, data, x), factor_maps(op.size, shape_of(weight)[-1]), strict=True)
+    return sum_of_products(list(factors), sums, tuple(map(dim, range(4))), LOOPS)
+
+
+LOWER: dict[type[Operation], Callable[..., SSAValue]] = {ml.WinogradConvOp: winograd_conv}

@@ -1,0 +1,140 @@
+"""Convolutions by transformed tiles: the same convolution, to the error that the documentation states."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from oracle import mlir_opt, needs_mlir, parse
+from xdsl.context import Context
+from xdsl.dialects import linalg
+from xdsl.dialects.builtin import ModuleOp
+
+import xmlc
+from xmlc import ml
+from xmlc.dialects.ml.winograd import POINTS, transforms
+from xmlc.dialects.reference.interpreter import interpret_into
+from xmlc.driver import Settings
+from xmlc.passes.bufferize import Bufferize
+from xmlc.passes.contractions.lower import LowerContractions
+from xmlc.passes.lower_linalg import LowerLinalg
+from xmlc.passes.lower_ml.lower import LowerMl
+from xmlc.passes.winograd import UseWinograd
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+def program(x: Sequence[int], outputs: int, padding: int = 1, bias: bool = True, scale: float = 1.0) -> xmlc.Builder:
+    """A convolution of `x` whose filters and bias are weights."""
+    random = np.random.default_rng(2)
+    weights = {"w": np.float32(random.normal(size=(outputs, x[1], 3, 3)) * scale)}
+    if bias:
+        weights["b"] = np.float32(random.normal(size=outputs))
+    builder = xmlc.Builder()
+    shape = "x".join(map(str, x))
+    with builder.function("main", x=xmlc.tensor(f"{shape}xf32"), **weights) as f:
+        window = {"low": (padding, padding), "high": (padding, padding)}
+        f.returns(y=ml.conv(f["x"], f["w"], *[f[name] for name in ("b",) if bias], **window))
+    return builder
+
+
+def image(x: Sequence[int]) -> Array:
+    return np.float32(np.random.default_rng(3).normal(size=x))
+
+
+def transformed(builder: xmlc.Builder, size: int) -> ModuleOp:
+    module = builder.module.clone()
+    UseWinograd(size).apply(Context(), module)
+    return module
+
+
+def expect_close(found: Array, wanted: Array, error: float = 1e-5) -> None:
+    assert np.abs(found - wanted).max() <= error * np.abs(wanted).max()
+
+
+@pytest.mark.parametrize("size", POINTS)
+def test_transformed_products_are_filtered_tiles(size: int) -> None:
+    made = transforms(size)
+    random = np.random.default_rng(0)
+    x, w = random.normal(size=size + 2), random.normal(size=3)
+    wanted = [x[i : i + 3] @ w for i in range(size)]
+    np.testing.assert_allclose(made.result @ ((made.filters @ w) * (made.data @ x)), wanted, rtol=1e-12)
+
+
+SHAPES = ((1, 16, 9, 7), (2, 17, 4, 4), (1, 3, 5, 18), (1, 8, 1, 3), (3, 5, 12, 20))
+
+
+@pytest.mark.parametrize("outputs", (8, 24, 32))
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("size", POINTS)
+def test_compiled_tiles_give_the_convolution(size: int, shape: Sequence[int], outputs: int) -> None:
+    builder = program(shape, outputs)
+    (wanted,) = builder.interpret(image(shape))
+    builder.module = transformed(builder, size)
+    (found,) = builder.compile()(image(shape))
+    expect_close(found, wanted)
+
+
+@pytest.mark.parametrize("size", POINTS)
+def test_threads_give_the_same(size: int) -> None:
+    builder = program((1, 32, 30, 30), 32, bias=False)
+    builder.module = transformed(builder, size)
+    one, two = (builder.compile(Settings(threads=threads))(image((1, 32, 30, 30)))[0] for threads in (1, 2))
+    np.testing.assert_array_equal(one, two)
+
+
+SMALL: dict[str, Any] = {"vector_bits": 128, "vector_registers": 16, "first_cache": 1024, "second_cache": 16384}
+"""A machine on which an image is several strips."""
+
+
+def lowered(module: ModuleOp, machine: dict[str, Any]) -> ModuleOp:
+    for each in (LowerMl(), Bufferize(), LowerContractions(**machine)):
+        each.apply(Context(), module)
+    return module
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    st.sampled_from(sorted(POINTS)),
+    st.tuples(st.integers(1, 2), st.integers(1, 9), st.integers(1, 11), st.integers(1, 11)),
+    st.sampled_from((8, 16)),
+    st.booleans(),
+)
+def test_the_schedule_keeps_the_meaning(size: int, shape: Sequence[int], outputs: int, bias: bool) -> None:
+    builder = program(shape, outputs, bias=bias)
+    weights = [builder.weights[name] for name in ("w", "b") if name in builder.weights]
+    (wanted,) = builder.interpret(image(shape))
+    module = lowered(transformed(builder, size), SMALL)
+    module.verify()
+    assert not [op for op in module.walk() if isinstance(op, linalg.ops.GenericOp) and len(op.inputs) == 6]
+    out = np.zeros_like(wanted)
+    interpret_into(module, "main", [image(shape), *weights, out])
+    expect_close(out, wanted)
+
+
+SOURCE = """
+func.func @main(%x: tensor<1x16x6x6xf32>, %w: tensor<4x4x1x16x16xf32>) -> tensor<1x16x4x4xf32> {
+  %y = ml.winograd_conv %x, %w low = [0, 0] high = [0, 0]
+    : tensor<1x16x6x6xf32>, tensor<4x4x1x16x16xf32> -> tensor<1x16x4x4xf32>
+  func.return %y : tensor<1x16x4x4xf32>
+}"""
+
+
+@needs_mlir
+def test_mlir_accepts_the_loop_nest_and_its_schedule() -> None:
+    module = parse(SOURCE)
+    LowerMl().apply(Context(), module)
+    mlir_opt(str(module))
+    Bufferize().apply(Context(), module)
+    LowerContractions(**SMALL).apply(Context(), module)
+    LowerLinalg().apply(Context(), module)
+    mlir_opt(str(module))
+
+
+def test_a_kernel_is_a_thousand_ops() -> None:
+    module = lowered(parse(SOURCE), {})
+    assert sum(1 for _ in module.walk()) < 1200
