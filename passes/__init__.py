@@ -18,6 +18,7 @@ PASSES: dict[str, Callable[[], type[ModulePass]]] = {
     "decompose": in_module("xmlc.passes.decompose", "Decompose"),
     "bufferize": in_module("xmlc.passes.bufferize", "Bufferize"),
     "deduplicate-kernels": in_module("xmlc.passes.deduplicate_kernels", "DeduplicateKernels"),
+    "differentiate": in_module("xmlc.passes.differentiate", "Differentiate"),
     "expand-math": in_module("xmlc.passes.expand_math.expand", "ExpandMath"),
     "fold": in_module("xmlc.passes.fold", "Fold"),
     "form-kernels": in_module("xmlc.passes.form_kernels", "FormKernels"),

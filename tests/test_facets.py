@@ -10,6 +10,8 @@ from xdsl.traits import IsTerminator
 from xmlc.dialects.ml import ML
 from xmlc.dialects.reference.interpreter import file_of, row_of
 from xmlc.passes.decompose import DECOMPOSITIONS
+from xmlc.passes.differentiate.control import REGIONS
+from xmlc.passes.differentiate.pull_back import CONSTANT, GRADIENTS
 from xmlc.passes.lower_ml import control, lower
 
 
@@ -31,6 +33,11 @@ def test_every_op_is_lowered_or_decomposed() -> None:
     assert not missing, f"ops without a row in passes/lower_ml and in passes/decompose: {names(missing)}"
 
 
+def test_every_op_has_a_gradient_or_none_at_all() -> None:
+    missing = set(ML.operations) - set(GRADIENTS) - set(REGIONS) - CONSTANT - set(DECOMPOSITIONS) - TERMINATORS
+    assert not missing, f"ops without a row in passes/differentiate and in passes/decompose: {names(missing)}"
+
+
 @pytest.mark.parametrize("name", sorted(OPS))
 def test_the_rows_of_an_op_are_in_files_named_like_the_one_that_declares_it(name: str) -> None:
     op = OPS[name]
@@ -38,3 +45,5 @@ def test_the_rows_of_an_op_are_in_files_named_like_the_one_that_declares_it(name
     assert file_of(op) == file
     if op in DECOMPOSITIONS:
         assert DECOMPOSITIONS[op].__module__ == f"xmlc.passes.decompose.{file}"
+    if op in GRADIENTS:
+        assert GRADIENTS[op].__module__ == f"xmlc.passes.differentiate.{file}"
