@@ -7,6 +7,7 @@ from xmlc.backends.stages import Stage
 from xmlc.passes.bufferize import Bufferize
 from xmlc.passes.expand_math.expand import ExpandMath
 from xmlc.passes.gpu.map_loops import MapLoops
+from xmlc.passes.gpu.map_rows import MapRows
 from xmlc.passes.lower_linalg import LowerLinalg
 from xmlc.passes.plan_memory import PlanMemory
 
@@ -17,7 +18,7 @@ CUDA = (
     *(stage for stage in CPU if stage.name in SHARED),
     Stage(
         "gpu",
-        (Bufferize(), LowerLinalg(), MapLoops(), ExpandMath(), PlanMemory()),
+        (Bufferize(), MapRows(), LowerLinalg(), MapLoops(), ExpandMath(), PlanMemory()),
         removes=("linalg", "tensor"),
     ),
     Stage("nvvm"),

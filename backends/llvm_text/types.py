@@ -172,12 +172,12 @@ def vector_literal(value: DenseIntOrFPElementsAttr[Any], soft_half: bool) -> str
 def data_bytes(value: DenseIntOrFPElementsAttr[Any]) -> bytes:
     """The memory image of a dense constant, little-endian; i1 takes a byte that is 0 or 1."""
     element: Attribute = value.get_element_type()
-    data = value.data.data
-    if element == IntegerType(1):
-        return (np.frombuffer(data, np.uint8) & 1).tobytes()
     if storage_type(element) not in TO_NUMPY:
         raise Unprintable(f"elements of type {element} cannot be stored")
-    return data
+    data = value.data.data
+    if len(data) == TO_NUMPY[storage_type(element)].itemsize:  # one number for all elements
+        data *= prod(value.get_shape())
+    return (np.frombuffer(data, np.uint8) & 1).tobytes() if element == IntegerType(1) else data
 
 
 def data_literal(data: bytes) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from xdsl.dialects import vector
-from xdsl.dialects.builtin import ArrayAttr, BoolAttr, DenseArrayBase, VectorType
+from xdsl.dialects.builtin import ArrayAttr, BoolAttr, DenseArrayBase, IntegerAttr, VectorType
 from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.ir.affine import AffineMap
 
@@ -17,18 +17,19 @@ from xmlc.backends.llvm_text.writer import Buffer, Row, Writer
 # A vector of i1 is one byte a lane in memory.
 
 
-def read(w: Writer, buffer: Buffer, address: str, kind: str) -> str:
-    """Load a vector of LLVM type `kind` from consecutive elements."""
+def read(w: Writer, buffer: Buffer, address: str, kind: str, alignment: int = 0) -> str:
+    """Load a vector of LLVM type `kind` from consecutive elements, aligned to one of them unless more is known."""
     in_memory = like(kind, buffer.element)
-    text = w.emit(f"load {in_memory}, {buffer.pointer_kind} {address}, align {buffer.bytes}")
+    text = w.emit(f"load {in_memory}, {buffer.pointer_kind} {address}, align {alignment or buffer.bytes}")
     return w.emit(f"icmp ne {in_memory} {text}, zeroinitializer") if buffer.is_bool else text
 
 
-def write(w: Writer, buffer: Buffer, address: str, kind: str, text: str) -> None:
+def write(w: Writer, buffer: Buffer, address: str, kind: str, text: str, alignment: int = 0) -> None:
     in_memory = like(kind, buffer.element)
     if buffer.is_bool:
         text = w.emit(f"zext {kind} {text} to {in_memory}")
-    w.lines.append(f"  store {in_memory} {text}, {buffer.pointer_kind} {address}, align {buffer.bytes}")
+    place = f"{buffer.pointer_kind} {address}, align {alignment or buffer.bytes}"
+    w.lines.append(f"  store {in_memory} {text}, {place}")
 
 
 def masked_read(w: Writer, buffer: Buffer, address: str, kind: str, mask: str, other: str) -> str:
@@ -60,13 +61,20 @@ def unit_stride(buffer: Buffer) -> Buffer:
 def load(w: Writer, op: vector.LoadOp) -> None:
     base, *indices = op.operands
     buffer = unit_stride(w.buffers[base])
-    w.names[op.results[0]] = read(w, buffer, w.address(buffer, indices), w.kind(op.results[0].type))
+    address, kind = w.address(buffer, indices), w.kind(op.results[0].type)
+    w.names[op.results[0]] = read(w, buffer, address, kind, stated_alignment(op))
 
 
 def store(w: Writer, op: vector.StoreOp) -> None:
     value, base, *indices = op.operands
     buffer = unit_stride(w.buffers[base])
-    write(w, buffer, w.address(buffer, indices), w.kind(value.type), w.names[value])
+    write(w, buffer, w.address(buffer, indices), w.kind(value.type), w.names[value], stated_alignment(op))
+
+
+def stated_alignment(op: Operation) -> int:
+    """The bytes that an access says its address is a multiple of; 0 where it says nothing."""
+    stated = op.attributes.get("alignment")
+    return cast("IntegerAttr[Any]", stated).value.data if stated is not None else 0
 
 
 def masked_load(w: Writer, op: vector.MaskedLoadOp) -> None:

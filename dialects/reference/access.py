@@ -23,7 +23,9 @@ from xmlc.dialects.reference.interpreter import Array, InterpreterError, dtype_o
 def dense(attribute: DenseIntOrFPElementsAttr) -> Array:
     """The array a dense attribute holds; read-only."""
     dtype = dtype_of(attribute.type)
-    return np.frombuffer(attribute.data.data, dtype).reshape(attribute.get_shape())
+    array = np.frombuffer(attribute.data.data, dtype)
+    shape = attribute.get_shape()
+    return np.broadcast_to(array.reshape(()), shape) if array.size == 1 else array.reshape(shape)
 
 
 def indices(op: Operation, array: Array, wanted: Sequence[Any]) -> tuple[Any, ...]:

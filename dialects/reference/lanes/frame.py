@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import Any
 
 import numpy as np
+from xdsl.dialects import func
 from xdsl.dialects.builtin import MemRefType, VectorType
 from xdsl.ir import Attribute, Operation, SSAValue
 
@@ -191,7 +192,7 @@ class ThreadFrame(Frame):
 
     def call(self, op: Operation, name: str, arguments: Sequence[Any]) -> tuple[Any, ...]:
         function = self.program.symbols.get(name)
-        if not isinstance(function, gpu.FuncOp):
+        if not isinstance(function, gpu.FuncOp | func.FuncOp) or not function.body.blocks:
             raise InterpreterError(op, f"there is no function @{name} on the device")
         assert isinstance(self.program, KernelProgram)
         return ThreadFrame(self.program, self.threads).run(function.body, *arguments)

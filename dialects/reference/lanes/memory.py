@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from math import prod
 from typing import Any
 
@@ -386,8 +387,12 @@ def reinterpret_cast(frame: ThreadFrame, op: memref.ReinterpretCastOp) -> None:
 
 
 def reshape(frame: ThreadFrame, op: memref.CollapseShapeOp | memref.ExpandShapeOp) -> None:
-    """The same elements in another shape; they must lie one behind the other."""
+    """The same elements in another shape: dimensions that become one must lie one inside the other."""
     source = frame[op.src]
+    if isinstance(op, memref.CollapseShapeOp) and (strides := collapsed_strides(reassociation(op), source)) is not None:
+        sizes = collapsed(reassociation(op), tuple(int(size) for size in source.sizes))
+        frame.set(op, replace(source, sizes=tuple(sizes), strides=strides))
+        return
     if isinstance(op, memref.CollapseShapeOp):
         shape = collapsed(reassociation(op), tuple(int(size) for size in source.sizes))
     else:
@@ -395,6 +400,18 @@ def reshape(frame: ThreadFrame, op: memref.CollapseShapeOp | memref.ExpandShapeO
     if [int(each) for each in source.strides] != list(contiguous([int(each) for each in source.sizes])):
         raise InterpreterError(op, f"a buffer of strides {source.strides} cannot be seen as shape {tuple(shape)}")
     frame.set(op, replace(source, sizes=tuple(shape), strides=contiguous(tuple(shape))))
+
+
+def collapsed_strides(groups: Sequence[Sequence[int]], source: View) -> tuple[int, ...] | None:
+    """The stride of each group of dimensions; None where one does not lie inside the other."""
+    found: list[int] = []
+    for group in groups:
+        moving = [axis for axis in group if int(source.sizes[axis]) != 1] or list(group[-1:])
+        for outer, inner in pairwise(moving):
+            if int(source.strides[outer]) != int(source.strides[inner]) * int(source.sizes[inner]):
+                return None
+        found.append(int(source.strides[moving[-1]]))
+    return tuple(found)
 
 
 def same(frame: ThreadFrame, op: Operation) -> None:

@@ -91,11 +91,10 @@ def shuffled(
 
 def shuffle(frame: ThreadFrame, op: gpu.ShuffleOp) -> None:
     expect_lanes(frame, op, np.full(frame.threads.count, -1))
-    width = frame.spread(op.width).astype(np.int64)
+    parts = WARP - frame.spread(op.width).astype(np.int64)
     mode = op.mode.data.value
-    clamp = WARP - width if mode == "up" else width - 1
-    value, offset = frame.spread(op.value), frame.spread(op.offset)
-    frame.set(op, *shuffled(frame, op, mode, value, offset, clamp, np.zeros_like(width)))
+    clamp = np.full_like(parts, 0 if mode == "up" else WARP - 1)
+    frame.set(op, *shuffled(frame, op, mode, frame.spread(op.value), frame.spread(op.offset), clamp, parts))
 
 
 def shfl_sync(frame: ThreadFrame, op: ShflSyncOp) -> None:

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 
+import numpy as np
 import pytest
-from ml_samples import SAMPLES, Sample
-from xdsl.dialects.builtin import ModuleOp
+from ml_samples import SAMPLES, Array, Sample
+from xdsl.dialects.builtin import MemRefType, ModuleOp, f32
+from xdsl.dialects.func import FuncOp
 
 from xmlc.backends.cuda.compile import assembled, llvm_ir, ptx
 from xmlc.backends.cuda.stages import CUDA
 from xmlc.backends.cuda.target import parse_cuda
 from xmlc.backends.stages import refuse_leftovers
 from xmlc.dialects import context
+from xmlc.dialects.dtypes import TO_NUMPY
+from xmlc.dialects.reference.interpreter import interpret, interpret_into
+from xmlc.meaning import difference
 
 needs_ptxas = pytest.mark.skipif(shutil.which("ptxas") is None, reason="ptxas is not installed")
 
@@ -24,6 +30,31 @@ def mapped(module: ModuleOp) -> ModuleOp:
             each.apply(context(), module)
         refuse_leftovers(module, stage)
     return module
+
+
+def run(module: ModuleOp, inputs: Sequence[Array]) -> list[Array]:
+    """What the kernels leave in the outputs of @main, by the interpreter of threads."""
+    (main,) = (op for op in module.ops if isinstance(op, FuncOp) and op.sym_name.data == "main")
+    buffers: list[Array] = []
+    for argument in main.body.block.args:
+        kind = argument.type
+        assert isinstance(kind, MemRefType)
+        dtype = TO_NUMPY[kind.element_type]
+        given = len(buffers) < len(inputs)
+        buffers.append(inputs[len(buffers)].copy().view(dtype) if given else np.zeros(kind.get_shape(), dtype))
+    interpret_into(module, "main", buffers)
+    return buffers[len(inputs) :]
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=str)
+def test_every_op_gives_on_threads_what_its_reference_gives(sample: Sample) -> None:
+    element = f32 if f32 in sample.elements else sample.elements[0]
+    inputs = sample.inputs(element)
+    with np.errstate(all="ignore"):
+        expected = interpret(sample.module(element), "main", [x.copy() for x in inputs])
+        found = run(mapped(sample.module(element)), inputs)
+    for a, b in zip(expected, found):
+        assert difference("a result", a, b.view(a.dtype).reshape(a.shape)) is None
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=str)

@@ -1,0 +1,45 @@
+"""Map rows: elementwise chains and reductions of rows become kernels that read and write each element once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from xdsl.context import Context
+from xdsl.dialects import func
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.ir import Block
+from xdsl.passes import ModulePass
+
+from xmlc.passes.gpu.map_loops import on_the_heap
+from xmlc.passes.gpu.outline import Kernels
+from xmlc.passes.gpu.rows.emit import emit_program
+from xmlc.passes.gpu.rows.program import programs
+from xmlc.passes.gpu.rows.schedule import choose
+
+
+@dataclass(frozen=True)
+class MapRows(ModulePass):
+    """Make one kernel of each run of elementwise ops and reductions over the last dimensions."""
+
+    name = "map-rows"
+    lanes: int | None = None
+    """Threads of a row, in the place of what the cost model chooses."""
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        kernels = Kernels(op)
+        for function in op.ops:
+            if isinstance(function, func.FuncOp) and not function.is_declaration:
+                on_the_heap(function)
+                self.visit(function.body.block, kernels, function.sym_name.data)
+
+    def visit(self, block: Block, kernels: Kernels, name: str) -> None:
+        for op in list(block.ops):
+            if op.name.startswith("scf."):
+                for region in op.regions:
+                    for inner in region.blocks:
+                        self.visit(inner, kernels, name)
+        for program in programs(block):
+            schedule = choose(program)
+            if self.lanes is not None and program.reduces:
+                schedule = replace(schedule, lanes=self.lanes)
+            emit_program(program, schedule, kernels, name)

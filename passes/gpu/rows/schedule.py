@@ -1,0 +1,138 @@
+"""Who computes what of a row program: the cost model, and the schedule as data that it chooses.
+
+A schedule is the attribute `xmlc.gpu.rows` of a kernel function where a user or the autotuner states one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from math import gcd
+
+from xmlc.passes.gpu.rows.levels import levels_of
+from xmlc.passes.gpu.rows.linear import row_major
+from xmlc.passes.gpu.rows.program import Kind, Program, Stored, buffer_type
+from xmlc.passes.memory import element_size
+
+ACCESS_BYTES = 16
+"""The most bytes that a thread moves by one instruction."""
+WARP, MOST_THREADS = 32, 1024
+HELD = 32
+"""How many elements of each operand a thread holds in registers while it reduces a row; twice as many if it must."""
+MULTIPROCESSORS = 132
+ENOUGH_BLOCKS = 8 * MULTIPROCESSORS
+"""Blocks that keep the whole device busy."""
+BLOCK = 256
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Threads of a row, what each holds, and how rows and columns are shared out."""
+
+    vector: int
+    """Elements that a thread loads at once."""
+    lanes: int
+    """Threads of a row (or of a part of one), a power of two."""
+    block_rows: int
+    """Rows of a block."""
+    chunks: int
+    """Vectors that a thread takes without a loop, `lanes` vectors apart."""
+    width: int
+    """Columns of a block: all, rounded up, unless a row is shared by several blocks."""
+    looped: bool
+    """Whether a thread goes over its columns in a loop, once for each reduction that needs the one before it."""
+
+    @property
+    def span(self) -> int:
+        """Columns that the threads of a row take without a loop."""
+        return self.lanes * self.vector * self.chunks
+
+    @property
+    def threads(self) -> int:
+        return self.lanes * self.block_rows
+
+    def splits(self, columns: int) -> int:
+        """How many blocks share a row."""
+        return -(-columns // self.width)
+
+
+def power_of_two(number: int) -> int:
+    """The least power of two that is no less."""
+    return 1 << (max(1, number) - 1).bit_length()
+
+
+def choose(program: Program) -> Schedule:
+    """What is taken to be fastest."""
+    vector = vector_length(program)
+    if not program.reduces:
+        chunks = 2 if vector * widest(program) > 2 * ACCESS_BYTES else 4
+        while chunks > 1 and program.columns < BLOCK * vector * chunks * MULTIPROCESSORS:
+            chunks //= 2
+        lanes = min(BLOCK, max(WARP, power_of_two(-(-program.columns // vector))))
+        return Schedule(vector, lanes, 1, chunks, lanes * vector * chunks, looped=False)
+    return reducing(program, vector)
+
+
+def reducing(program: Program, vector: int) -> Schedule:
+    columns, rows = program.columns, program.rows
+    vectors = -(-columns // vector)
+    held = max(vector, HELD // max(1, whole_operands(program) - 1))
+    chunks = max(1, held // vector)
+    if rows * vectors < MULTIPROCESSORS * 4 * BLOCK * chunks:  # too little to fill the device: more threads
+        chunks = max(1, chunks // 4)
+    lanes = power_of_two(-(-vectors // chunks))
+    if lanes > MOST_THREADS // 2 and chunks * vector < 2 * held:
+        lanes //= 2
+    if lanes <= MOST_THREADS and (lanes < BLOCK or rows >= MULTIPROCESSORS or not may_split(program)):
+        block_rows = max(1, BLOCK // 2 // lanes) if lanes <= WARP else 1
+        while block_rows * lanes > WARP and rows < block_rows * MULTIPROCESSORS:
+            block_rows //= 2
+        chunks = -(-vectors // lanes)
+        if chunks * vector <= 2 * held:
+            return Schedule(vector, lanes, block_rows, chunks, lanes * vector * chunks, looped=False)
+    chunks = max(1, 16 // vector)
+    lanes = BLOCK if may_split(program) or columns < 4 * MOST_THREADS * vector * chunks else MOST_THREADS // 2
+    span = lanes * vector * chunks
+    blocks = max(1, ENOUGH_BLOCKS // rows) if may_split(program) else 1
+    width = max(1, -(-columns // (blocks * span))) * span
+    return Schedule(vector, lanes, 1, chunks, width, looped=True)
+
+
+def may_split(program: Program) -> bool:
+    """Whether several blocks may share a row: nothing at a point needs a result of its row."""
+    return all(level == 0 for step, level in levels_of(program).items() if step.kind is not Kind.ROW)
+
+
+def widest(program: Program) -> int:
+    """Bytes of the largest element that is moved at every point."""
+    return max(point_sizes(program), default=1)
+
+
+def point_sizes(program: Program) -> Iterable[int]:
+    """The sizes of elements that are loaded or stored at every point, in bytes."""
+    for step in program.steps:
+        if step.kind is Kind.ROW:
+            continue
+        for source in step.sources:
+            if isinstance(source, Stored) and source.at.steps == row_major(step.extents):
+                yield element_size(buffer_type(source.buffer).element_type)
+        if step.kind is Kind.POINT:
+            for element in step.element_types:
+                yield element_size(element)
+
+
+def whole_operands(program: Program) -> int:
+    """How many operands in memory have an element for each point."""
+    return len(
+        {
+            source.buffer
+            for step in program.steps
+            for source in step.sources
+            if isinstance(source, Stored) and source.at.steps == row_major(step.extents)
+        }
+    )
+
+
+def vector_length(program: Program) -> int:
+    """As many elements as 16 bytes hold of the smallest type, and as divide every row."""
+    return gcd(program.columns, ACCESS_BYTES // min(min(point_sizes(program), default=4), ACCESS_BYTES))
