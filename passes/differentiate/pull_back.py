@@ -21,6 +21,7 @@ from xmlc.dialects.dtypes import FLOATS
 from xmlc.dialects.ml import functions as F
 from xmlc.dialects.ml.elementwise import ElementwiseOp
 from xmlc.dialects.ml.types import DYNAMIC, element_of, shape_of
+from xmlc.dialects.ml.winograd import WINOGRAD
 from xmlc.passes.decompose import DECOMPOSITIONS, decompose
 from xmlc.passes.differentiate import composite, contraction, elementwise, reduction, shaping
 from xmlc.passes.differentiate.shaping import Pulled, sum_to, zeros
@@ -39,6 +40,9 @@ GRADIENTS: dict[type[Operation], Row] = {
 }
 CONSTANT = elementwise.CONSTANT | shaping.CONSTANT | reduction.CONSTANT
 """Ops that pass nothing back: their results do not change with their operands, or in jumps only."""
+
+UNDIFFERENTIATED: frozenset[type[Operation]] = frozenset(WINOGRAD)
+"""Ops that only passes after differentiation make, as a way to compute another: a program has none of them yet."""
 
 
 def is_differentiable(value: SSAValue | Attribute) -> bool:

@@ -20,14 +20,16 @@ from xmlc.dialects.ml.types import element_of
 from xmlc.dialects.reference.interpreter import interpret
 from xmlc.driver import compile_module
 from xmlc.passes.differentiate import derivative
-from xmlc.passes.differentiate.pull_back import is_differentiable
+from xmlc.passes.differentiate.pull_back import UNDIFFERENTIATED, is_differentiable
 from xmlc.verify import verify
 
 STEP = 1e-6
 DIFFERENTIATED = [
     sample
     for sample in SAMPLES
-    if f64 in sample.elements and any(each.lstrip("+").startswith("E") for each in sample.operands)
+    if sample.op not in UNDIFFERENTIATED
+    and f64 in sample.elements
+    and any(each.lstrip("+").startswith("E") for each in sample.operands)
 ]
 
 
