@@ -17,7 +17,7 @@ def in_module(module: str, name: str) -> Callable[[], Dialect]:
 
 
 DIALECTS: dict[str, Callable[[], Dialect]] = {
-    "arith": in_module("xmlc.dialects.float_remainder", "ARITH"),
+    "arith": in_module("xmlc.dialects.arith", "ARITH"),
     "gpu": in_module("xmlc.dialects.gpu", "GPU"),
     "ml": in_module("xmlc.dialects.ml", "ML"),
     "nvvm": in_module("xmlc.dialects.nvvm", "NVVM"),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from xdsl.dialects.arith import Arith, FastMathFlagsAttr
+from xdsl.dialects.arith import FastMathFlagsAttr
 from xdsl.dialects.builtin import AnyFloat, container_of
-from xdsl.ir import Dialect, Operation, SSAValue
+from xdsl.ir import Operation, SSAValue
 from xdsl.irdl import IRDLOperation, VarConstraint, irdl_op_definition, operand_def, prop_def, result_def, traits_def
 from xdsl.traits import Pure, SameOperandsAndResultType
 
@@ -31,7 +31,3 @@ class RemfOp(IRDLOperation):
     def __init__(self, lhs: Operation | SSAValue, rhs: Operation | SSAValue):
         lhs = SSAValue.get(lhs)
         super().__init__(operands=(lhs, rhs), result_types=(lhs.type,))
-
-
-# xDSL's dialect and this op: register it in the place of xDSL's to parse `arith.remf`.
-ARITH = Dialect("arith", [*Arith.operations, RemfOp], [*Arith.attributes])

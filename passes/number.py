@@ -29,6 +29,7 @@ from xdsl.dialects.builtin import (
 from xdsl.ir import Attribute, Operation, SSAValue
 
 from xmlc.dialects.dtypes import TO_NUMPY
+from xmlc.dialects.lanewise import CmpfOp, CmpiOp, SelectOp
 
 STRICT = arith.FastMathFlagsAttr("none")
 NO_OVERFLOW_FLAGS = arith.IntegerOverflowAttr("none")
@@ -187,7 +188,7 @@ class Integer(Number):
         """`predicate` is a key of INTEGER_PREDICATES."""
         code = IntegerAttr(INTEGER_PREDICATES[predicate], i64)
         flags = like(self.value.type, i1)
-        return Flag(build(arith.CmpiOp, (self.value, lifted(self, other).value), flags, predicate=code))
+        return Flag(build(CmpiOp, (self.value, lifted(self, other).value), flags, predicate=code))
 
     def as_real(self, format: Format) -> Real:
         """The float that has these bits."""
@@ -260,7 +261,7 @@ class Real(Number):
         code = IntegerAttr(FLOAT_PREDICATES[predicate], i64)
         operands = (self.value, lifted(self, other).value)
         flags = like(self.value.type, i1)
-        return Flag(build(arith.CmpfOp, operands, flags, predicate=code, fastmath=STRICT))
+        return Flag(build(CmpfOp, operands, flags, predicate=code, fastmath=STRICT))
 
     def equals(self, other: Real | float) -> Flag:
         return self.compare("eq", other)
@@ -312,7 +313,7 @@ class Real(Number):
 def select(flag: Flag, then: N, otherwise: N | float) -> N:
     """`then` where the flag is set, else `otherwise`."""
     operands = (flag.value, then.value, lifted(then, otherwise).value)
-    return type(then)(build(arith.SelectOp, operands, then.value.type))
+    return type(then)(build(SelectOp, operands, then.value.type))
 
 
 def polynomial(x: Real, coefficients: Sequence[float]) -> Real:
@@ -329,6 +330,12 @@ def nearest_integer(x: Real) -> tuple[Real, Integer]:
     Without a conversion instruction, whose result for NaN would be poison; NaN gives NaN and some integer.
     """
     shifted = x + x.format.magic
+    return shifted - x.format.magic, shifted.as_bits() - x.format.pattern(x.format.magic)
+
+
+def nearest_integer_of_product(x: Real, factor: float) -> tuple[Real, Integer]:
+    """An integer nearest to x * factor, or next to that where two are nearly as near: see `nearest_integer`."""
+    shifted = x.times_plus(factor, x.format.magic)
     return shifted - x.format.magic, shifted.as_bits() - x.format.pattern(x.format.magic)
 
 

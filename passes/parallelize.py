@@ -22,6 +22,7 @@ from xdsl.dialects.builtin import DYNAMIC_INDEX, IndexType, IntegerAttr, MemRefT
 from xdsl.ir import Block, Operation, Region, SSAValue
 from xdsl.passes import ModulePass
 
+from xmlc.dialects.lanewise import CmpiOp, SelectOp
 from xmlc.passes import remarks
 from xmlc.passes.index_arithmetic import Index, IndexConstants
 from xmlc.passes.memory import ALIGNMENT, array_type, byte_size
@@ -211,8 +212,9 @@ VECTORISED = 0.25
 
 VIEWS = (memref.CollapseShapeOp, memref.ExpandShapeOp, memref.ReinterpretCastOp, memref.SubviewOp)
 PURE = (
-    arith.AddiOp, arith.CeilDivSIOp, arith.CmpiOp, arith.ConstantOp, arith.DivUIOp, arith.FloorDivSIOp, arith.MaxSIOp,
-    arith.MinSIOp, arith.MuliOp, arith.RemUIOp, arith.SelectOp, arith.SubiOp, memref.GetGlobalOp, scf.YieldOp, *VIEWS,
+    arith.AddiOp, arith.CeilDivSIOp, arith.CmpiOp, CmpiOp, arith.ConstantOp, arith.DivUIOp, arith.FloorDivSIOp,
+    arith.MaxSIOp, arith.MinSIOp, arith.MuliOp, arith.RemUIOp, arith.SelectOp, SelectOp, arith.SubiOp,
+    memref.GetGlobalOp, scf.YieldOp, *VIEWS,
 )  # fmt: skip
 """Ops that may be done once for each chunk, since they touch no memory."""
 

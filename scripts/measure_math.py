@@ -29,7 +29,7 @@ from xdsl.parser import Parser
 from xmlc.backends.cpu.emit import emit_module
 from xmlc.backends.cpu.jit import assembly, compile_to_object, load_object
 from xmlc.backends.cpu.target import host
-from xmlc.dialects.float_remainder import ARITH
+from xmlc.dialects.arith import ARITH
 from xmlc.passes.expand_math import ExpandMath
 
 LIMIT = 1 << 26  # static size of the buffers' type; the loop bound is an argument

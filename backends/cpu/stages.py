@@ -29,6 +29,7 @@ from xmlc.passes.lower_print import LowerPrint
 from xmlc.passes.lower_toy import LowerToy
 from xmlc.passes.parallelize import Parallelize
 from xmlc.passes.plan_memory import PlanMemory
+from xmlc.passes.rows.lower import LowerRows
 from xmlc.passes.simplify import Simplify
 from xmlc.passes.simplify_toy import SimplifyToy
 from xmlc.passes.strength_reduction import StrengthReduction
@@ -57,7 +58,7 @@ CPU = (
     Stage("linalg", (LowerMl(), LowerPrint(), FuseLinalg()), removes=("ml", "toy")),
     Stage(
         "structured",
-        (Bufferize(), LowerContractions(), LowerLinalg(), Parallelize(), ExpandMath(), PlanMemory()),
+        (Bufferize(), LowerContractions(), LowerRows(), LowerLinalg(), Parallelize(), ExpandMath(), PlanMemory()),
         removes=("linalg", "tensor"),
     ),
     Stage("llvm"),
@@ -82,6 +83,8 @@ def fitted(passes: Sequence[ModulePass], target: Target, threads: int = 1) -> li
         match each:
             case LowerContractions():
                 return replace(each, vector_bits=target.vector_bits, vector_registers=target.vector_registers, **sizes)
+            case LowerRows():
+                return replace(each, vector_bits=target.vector_bits)
             case Parallelize():
                 return replace(each, threads=threads)
             case _:

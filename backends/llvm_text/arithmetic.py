@@ -10,6 +10,7 @@ from xdsl.ir import Attribute, Operation, SSAValue
 
 from xmlc.backends.llvm_text.types import element_of, like, literal
 from xmlc.backends.llvm_text.writer import Row, Writer
+from xmlc.dialects.lanewise import CmpfOp, CmpiOp, SelectOp
 
 
 def constant(w: Writer, op: arith.ConstantOp) -> None:
@@ -103,7 +104,7 @@ CMPF = (
 CMPI = ("eq", "ne", "slt", "sle", "sgt", "sge", "ult", "ule", "ugt", "uge")
 
 
-def compare_floats(w: Writer, op: arith.CmpfOp) -> None:
+def compare_floats(w: Writer, op: arith.CmpfOp | CmpfOp) -> None:
     lhs, rhs = op.operands
     predicate = CMPF[cast("IntegerAttr[Any]", op.properties["predicate"]).value.data]
     kind = computing(w, lhs)
@@ -155,7 +156,7 @@ def integer_helper(name: str) -> Row:
     return row
 
 
-def compare_integers(w: Writer, op: arith.CmpiOp) -> None:
+def compare_integers(w: Writer, op: arith.CmpiOp | CmpiOp) -> None:
     lhs, rhs = op.operands
     predicate = CMPI[cast("IntegerAttr[Any]", op.properties["predicate"]).value.data]
     x, y = w.names[lhs], w.names[rhs]
@@ -189,7 +190,7 @@ def multiply_extended(extend: str) -> Row:
     return row
 
 
-def select(w: Writer, op: arith.SelectOp) -> None:
+def select(w: Writer, op: arith.SelectOp | SelectOp) -> None:
     condition, lhs, rhs = op.operands
     names = w.names
     if lhs in w.buffers:  # two memrefs of one type: choose each of their parts
@@ -280,6 +281,7 @@ ROWS: dict[type[Operation], Row] = {
     arith.MaxnumfOp: float_intrinsic("maxnum"),
     arith.MinnumfOp: float_intrinsic("minnum"),
     arith.CmpfOp: compare_floats,
+    CmpfOp: compare_floats,
     arith.AddiOp: integer_instruction("add"),
     arith.SubiOp: integer_instruction("sub"),
     arith.MuliOp: integer_instruction("mul"),
@@ -304,7 +306,9 @@ ROWS: dict[type[Operation], Row] = {
     arith.MulSIExtendedOp: multiply_extended("sext"),
     arith.MulUIExtendedOp: multiply_extended("zext"),
     arith.CmpiOp: compare_integers,
+    CmpiOp: compare_integers,
     arith.SelectOp: select,
+    SelectOp: select,
     arith.BitcastOp: cast_integer("bitcast"),
     arith.ExtSIOp: cast_integer("sext"),
     arith.ExtUIOp: cast_integer("zext"),

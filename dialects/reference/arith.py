@@ -19,6 +19,7 @@ from xdsl.ir import Operation
 
 from xmlc.dialects.dtypes import TO_NUMPY
 from xmlc.dialects.float_remainder import RemfOp
+from xmlc.dialects.lanewise import CmpfOp, CmpiOp, SelectOp
 from xmlc.dialects.reference.access import dense
 from xmlc.dialects.reference.interpreter import Array, Frame, InterpreterError, dtype_of, uninitialized
 
@@ -161,16 +162,16 @@ FLOAT_PREDICATES: tuple[Callable[[Any, Any], Any], ...] = (
 )
 
 
-def compare_integers(op: arith.CmpiOp, a: Any, b: Any) -> Any:
+def compare_integers(op: arith.CmpiOp | CmpiOp, a: Any, b: Any) -> Any:
     function, see = INTEGER_PREDICATES[op.predicate.value.data]
     return function(see(a), see(b))
 
 
-def compare_floats(op: arith.CmpfOp, a: Any, b: Any) -> Any:
+def compare_floats(op: arith.CmpfOp | CmpfOp, a: Any, b: Any) -> Any:
     return FLOAT_PREDICATES[op.predicate.value.data](a, b)
 
 
-def select(op: arith.SelectOp, condition: Any, a: Any, b: Any) -> Any:
+def select(op: arith.SelectOp | SelectOp, condition: Any, a: Any, b: Any) -> Any:
     if condition.ndim == 0:
         return a if condition else b
     return where(condition, a, b)

@@ -6,7 +6,8 @@ func.func @softmax_subtracts_the_largest(%x: tensor<2x3xf32>) -> tensor<2x3xf32>
   // CHECK-NEXT: [[SHIFTED:%.*]] = ml.sub %x, [[LARGEST]]
   // CHECK-NEXT: [[POWERS:%.*]] = ml.exp [[SHIFTED]]
   // CHECK-NEXT: [[SUM:%.*]] = ml.reduce_sum [[POWERS]] axes = [1] keep_dims
-  // CHECK-NEXT: [[RESULT:%.*]] = ml.div [[POWERS]], [[SUM]]
+  // CHECK: [[SHARE:%.*]] = ml.div {{.*}}, [[SUM]]
+  // CHECK-NEXT: [[RESULT:%.*]] = ml.mul [[POWERS]], [[SHARE]]
   // CHECK-NEXT: func.return [[RESULT]]
   %r = ml.softmax %x axis = 1 : tensor<2x3xf32> -> tensor<2x3xf32>
   func.return %r : tensor<2x3xf32>

@@ -278,7 +278,7 @@ class Emitter:
             return self.add(
                 vector.LoadOp.create(operands=operands, result_types=(type_,), properties=TEMPORAL)
             ).results[0]
-        other = self.number(0.0, type_)
+        other = self.number(0, type_)
         return self.add(vector.MaskedLoadOp.create(operands=(*operands, mask, other), result_types=(type_,))).results[0]
 
     def store_vector(self, value: SSAValue, view: View, at: Sequence[SSAValue], mask: SSAValue | None = None) -> None:

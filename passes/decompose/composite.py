@@ -15,10 +15,11 @@ from xmlc.passes.decompose.operands import insert_ones, known_shape, narrow, wid
 
 
 def softmax(op: ml.SoftmaxOp) -> SSAValue:
-    """e^(x - m) / sum of e^(x - m), m the largest x: no power exceeds 1"""
+    """e^(x - m) * (1 / sum of e^(x - m)), m the largest x: no power exceeds 1, and one division serves a row"""
     x, axes = wide(op.x), (op.axis.value.data,)
     powers = F.exp(F.sub(x, F.reduce_max(x, axes, keep_dims=True)))
-    return narrow(F.div(powers, F.reduce_sum(powers, axes, keep_dims=True)), op.out)
+    total = F.reduce_sum(powers, axes, keep_dims=True)
+    return narrow(F.mul(powers, F.div(F.scalar(total, 1), total)), op.out)
 
 
 def log_softmax(op: ml.LogSoftmaxOp) -> SSAValue:

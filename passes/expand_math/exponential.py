@@ -5,7 +5,16 @@ from __future__ import annotations
 from xmlc.passes.expand_math.coefficients import EXP, EXP2, EXPM1
 from xmlc.passes.expand_math.constants import LN_2, LOG2_E
 from xmlc.passes.expand_math.pair import Pair, quick_two_sum, split_constant, two_sum
-from xmlc.passes.number import Integer, Real, nearest_integer, polynomial, power_of_two, scaled, select
+from xmlc.passes.number import (
+    Integer,
+    Real,
+    nearest_integer,
+    nearest_integer_of_product,
+    polynomial,
+    power_of_two,
+    scaled,
+    select,
+)
 
 # Beyond these exp(x) is 0 or infinity after rounding, and inside them 2**k is a product of two normal numbers.
 EXP_RANGE = {32: (-104.0, 89.0), 64: (-746.0, 710.0)}
@@ -23,11 +32,12 @@ def reduced(x: Real) -> tuple[Integer, Real, Real]:
 
 
 def exp(x: Real) -> Real:
-    """e**x: 1 + r + r² p(r), times 2**k."""
+    """e**x: 1 + r + r² p(r), times 2**k, where r is x - k ln 2."""
     x = x.at_least(EXP_RANGE[x.width][0]).at_most(EXP_RANGE[x.width][1])
-    k, high, low = reduced(x)
-    r = high + low
-    return scaled((r * r).times_plus(polynomial(r, EXP[x.width]), r) + 1.0, k)
+    high, low = split_constant(LN_2, x.format, zeros=11)
+    k, exponent = nearest_integer_of_product(x, float(LOG2_E))
+    r = k.times_plus(-low, k.times_plus(-high, x))
+    return scaled(polynomial(r, (1.0, 1.0, *EXP[x.width])), exponent)
 
 
 def exp_of_pair(x: Pair) -> Real:

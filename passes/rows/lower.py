@@ -1,0 +1,75 @@
+"""Lower rows: runs of linalg ops around reductions become loops over rows, each row done in a few sweeps of vectors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from xdsl.context import Context
+from xdsl.dialects import func, linalg, memref
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.ir import Block
+from xdsl.passes import ModulePass
+
+from xmlc.passes import remarks
+from xmlc.passes.contractions.emitter import Emitter
+from xmlc.passes.index_arithmetic import IndexConstants
+from xmlc.passes.machine import Machine
+from xmlc.passes.rows.emit import emit, vector_loop
+from xmlc.passes.rows.plan import Plan, plan_of
+from xmlc.passes.rows.recognise import Group, groups_of
+
+
+@dataclass(frozen=True)
+class LowerRows(ModulePass):
+    """Do all ops of a softmax or a normalisation for one row, then for the next; leave everything else as it is."""
+
+    name = "lower-rows"
+    vector_bits: int = Machine.vector_bits
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        machine = Machine(self.vector_bits)
+        for function in op.body.block.ops:
+            if isinstance(function, func.FuncOp) and not function.is_declaration:
+                constants = IndexConstants(function.body.block)
+                for block in list(function.walk_blocks()):
+                    if not isinstance(block.parent_op(), linalg.ops.GenericOp):
+                        lower(block, machine, constants)
+
+
+def lower(block: Block, machine: Machine, constants: IndexConstants) -> None:
+    """Lower the groups of one block."""
+    for group in groups_of(block):
+        loop = vector_loop(group)
+        if loop is None or not pays(group, loop) or (plan := plan_of(group)) is None:
+            continue
+        last = group.steps[-1].op
+        remarks.passed(last, lambda plan=plan, loop=loop: description(plan, loop))
+        emit(Emitter(last, constants), plan, machine, loop)
+        for step in reversed(group.steps):
+            step.op.detach()
+            step.op.erase()
+        erase_unused(block)
+
+
+def description(plan: Plan, loop: int) -> str:
+    """What becomes of a group, in words."""
+    sizes = "x".join(str(plan.group.extents[column]) for column in plan.group.columns)
+    vectors = "columns" if plan.group.is_column[loop] else "rows side by side"
+    sweeps = "1 sweep" if plan.sweeps == 1 else f"{plan.sweeps} sweeps"
+    return f"{len(plan.steps)} ops a row at a time: {sweeps} over its {sizes} elements, in vectors of {vectors}"
+
+
+def pays(group: Group, loop: int) -> bool:
+    """A single reduction whose results lie side by side is left to a loop nest that goes through memory in order."""
+    return group.is_column[loop] or sum(step.is_full for step in group.steps) > 1
+
+
+BUFFERS = (memref.AllocOp, memref.AllocaOp, memref.CollapseShapeOp, memref.ExpandShapeOp)
+
+
+def erase_unused(block: Block) -> None:
+    """Erase buffers, and views of them, that nothing uses any more."""
+    for op in reversed(list(block.ops)):
+        if isinstance(op, BUFFERS) and not op.results[0].uses:
+            op.detach()
+            op.erase()

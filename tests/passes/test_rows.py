@@ -1,0 +1,81 @@
+"""Rows done one at a time mean what the interpreter says: any shape, any axis, with NaN and infinities in them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from xdsl.ir import SSAValue
+
+import xmlc
+from xmlc.dialects.ml import functions as F
+from xmlc.dialects.ml.types import rank_of
+
+Program = Callable[[SSAValue, int], SSAValue]
+
+
+def standardized(x: SSAValue, axis: int) -> SSAValue:
+    centred = F.sub(x, F.reduce_mean(x, (axis,), keep_dims=True))
+    variance = F.reduce_mean(F.mul(centred, centred), (axis,), keep_dims=True)
+    return F.mul(centred, F.rsqrt(F.add(variance, F.scalar(variance, 1e-5))))
+
+
+def masked_softmax(x: SSAValue, axis: int) -> SSAValue:
+    return F.softmax(F.select(F.compare(x, F.scalar(x, 0.5), "lt"), x, F.scalar(x, -np.inf)), axis)
+
+
+PROGRAMS: dict[str, Program] = {
+    "softmax": F.softmax,
+    "log_softmax": F.log_softmax,
+    "masked_softmax": masked_softmax,
+    "standardized": standardized,
+    "sum": lambda x, axis: F.reduce_sum(x, (axis,)),
+    "product": lambda x, axis: F.reduce_prod(F.mul(x, F.scalar(x, 0.5)), (axis,)),
+    "max": lambda x, axis: F.reduce_max(F.exp(x), (axis,)),
+    "min of all": lambda x, _: F.reduce_min(x, range(rank_of(x))),
+    "softmax of rows and columns": lambda x, axis: F.softmax(F.softmax(x, axis), rank_of(x) - 1),
+}
+SHAPES = (
+    (3, 5),
+    (7, 33),
+    (5, 129),
+    (2, 300),
+    (2, 3, 64),
+    (2, 130, 6),
+    (3, 17, 16),
+    (2, 65, 70),
+    (40,),
+    (2, 3, 4, 5),
+    (0, 4),
+)
+
+
+def compare(shape: tuple[int, ...], axis: int, name: str, x: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> None:
+    builder = xmlc.Builder()
+    with builder.function(x=xmlc.tensor("x".join(map(str, shape)) + "xf32")) as f:
+        f.returns(PROGRAMS[name](f["x"], axis))
+    with np.errstate(all="ignore"):
+        (wanted,) = builder.interpret(x)
+    (found,) = builder.compile()(x)
+    np.testing.assert_allclose(found, wanted, rtol=3e-5, atol=3e-6)
+
+
+@settings(max_examples=40)
+@given(st.data(), st.sampled_from(SHAPES), st.sampled_from(sorted(PROGRAMS)))
+def test_rows_mean_what_the_interpreter_says(data: st.DataObject, shape: tuple[int, ...], name: str) -> None:
+    axis = data.draw(st.integers(0, len(shape) - 1))
+    x = np.random.default_rng(data.draw(st.integers(0, 99))).standard_normal(shape, np.float32)
+    if shape[axis] or name not in ("max", "min of all"):
+        compare(shape, axis, name, x)
+
+
+@pytest.mark.parametrize("name", ["softmax", "sum", "max", "min of all"])
+@pytest.mark.parametrize("columns", [20, 300])
+def test_nan_and_infinities_stay_in_their_row(name: str, columns: int) -> None:
+    x = np.random.default_rng(0).standard_normal((5, columns), np.float32)
+    x[1, 17], x[2, 3], x[3, 0] = np.nan, np.inf, -np.inf
+    compare((5, columns), 1, name, x)
+    compare((columns, 5), 0, name, np.ascontiguousarray(x.T))
