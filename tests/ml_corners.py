@@ -322,6 +322,12 @@ def window_samples() -> list[Sample]:
         Sample("conv", ("E:1x2x5", "E:3x2x0"), F.conv, "no taps"),
         Sample(
             "conv_transpose",
+            ("E:2x3x4x5", "E:3x2x2x3", "E:2"),
+            lambda *xs: F.conv_transpose(*xs, strides=(2, 3)),
+            "windows side by side",
+        ),
+        Sample(
+            "conv_transpose",
             ("E:1x2x3x4", "E:2x3x3x3", "E:3"),
             lambda *xs: F.conv_transpose(*xs, strides=(2, 3), low=(1, 0), high=(0, 1)),
         ),

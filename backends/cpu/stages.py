@@ -44,7 +44,7 @@ CPU = (
             LowerToy(),
             *(Fold(), Simplify(), StrengthReduction(pointwise=False)),  # a reshape would part product and epilogue
             *(FusePatterns(), Fold(), Simplify()),
-            *(Decompose("recurrent"), Simplify()),  # so that what their weights become is hoisted
+            *(Decompose("recurrent"), Decompose("contraction"), Simplify()),  # what their weights become is hoisted
             UseWinograd(),
             *(CommonSubexpressionElimination(), DeadCodeElimination(), HoistWeights()),
         ),

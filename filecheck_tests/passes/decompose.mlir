@@ -47,3 +47,12 @@ func.func @what_is_primitive_stays(%x: tensor<1x2x8xf32>) -> tensor<1x2x4xf32> {
   %r = ml.max_pool %x window = [2] strides = [2] dilations = [1] low = [0] high = [0] : tensor<1x2x8xf32> -> tensor<1x2x4xf32>
   func.return %r : tensor<1x2x4xf32>
 }
+
+// Windows that lie side by side are a product, its results interleaved.
+// CHECK-LABEL: @transposed_convolution_of_tiles
+// CHECK:         ml.matmul %{{.*}} : tensor<24x3xf32>, tensor<3x20xf32> -> tensor<24x20xf32>
+// CHECK:         ml.transpose %{{.*}} : tensor<1x6x2x2x4x5xf32> -> tensor<1x6x4x2x5x2xf32>
+func.func @transposed_convolution_of_tiles(%x: tensor<1x3x4x5xf32>, %w: tensor<3x6x2x2xf32>) -> tensor<1x6x8x10xf32> {
+  %y = ml.conv_transpose %x, %w strides = [2, 2] dilations = [1, 1] low = [0, 0] high = [0, 0] groups = 1 : tensor<1x3x4x5xf32>, tensor<3x6x2x2xf32> -> tensor<1x6x8x10xf32>
+  func.return %y : tensor<1x6x8x10xf32>
+}

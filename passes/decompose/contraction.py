@@ -1,8 +1,10 @@
-"""Transposed convolutions as convolutions of an input spread apart."""
+"""Transposed convolutions: products whose results are laid side by side where windows do not overlap, else convolutions
+of an input spread apart."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 
 from xdsl.ir import SSAValue
 
@@ -34,6 +36,31 @@ def turned(weight: SSAValue, groups: int) -> SSAValue:
     return F.reverse(F.reshape(swapped, (groups * outputs, depth, *kernel)), [2 + axis for axis in spatial])
 
 
+def is_tiling(op: ml.ConvTransposeOp) -> bool:
+    """Whether each element of the result belongs to one window: windows as large as strides, in one group."""
+    strides, dilations, low, high = op.window_lists()
+    whole = not any((*low, *high)) and all(each == 1 for each in dilations)
+    return whole and strides == shape_of(op.weight)[2:] and op.groups.value.data == 1
+
+
+def tiled(op: ml.ConvTransposeOp) -> SSAValue:
+    """out[n, o, s * k + i] = bias[o] + sum over c of x[n, c, s] * weight[c, o, i]: a product, its results interleaved"""
+    channels, outputs, *kernel = shape_of(op.weight)
+    batch, _, *sizes = shape_of(op.x)
+    rows, points = outputs * prod(kernel), prod(sizes)
+    weight = F.transpose(F.reshape(op.weight, (channels, rows)), (1, 0))
+    bias = None
+    if op.bias is not None:
+        repeated = F.broadcast(F.reshape(op.bias, (outputs, 1)), (outputs, prod(kernel)))
+        bias = F.reshape(repeated, (rows, 1))
+    flat = (channels, points) if batch == 1 else (batch, channels, points)
+    product = F.matmul(weight, F.reshape(op.x, flat), bias)
+    apart = F.reshape(product, (batch, outputs, *kernel, *sizes))
+    spatial = len(kernel)
+    order = [0, 1, *(axis for i in range(spatial) for axis in (2 + spatial + i, 2 + i))]
+    return F.reshape(F.transpose(apart, order), shape_of(op.out))
+
+
 def conv_transpose(op: ml.ConvTransposeOp) -> SSAValue:
     """conv(spread(x), turned(weight)), padded by what a window overlaps less what `low` and `high` crop
 
@@ -45,6 +72,8 @@ def conv_transpose(op: ml.ConvTransposeOp) -> SSAValue:
     if 0 in shape_of(x):
         nothing = F.scalar(x, 0) if op.bias is None else insert_ones(op.bias, 1, len(kernel))
         return F.broadcast(nothing, result)
+    if is_tiling(op):
+        return tiled(op)
     overlap = [(k - 1) * dilation for k, dilation in zip(kernel, dilations)]
     before = [extent - cropped for extent, cropped in zip(overlap, low)]
     after = [extent - cropped for extent, cropped in zip(overlap, high)]
