@@ -12,7 +12,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from xmlc.driver import stages
-from xmlc.passes.decompose import Decompose
+from xmlc.passes.form_kernels import FormKernels
 from xmlc.passes.lower_ml.lower import LowerMl
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -231,13 +231,13 @@ def test_a_crash_of_a_stage_leaves_a_reproducer(xmlc: Run, tmp_path: Path, monke
         raise ZeroDivisionError("a bug")
 
     monkeypatch.setenv("XMLC_REPRODUCER_DIR", str(tmp_path))
-    monkeypatch.setattr(Decompose, "apply", crash)
+    monkeypatch.setattr(FormKernels, "apply", crash)
     with pytest.raises(ZeroDivisionError) as caught:
         xmlc("compile", "-", "--emit", "linalg", text=SOFTMAX)
     (file,) = tmp_path.iterdir()
     assert any(str(file) in note for note in caught.value.__notes__)
-    assert "ml.softmax" in file.read_text(encoding="utf-8")
-    assert "RUN: xmlc opt %s --allow-unregistered-dialect -p 'decompose," in file.read_text(encoding="utf-8")
+    assert "ml.exp" in file.read_text(encoding="utf-8")
+    assert "RUN: xmlc opt %s --allow-unregistered-dialect -p 'form-kernels," in file.read_text(encoding="utf-8")
 
 
 def test_what_cannot_be_lowered_is_named_as_the_user_did(xmlc: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,6 @@ from xdsl.dialects.builtin import ModuleOp, StringAttr
 from xdsl.dialects.func import FuncOp
 from xdsl.passes import ModulePass
 
-from xmlc.backends.cpu import openmp
 from xmlc.backends.cpu.target import Target, parse_target
 from xmlc.backends.signature import PREPARE, EntryPoint, Signature, arena_bytes, signature_of
 from xmlc.cache import Cache
@@ -49,7 +48,7 @@ def default_threads() -> int:
     if wanted is not None:
         return wanted
     first = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
-    return max(1, int(first)) if first.isdecimal() and openmp.library() is not None else 1
+    return max(1, int(first)) if first.isdecimal() else 1
 
 
 @dataclass
@@ -204,6 +203,9 @@ def emit(module: ModuleOp, stage: str, settings: Settings) -> str | bytes:
     text = llvm_ir(module, settings)
     if stage == "llvm":
         return text
+    from xmlc.backends.cpu.pool import with_pool
+
+    text = with_pool(text, settings.target)
     if stage == "asm":
         from xmlc.backends.cpu.jit import assembly
 
@@ -323,8 +325,6 @@ def compile_module(
     `weights` are the arrays of the arguments marked `ml.weight`, by their `ml.name`.
     """
     settings = settings or Settings()
-    if settings.threads > 1:
-        openmp.require()
     made = compile_program(module, settings)
     settings.timer.start("load")
     loaded = CompiledModule(made.main.signature, made.code, made.main.arena_bytes, weights or {}, made.prepare)

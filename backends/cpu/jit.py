@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import ctypes.util
+import os
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,9 +13,9 @@ from functools import cache
 from itertools import repeat
 from typing import Any
 
-from xmlc.backends.cpu import openmp
 from xmlc.backends.cpu.elf import ElfSymbols, elf_symbols
 from xmlc.backends.cpu.llvm import binding, initialize, machine_code, optimized, target_machine
+from xmlc.backends.cpu.pool import NEEDS, RESET, SHARE, pool_text
 from xmlc.backends.cpu.target import Target, host
 from xmlc.dialects.diagnostics import CompileError
 
@@ -53,12 +54,12 @@ RUNTIME: tuple[str, ...] = (
 
 @cache
 def runtime() -> dict[str, int]:
-    """Addresses of the functions of RUNTIME that this system has."""
+    """Addresses of the functions of RUNTIME, and of those that the pool needs, that this system has."""
     libraries = [ctypes.CDLL(None)]
     if (maths := ctypes.util.find_library("m")) is not None:
         libraries.append(ctypes.CDLL(maths))
     found: dict[str, int] = {}
-    for name in RUNTIME:
+    for name in (*RUNTIME, *NEEDS):
         for library in libraries:
             if (function := getattr(library, name, None)) is not None:
                 found[name] = address_of(function)
@@ -118,7 +119,7 @@ def load_object(objects: bytes | Sequence[bytes], symbols: Mapping[str, Any] | N
     provided = {name: address_of(callback) for name, callback in (symbols or {}).items()}
     exports = sorted({name for table in tables for name in table.defined})
     needed = {name for table in tables for name in table.undefined}
-    imports = runtime() | (openmp.addresses() if needed & set(openmp.FUNCTIONS) else {}) | provided
+    imports = runtime() | (pool() if SHARE in needed else {}) | provided
     refuse_missing(tables, imports)
     library: Any = binding.JITLibraryBuilder()
     for image in images:
@@ -135,6 +136,8 @@ def load_object(objects: bytes | Sequence[bytes], symbols: Mapping[str, Any] | N
         raise CompileError(f"the object cannot be loaded: {error}", hint="compile it again") from error
     # The tracker must go before the engine: the tuple is cleared in order.
     keep = Engine(engine, tracker)
+    if SHARE in exports:
+        keep.keep()
     return LoadedModule(keep, {name: int(tracker[name]) for name in exports}, tuple((symbols or {}).values()))
 
 
@@ -145,13 +148,32 @@ class Engine:
         self.engine = engine
         self.tracker = tracker
         # runs at exit too, before Python takes llvmlite apart, which a __del__ would find half gone
-        weakref.finalize(self, release, engine, tracker)
+        self.end = weakref.finalize(self, release, engine, tracker)
+
+    def keep(self) -> None:
+        """Never release the code, not even at exit: threads of its own may be in it."""
+        self.end.detach()
+        for each in (self.engine, self.tracker):
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(each))
 
 
 def release(engine: Any, tracker: Any) -> None:
     """Free the code, then the engine it belongs to."""
     tracker.close()
     engine.close()
+
+
+@cache
+def pool() -> dict[str, int]:
+    """Addresses of the pool's functions, in this process once for all modules.
+
+    It stays to the end of the process: its threads never return.
+    """
+    target = host()
+    loaded = load_object(compile_to_object(pool_text(target), target))
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=ctypes.CFUNCTYPE(None)(loaded.address(RESET)))
+    return {SHARE: loaded.address(SHARE)}
 
 
 def refuse_missing(tables: Iterable[ElfSymbols], imports: Mapping[str, int]) -> None:

@@ -1,14 +1,13 @@
-"""Rows of `scf.parallel`: iterations shared among the threads of LLVM's OpenMP runtime, through an outlined function.
+"""Rows of `scf.parallel`: iterations shared among the threads of the pool, through an outlined function.
 
 A loop with the attribute `xmlc.threads` (the pass `parallelize` sets it) becomes three pieces:
 
-    @NAME.parallelK.body(captures…, i64 %index)   one iteration; what it captures are its arguments, so that LLVM
-                                                  knows of them what it knew of the arguments of @NAME
-    @NAME.parallelK(ptr, ptr, ptr %captured)      what each thread of the team runs: iterations number, number + size
-                                                  of the team, and so on; it is right for a team of any size
-    in @NAME                                      captures are stored in a struct on the stack, then __kmpc_fork_call
+    @xmlc.parallel.K.body(captures…, i64 %index)    one iteration; what it captures are its arguments, so that LLVM
+                                                    knows of them what it knew of the arguments of the function
+    @xmlc.parallel.K(ptr %captured, i64 %number)    what the pool calls for each iteration: unpacks the captures
+    in the function                                 captures are stored in a struct on the stack, then xmlc.share
 
-Nested or serialised, a team has one thread, which runs all iterations. Other loops are run where they stand.
+Other loops are run where they stand.
 """
 
 from __future__ import annotations
@@ -20,24 +19,13 @@ from xdsl.dialects import memref, scf
 from xdsl.dialects.builtin import IntegerAttr
 from xdsl.ir import Block, BlockArgument, Operation, SSAValue
 
+from xmlc.backends.cpu.pool import DECLARATION, SHARE
 from xmlc.backends.llvm_text import control
 from xmlc.backends.llvm_text.types import BYTES
 from xmlc.backends.llvm_text.writer import Buffer, Row, Writer
 
 THREADS = "xmlc.threads"  # attribute of scf.parallel: how many threads to ask for
 
-DECLARATIONS: dict[str, str] = {
-    "@__kmpc_fork_call": "declare void @__kmpc_fork_call(ptr, i32, ptr, ...) nounwind",
-    "@__kmpc_global_thread_num": "declare i32 @__kmpc_global_thread_num(ptr) nounwind",
-    "@__kmpc_push_num_threads": "declare void @__kmpc_push_num_threads(ptr, i32, i32) nounwind",
-    "@omp_get_num_threads": "declare i32 @omp_get_num_threads() nounwind",
-    # the place that the runtime's functions are told: none (flag 2 says that a compiler made the call)
-    "@xmlc.place": (
-        '@xmlc.place.text = private unnamed_addr constant [23 x i8] c";unknown;unknown;0;0;;\\00"\n'
-        "@xmlc.place = private unnamed_addr constant { i32, i32, i32, i32, ptr } "
-        "{ i32 0, i32 2, i32 0, i32 22, ptr @xmlc.place.text }, align 8"
-    ),
-}
 NAME = re.compile(r"%v\d+")
 VIEWS = (
     memref.CastOp,
@@ -55,11 +43,11 @@ def parallel_loop(w: Writer, op: scf.ParallelOp) -> None:
     if threads is None or op.initVals or len(op.lowerBound) != 1:
         control.parallel_loop(w, op)
     else:
-        fork(w, op, int(cast("IntegerAttr[Any]", threads).value.data))
+        share(w, op, int(cast("IntegerAttr[Any]", threads).value.data))
 
 
-def fork(w: Writer, op: scf.ParallelOp, threads: int) -> None:
-    w.helpers.update(DECLARATIONS)
+def share(w: Writer, op: scf.ParallelOp, threads: int) -> None:
+    w.helpers[f"@{SHARE}"] = DECLARATION
     number = sum(name.endswith(".body") for name in w.helpers)
     symbol = f"@xmlc.parallel.{number}"
     block = op.body.block
@@ -77,7 +65,7 @@ def fork(w: Writer, op: scf.ParallelOp, threads: int) -> None:
         [f"define internal void {symbol}.body({', '.join(parameters)}) #0 {{", *body, "  ret void", "}"]
     )
     struct = "{ " + ", ".join(kind for _, kind in captures) + " }"
-    w.helpers[symbol] = microtask(symbol, struct, captures, used, bounds)
+    w.helpers[symbol] = task(symbol, struct, captures, used, bounds)
 
     space = "null"
     if captures:
@@ -86,11 +74,13 @@ def fork(w: Writer, op: scf.ParallelOp, threads: int) -> None:
     for position, (name, kind) in enumerate(captures):
         address = w.emit(f"getelementptr inbounds {struct}, ptr {space}, i32 0, i32 {position}")
         w.lines.append(f"  store {kind} {name}, ptr {address}")
-    me = w.emit("call i32 @__kmpc_global_thread_num(ptr @xmlc.place)")
-    w.lines.append(f"  call void @__kmpc_push_num_threads(ptr @xmlc.place, i32 {me}, i32 {threads})")
-    w.lines.append(
-        f"  call void (ptr, i32, ptr, ...) @__kmpc_fork_call(ptr @xmlc.place, i32 1, ptr {symbol}, ptr {space})"
-    )
+    distance = w.emit(f"sub nsw i64 {bounds[1]}, {bounds[0]}")
+    some = w.emit(f"icmp sgt i64 {distance}, 0")
+    up = w.emit(f"add nsw i64 {distance}, {bounds[2]}")
+    over = w.emit(f"sub nsw i64 {up}, 1")
+    steps = w.emit(f"sdiv i64 {over}, {bounds[2]}")
+    count = w.emit(f"select i1 {some}, i64 {steps}, i64 0")
+    w.lines.append(f"  call void @{SHARE}(ptr {symbol}, ptr {space}, i64 {count}, i32 {threads})")
 
 
 def printed_body(w: Writer, block: Block) -> list[str]:
@@ -104,32 +94,18 @@ def printed_body(w: Writer, block: Block) -> list[str]:
     return lines
 
 
-def microtask(symbol: str, struct: str, captures: list[tuple[str, str]], used: set[str], bounds: list[str]) -> str:
-    """What each thread runs: its share of the iterations, dealt out in turn."""
-    lines = [f"define internal void {symbol}(ptr noalias %all, ptr noalias %mine, ptr %captured) #0 {{", "entry:"]
+def task(symbol: str, struct: str, captures: list[tuple[str, str]], used: set[str], bounds: list[str]) -> str:
+    """What the pool calls: an iteration by its number."""
+    lines = [f"define internal void {symbol}(ptr %captured, i64 %number) #0 {{", "entry:"]
     for position, (name, kind) in enumerate(captures):
         lines.append(f"  {name}.p = getelementptr inbounds {struct}, ptr %captured, i32 0, i32 {position}")
         lines.append(f"  {name} = load {kind}, ptr {name}.p")
     arguments = ", ".join([*(f"{kind} {name}" for name, kind in captures if name in used), "i64 %index"])
-    lower, upper, step = bounds
+    lower, _, step = bounds
     lines += [
-        "  %number = load i32, ptr %mine",
-        "  %team = call i32 @omp_get_num_threads()",
-        "  %wide.number = zext i32 %number to i64",
-        "  %wide.team = zext i32 %team to i64",
-        f"  %skipped = mul nsw i64 %wide.number, {step}",
-        f"  %first = add nsw i64 {lower}, %skipped",
-        f"  %stride = mul nsw i64 %wide.team, {step}",
-        "  br label %loop",
-        "loop:",
-        "  %index = phi i64 [ %first, %entry ], [ %next, %run ]",
-        f"  %go = icmp slt i64 %index, {upper}",
-        "  br i1 %go, label %run, label %done",
-        "run:",
+        f"  %distance = mul nsw i64 %number, {step}",
+        f"  %index = add nsw i64 {lower}, %distance",
         f"  call void {symbol}.body({arguments})",
-        "  %next = add nsw i64 %index, %stride",
-        "  br label %loop",
-        "done:",
         "  ret void",
         "}",
     ]

@@ -1,13 +1,15 @@
-"""Parallel loops on OpenMP's threads: results, several callers at once, forks, and what is asked of the machine."""
+"""Parallel loops on the threads of the pool: results, several callers at once, forks, many iterations and few."""
 
 from __future__ import annotations
 
+import ctypes
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -18,16 +20,16 @@ from xdsl.ir import SSAValue
 from xdsl.passes import ModulePass
 
 from xmlc import options
-from xmlc.backends.cpu import openmp, stages
-from xmlc.backends.cpu.target import Target
+from xmlc.backends.cpu import jit, stages
+from xmlc.backends.cpu.elf import elf_symbols
+from xmlc.backends.cpu.jit import LoadedModule
+from xmlc.backends.cpu.pool import MOST, SHARE
+from xmlc.backends.cpu.target import Target, host
 from xmlc.compiled import CompiledModule
-from xmlc.dialects.diagnostics import CompileError
 from xmlc.dialects.ml import functions as F
 from xmlc.dialects.ml.types import tensor
 from xmlc.driver import Settings, compile_module, default_threads, emit
 from xmlc.passes.parallelize import Parallelize
-
-needs_openmp = pytest.mark.skipif(openmp.library() is None, reason="no OpenMP runtime here")
 
 Build = Callable[..., SSAValue]
 SAMPLES: dict[str, tuple[list[tuple[int, ...]], Build]] = {
@@ -76,22 +78,20 @@ def text(name: str, threads: int) -> str:
     return made
 
 
-@needs_openmp
 @pytest.mark.parametrize("name", SAMPLES)
 def test_threads_give_what_one_thread_gives(name: str) -> None:
     inputs = arrays(SAMPLES[name][0])
     (expected,) = compiled(name, 1)(*inputs)
-    for threads in (2, 3):
-        assert "__kmpc_fork_call" in text(name, threads), "the sample shows nothing"
+    for threads in (2, 3, 4):
+        assert SHARE in text(name, threads), "the sample shows nothing"
         (found,) = compiled(name, threads)(*inputs)
         np.testing.assert_array_equal(found, expected)
 
 
 def test_one_thread_s_code_knows_nothing_of_threads() -> None:
-    assert "kmpc" not in text("softmax", 1)
+    assert SHARE not in text("softmax", 1)
 
 
-@needs_openmp
 def test_several_python_threads_may_call_at_once() -> None:
     softmax = compiled("packed product", 2)
 
@@ -157,34 +157,65 @@ def in_another_process(code: str, **environment: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-@needs_openmp
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 def test_a_child_of_a_process_with_threads_computes_too() -> None:
     in_another_process(FORKS)
 
 
-@needs_openmp
-def test_a_smaller_team_than_code_was_made_for_does_all_iterations() -> None:
-    in_another_process("", OMP_THREAD_LIMIT="1")
-    in_another_process("", OMP_THREAD_LIMIT="2")
+@pytest.mark.parametrize("count", [0, 1, 2, 7, 1000, MOST, MOST + 1])
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_each_iteration_is_done_once(count: int, threads: int) -> None:
+    task, share = counting(), SHARED(jit.pool()[SHARE])
+    done = (ctypes.c_int32 * max(1, count))()
+    for _ in range(20 if count < MOST else 1):
+        share(task.address("count"), ctypes.addressof(done), count, threads)
+    assert set(done[:count]) <= {20 if count < MOST else 1}
 
 
-@needs_openmp
-def test_how_long_threads_spin_stays_out_of_the_environment() -> None:
-    in_another_process("assert 'KMP_BLOCKTIME' not in os.environ")
+def test_a_task_may_share_iterations_itself() -> None:
+    count, share = counting(), SHARED(jit.pool()[SHARE])
+    done = (ctypes.c_int32 * 64)()
+
+    def task(captured: int, index: int) -> None:
+        share(count.address("count"), captured, 64, 2)
+
+    outer = TASK(task)
+    share(ctypes.cast(outer, ctypes.c_void_p).value, ctypes.addressof(done), 8, 1)
+    assert set(done) == {8}
 
 
-def test_a_missing_runtime_is_an_error_only_for_who_asked_for_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(openmp, "library", lambda: None)
-    compiled("softmax", 1)
-    with pytest.raises(CompileError, match="not installed") as raised:
-        compiled("softmax", 2)
-    assert "pip install cmeel-libomp" in (raised.value.diagnostics[0].hint or "")
-    monkeypatch.setenv("OMP_NUM_THREADS", "4")
-    assert default_threads() == 1
+TASK = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)
+SHARED = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32)
 
 
-@needs_openmp
+@cache
+def counting() -> LoadedModule:
+    """A task that adds one to the number of its iteration."""
+    target = host()
+    code = f"""
+target datalayout = "{target.data_layout}"
+target triple = "{target.triple}"
+define void @count(ptr %numbers, i64 %index) {{
+  %number = getelementptr i32, ptr %numbers, i64 %index
+  %before = load i32, ptr %number
+  %after = add i32 %before, 1
+  store i32 %after, ptr %number
+  ret void
+}}
+"""
+    return jit.load_object(jit.compile_to_object(code, target))
+
+
+def test_an_object_file_holds_the_pool_if_it_needs_it() -> None:
+    shapes, build = SAMPLES["softmax"]
+    for threads in (1, 2):
+        module = program([tensor(shape, f32) for shape in shapes], build)
+        code = emit(module, "obj", Settings(threads=threads))
+        assert isinstance(code, bytes)
+        assert (SHARE in elf_symbols(code).defined) == (threads > 1)
+        jit.load_object(code).function("main")
+
+
 def test_the_number_of_threads_is_our_option_s_then_openmp_s_then_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.delenv("XMLC_NUM_THREADS", raising=False)
@@ -195,18 +226,3 @@ def test_the_number_of_threads_is_our_option_s_then_openmp_s_then_one(monkeypatc
     assert default_threads() == 2
     with options.NUM_THREADS.set(5):
         assert Settings().threads == 5
-
-
-@pytest.mark.parametrize(
-    ("path", "is_runtime"),
-    [
-        ("/usr/lib/libomp.so.5", True),
-        ("/site-packages/torch/lib/libomp-3f1a.so", True),
-        ("/opt/intel/libiomp5.so", True),
-        ("/usr/lib/libgomp.so.1", False),
-        ("/usr/lib/libomptarget.so", False),
-        ("/usr/lib/libompd.so", False),
-    ],
-)
-def test_a_runtime_that_the_process_has_already_is_told_from_its_neighbours(path: str, is_runtime: bool) -> None:
-    assert bool(openmp.RUNTIMES.search(path)) == is_runtime
