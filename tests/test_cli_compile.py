@@ -242,8 +242,8 @@ def test_a_crash_of_a_stage_leaves_a_reproducer(xmlc: Run, tmp_path: Path, monke
 
 def test_what_cannot_be_lowered_is_named_as_the_user_did(xmlc: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(LowerMl, "apply", lambda *_: None)
-    assert xmlc("compile", "-", "--emit", "linalg", text=SOFTMAX).err.startswith(
-        "<stdin>:2:8: error: 1 x ml.reduce_max cannot be lowered by stage 'linalg'\n  %y = ml.softmax %x axis = 1"
-    )
+    err = xmlc("compile", "-", "--emit", "linalg", text=SOFTMAX).err
+    place = "<stdin>:2:8: error: 1 x ml.reduce_max cannot be lowered by stage 'linalg'\n  %y = ml.softmax %x axis = 1"
+    assert place in err
     err = xmlc("compile", DIGITS, "--bind", "N=1", "--emit", "linalg").err
     assert "conv1 (Conv): error: 2 x ml.conv cannot be lowered by stage 'linalg'\n" in err

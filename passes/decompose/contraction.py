@@ -44,7 +44,7 @@ def is_tiling(op: ml.ConvTransposeOp) -> bool:
 
 
 def tiled(op: ml.ConvTransposeOp) -> SSAValue:
-    """out[n, o, s * k + i] = bias[o] + sum over c of x[n, c, s] * weight[c, o, i]: a product, its results interleaved"""
+    """out[n, o, s * k + i] = bias[o] + sum over c of x[n, c, s] * weight[c, o, i]: a product, interleaved"""
     channels, outputs, *kernel = shape_of(op.weight)
     batch, _, *sizes = shape_of(op.x)
     rows, points = outputs * prod(kernel), prod(sizes)
