@@ -34,6 +34,7 @@ PASSES: dict[str, Callable[[], type[ModulePass]]] = {
     "map-loops": in_module("xmlc.passes.gpu.map_loops", "MapLoops"),
     "map-rows": in_module("xmlc.passes.gpu.map_rows", "MapRows"),
     "lower-rows": in_module("xmlc.passes.rows.lower", "LowerRows"),
+    "lower-transposes": in_module("xmlc.passes.lower_transposes", "LowerTransposes"),
     "lower-toy": in_module("xmlc.passes.lower_toy", "LowerToy"),
     "parallelize": in_module("xmlc.passes.parallelize", "Parallelize"),
     "plan-memory": in_module("xmlc.passes.plan_memory", "PlanMemory"),

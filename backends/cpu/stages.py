@@ -27,6 +27,7 @@ from xmlc.passes.lower_linalg import LowerLinalg
 from xmlc.passes.lower_ml.lower import LowerMl
 from xmlc.passes.lower_print import LowerPrint
 from xmlc.passes.lower_toy import LowerToy
+from xmlc.passes.lower_transposes import LowerTransposes
 from xmlc.passes.parallelize import Parallelize
 from xmlc.passes.plan_memory import PlanMemory
 from xmlc.passes.rows.lower import LowerRows
@@ -58,7 +59,16 @@ CPU = (
     Stage("linalg", (LowerMl(), LowerPrint(), FuseLinalg()), removes=("ml", "toy")),
     Stage(
         "structured",
-        (Bufferize(), LowerContractions(), LowerRows(), LowerLinalg(), Parallelize(), ExpandMath(), PlanMemory()),
+        (
+            Bufferize(),
+            LowerContractions(),
+            LowerRows(),
+            LowerTransposes(),
+            LowerLinalg(),
+            Parallelize(),
+            ExpandMath(),
+            PlanMemory(),
+        ),
         removes=("linalg", "tensor"),
     ),
     Stage("llvm"),
@@ -83,7 +93,7 @@ def fitted(passes: Sequence[ModulePass], target: Target, threads: int = 1) -> li
         match each:
             case LowerContractions():
                 return replace(each, vector_bits=target.vector_bits, vector_registers=target.vector_registers, **sizes)
-            case LowerRows():
+            case LowerRows() | LowerTransposes():
                 return replace(each, vector_bits=target.vector_bits)
             case Parallelize():
                 return replace(each, threads=threads)

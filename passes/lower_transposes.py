@@ -1,0 +1,200 @@
+"""Lower transposes: copies whose source and target run through memory along different loops become square tiles.
+
+A tile is read in vectors along the source's memory, transposed in registers, and written in vectors along the
+target's memory, so that every cache line is used whole. A tile of n rows of n elements takes log2(n) steps, each of
+which exchanges halves of pairs of rows (Eklundh, "A fast computer method for matrix transposing", 1972).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from xdsl.context import Context
+from xdsl.dialects import func, linalg, vector
+from xdsl.dialects.builtin import DenseArrayBase, MemRefType, ModuleOp, VectorType, i64
+from xdsl.dialects.linalg.attrs import IteratorType
+from xdsl.ir import Attribute, SSAValue
+from xdsl.passes import ModulePass
+
+from xmlc.passes import remarks
+from xmlc.passes.contractions.emitter import Emitter, bits_of
+from xmlc.passes.contractions.nest import Steps, around
+from xmlc.passes.contractions.recognise import Operand, distinct, extents_of, operand_of
+from xmlc.passes.index_arithmetic import Index, IndexConstants
+from xmlc.passes.machine import Machine
+
+CHUNK_BITS = 128
+"""Shuffles inside pieces of this size are cheap on every processor with wider vectors."""
+BLOCK = 4
+"""Tiles side by side that are done before the next ones below: what is read of a page is read together."""
+LEAST = 4
+"""Loops shorter than this are left alone."""
+
+
+@dataclass(frozen=True)
+class Transposition:
+    """target[...] = source[...]: memory runs along `read` in the source and along `written` in the target."""
+
+    extents: tuple[int, ...]
+    source: Operand
+    target: Operand
+    read: int
+    written: int
+
+
+@dataclass(frozen=True)
+class LowerTransposes(ModulePass):
+    """Turn copies that transpose into tiles that are transposed in registers; leave everything else as it is."""
+
+    name = "lower-transposes"
+    vector_bits: int = Machine.vector_bits
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        for function in op.body.block.ops:
+            if isinstance(function, func.FuncOp) and not function.is_declaration:
+                constants = IndexConstants(function.body.block)
+                for inner in [each for each in function.walk() if isinstance(each, linalg.ops.GenericOp)]:
+                    if (found := transposition_of(inner)) is not None:
+                        lanes = lanes_for(found, self.vector_bits)
+                        remarks.passed(inner, lambda n=lanes: f"transposed in registers, tiles of {n}x{n} elements")
+                        emit(Emitter(inner, constants), found, lanes)
+                        inner.detach()
+                        inner.erase()
+
+
+def transposition_of(op: linalg.ops.GenericOp) -> Transposition | None:
+    """The transposition that an op is; None for what computes, or copies along memory."""
+    body = op.body.block
+    if len(op.inputs) != 1 or len(op.outputs) != 1 or body.first_op is not body.last_op:
+        return None
+    if body.last_op is None or body.last_op.operands[0] is not body.args[0]:
+        return None
+    if any(iterator.data != IteratorType.PARALLEL for iterator in op.iterator_types):
+        return None
+    if not isinstance(op.inputs[0].type, MemRefType):
+        return None
+    maps = [tuple(attribute.data.results) for attribute in op.indexing_maps]
+    extents = extents_of(op.operands, maps, len(op.iterator_types))
+    if extents is None or 0 in extents:
+        return None
+    source, target = (operand_of(value, indices, len(extents)) for value, indices in zip(op.operands, maps))
+    if source is None or target is None or min((*source.strides, *target.strides), default=0) < 0:
+        return None
+    read, written = (unit_loop(operand, extents) for operand in (source, target))
+    if read is None or written is None or read == written or min(extents[read], extents[written]) < LEAST:
+        return None
+    if not distinct(target, extents, [False] * len(extents)) or source.strides[written] == 0:
+        return None
+    return Transposition(extents, source, target, read, written)
+
+
+def unit_loop(operand: Operand, extents: Sequence[int]) -> int | None:
+    """The loop along which memory runs."""
+    found = [loop for loop, (stride, extent) in enumerate(zip(operand.strides, extents)) if stride == 1 and extent > 1]
+    return found[0] if len(found) == 1 else None
+
+
+def lanes_for(found: Transposition, vector_bits: int) -> int:
+    """Elements along each side of a tile: a vector's, 16 at most, and no more than both loops have."""
+    lanes = min(16, vector_bits // max(8, bits_of(found.source.element)))
+    while lanes > min(found.extents[found.read], found.extents[found.written]):
+        lanes //= 2
+    return lanes
+
+
+def emit(emitter: Emitter, found: Transposition, lanes: int) -> None:
+    source = emitter.view(found.source, found.extents, found.read)
+    target = emitter.view(found.target, found.extents, found.written)
+    others = [loop for loop in range(len(found.extents)) if loop not in (found.read, found.written)]
+    others.sort(key=lambda loop: -found.target.strides[loop])
+
+    wide = lanes * min(BLOCK, found.extents[found.read] // lanes)
+
+    def block(at: Mapping[int, Index], _: Mapping[int, int]) -> None:
+        with emitter.loop(wide, lanes) as start:
+            tile({**at, found.read: emitter.plus(at[found.read], start)})
+
+    def tile(at: Mapping[int, Index]) -> None:
+        rows = [
+            emitter.load_vector(
+                source,
+                emitter.indices(source, {**at, found.written: emitter.plus(at[found.written], row)}),
+                lanes,
+            )
+            for row in range(lanes)
+        ]
+        for column, value in enumerate(transposed(emitter, rows)):
+            place = {**at, found.read: emitter.plus(at[found.read], column)}
+            emitter.store_vector(value, target, emitter.indices(target, place))
+
+    steps = [
+        *(Steps(loop, found.extents[loop]) for loop in others),
+        Steps(found.read, found.extents[found.read], wide, overlaps=True),
+        Steps(found.written, found.extents[found.written], lanes, overlaps=True),
+    ]
+    around(emitter, steps, block)
+
+
+# In registers
+
+
+def transposed(emitter: Emitter, rows: Sequence[SSAValue]) -> list[SSAValue]:
+    """The columns of as many vectors as each has lanes."""
+    count = len(rows)
+    if count == 1:
+        return list(rows)
+    element = cast("VectorType[Attribute]", rows[0].type).element_type
+    chunk = min(count, max(1, CHUNK_BITS // max(8, bits_of(element))))
+    vectors = list(rows)
+    names = [[(row, column) for column in range(count)] for row in range(count)]
+    for mask_pair, distance in stages(count, chunk):
+        made: list[SSAValue | None] = [None] * count
+        labels: list[list[tuple[int, int]]] = [[] for _ in range(count)]
+        for first in range(count):
+            if first & distance:
+                continue
+            second = first | distance
+            both = names[first] + names[second]
+            for place, mask in zip((first, second), mask_pair):
+                made[place] = shuffled(emitter, vectors[first], vectors[second], mask)
+                labels[place] = [both[lane] for lane in mask]
+        vectors, names = [each for each in made if each is not None], labels
+    column_of = [{column for _, column in each} for each in names]
+    assert all(
+        len(each) == 1 and [row for row, _ in name] == list(range(count)) for each, name in zip(column_of, names)
+    )
+    order = {next(iter(each)): place for place, each in enumerate(column_of)}
+    return [vectors[order[column]] for column in range(count)]
+
+
+def stages(count: int, chunk: int) -> list[tuple[tuple[list[int], list[int]], int]]:
+    """For each step the lanes that two rows exchange, and how far apart these rows are.
+
+    Inside chunks elements are interleaved, then pairs of them, and so on; then whole chunks are sorted.
+    """
+    found: list[tuple[tuple[list[int], list[int]], int]] = []
+    width = 1
+    while width < chunk:
+        low: list[int] = []
+        high: list[int] = []
+        for start in range(0, count, chunk):
+            for lane in range(0, chunk // 2, width):
+                for part, offset in ((low, 0), (high, chunk // 2)):
+                    place = start + lane + offset
+                    part += [*range(place, place + width), *range(count + place, count + place + width)]
+        found.append(((low, high), width))
+        width *= 2
+    while width < count:
+        lanes = range(2 * count)
+        even, odd = ([lane for lane in lanes if lane // chunk % 2 == parity] for parity in (0, 1))
+        found.append(((even, odd), width))
+        width *= 2
+    return found
+
+
+def shuffled(emitter: Emitter, x: SSAValue, y: SSAValue, lanes: Sequence[int]) -> SSAValue:
+    mask = DenseArrayBase.from_list(i64, lanes)
+    made = vector.ShuffleOp.create(operands=(x, y), result_types=(x.type,), properties={"mask": mask})
+    return emitter.add(made).results[0]

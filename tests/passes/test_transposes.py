@@ -1,0 +1,49 @@
+"""Any permutation of any shape and element type, in tiles: every element arrives where NumPy puts it."""
+
+from __future__ import annotations
+
+import ml_dtypes
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import xmlc
+from xmlc.dialects.ml import functions as F
+from xmlc.passes.lower_transposes import stages
+
+DTYPES = {
+    "f32": np.float32,
+    "f64": np.float64,
+    "f16": np.float16,
+    "bf16": ml_dtypes.bfloat16,
+    "i8": np.int8,
+    "i64": np.int64,
+    "i1": np.bool_,
+}
+
+
+@settings(max_examples=30)
+@given(st.data(), st.lists(st.integers(1, 40), min_size=2, max_size=4), st.sampled_from(sorted(DTYPES)))
+def test_a_transposed_array_is_numpys(data: st.DataObject, shape: list[int], dtype: str) -> None:
+    order = data.draw(st.permutations(range(len(shape))))
+    x = np.random.default_rng(0).integers(0, 100, shape).astype(DTYPES[dtype])
+    builder = xmlc.Builder()
+    with builder.function(x=xmlc.tensor("x".join(map(str, shape)) + "x" + dtype)) as f:
+        f.returns(F.transpose(f["x"], order))
+    (found,) = builder.compile()(x)
+    np.testing.assert_array_equal(found, np.transpose(x, order))
+
+
+@pytest.mark.parametrize(("count", "chunk"), [(2, 2), (4, 4), (8, 4), (16, 4), (8, 2), (16, 8), (16, 16), (2, 1)])
+def test_the_steps_transpose(count: int, chunk: int) -> None:
+    rows = np.arange(count * count).reshape(count, count)
+    for (low, high), distance in stages(count, chunk):
+        pairs = [(first, first | distance) for first in range(count) if not first & distance]
+        made = np.empty_like(rows)
+        for first, second in pairs:
+            both = np.concatenate([rows[first], rows[second]])
+            made[first], made[second] = both[low], both[high]
+        rows = made
+    columns = np.arange(count * count).reshape(count, count).T
+    np.testing.assert_array_equal(rows[np.argsort(rows[:, 0])], columns)
