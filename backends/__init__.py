@@ -15,5 +15,11 @@ def cpu() -> Sequence[Stage]:
     return CPU
 
 
-TARGETS: dict[str, Callable[[], Sequence[Stage]]] = {"cpu": cpu}
+def cuda() -> Sequence[Stage]:
+    from xmlc.backends.cuda.stages import CUDA
+
+    return CUDA
+
+
+TARGETS: dict[str, Callable[[], Sequence[Stage]]] = {"cpu": cpu, "cuda": cuda}
 """Family of targets -> loader of its stages, so that nothing is imported before it is used."""

@@ -11,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from xmlc.backends.cpu.target import Target
+from xmlc.backends.cuda.target import CudaTarget
 from xmlc.cache import Cache
 
 PARTS = ("xmlc", "xmlc.dialects", "xmlc.passes", "xmlc.backends", "xmlc.frontend")
@@ -25,7 +26,7 @@ MEANING = {
 """Field of a key -> how a message names it."""
 
 
-def cache_key(program: str, target: Target, opt_level: int, threads: int = 1) -> str:
+def cache_key(program: str, target: Target | CudaTarget, opt_level: int, threads: int = 1) -> str:
     """The key of a program, given as the text of its module."""
     fields = {
         "program": digest(program),

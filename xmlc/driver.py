@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp, StringAttr
@@ -19,6 +19,7 @@ from xdsl.dialects.func import FuncOp
 from xdsl.passes import ModulePass
 
 from xmlc.backends.cpu.target import Target, parse_target
+from xmlc.backends.cuda.target import CudaTarget, parse_cuda
 from xmlc.backends.signature import PREPARE, EntryPoint, Signature, arena_bytes, signature_of
 from xmlc.cache import Cache
 from xmlc.cache_key import cache_key, explain_miss
@@ -30,13 +31,16 @@ from xmlc.wording import did_you_mean
 
 if TYPE_CHECKING:
     from xmlc.backends.stages import Stage
+    from xmlc.compiled_cuda import CudaModule
     from xmlc.passes.remarks import Remarks
     from xmlc.report import Profile
 
 STAGE = "xmlc.stage"
 """Attribute of a module: the name of the stage it was brought to, so that its text can be resumed from there."""
 STRUCTURED = "structured"
-"""The last stage that is MLIR."""
+"""The last stage of the CPU that is MLIR."""
+
+AnyTarget: TypeAlias = Target | CudaTarget
 
 StageWatcher = Callable[[str, "ModuleOp | str | bytes"], None]
 """Called after each stage with its name and what it gave: the module (not to be changed), text, or bytes."""
@@ -58,7 +62,7 @@ class Settings:
     `remake` gives the module anew, as it was at first: for the reproducer of a failure.
     """
 
-    target: Target = field(default_factory=lambda: parse_target("cpu"))
+    target: AnyTarget = field(default_factory=lambda: parse_target("cpu"))
     opt_level: int = 2
     threads: int = field(default_factory=default_threads)
     """How many threads the code is made for; what is too small for them runs in one."""
@@ -74,6 +78,12 @@ class Settings:
     """Learns what kernels there are and what each does, and has the program time them; such code is not cached."""
 
     @property
+    def cpu(self) -> Target:
+        """The processor to compile for, where it is one."""
+        assert isinstance(self.target, Target)
+        return self.target
+
+    @property
     def is_watched(self) -> bool:
         """Whether somebody looks at how a program is compiled, so that it is although the cache has it."""
         return bool(self.watchers or self.stage_watchers or self.remarks or self.profile)
@@ -84,30 +94,40 @@ class Settings:
         return [*self.watchers, *([self.remarks] if self.remarks else []), self.timer]
 
 
-def stages() -> Sequence[Stage]:
-    """The table of stages."""
-    from xmlc.backends.cpu.stages import CPU
-
-    return CPU
+def any_target(text: str) -> AnyTarget:
+    """The target that `text` names: see `parse_target` and `parse_cuda`. Raises CompileError where it names none."""
+    return parse_cuda(text) if text.partition(":")[0] == "cuda" else parse_target(text)
 
 
-def stage_named(name: str) -> Stage:
+def stages(target: AnyTarget | None = None) -> Sequence[Stage]:
+    """The table of stages of a target, of the CPU if none is given."""
+    from xmlc.backends import TARGETS
+
+    return TARGETS["cuda" if isinstance(target, CudaTarget) else "cpu"]()
+
+
+def stage_named(name: str, target: AnyTarget | None = None) -> Stage:
     """The stage of that name. Raises CompileError with the one that may have been meant."""
-    names = [stage.name for stage in stages()]
+    names = [stage.name for stage in stages(target)]
     if name not in names:
         hint = did_you_mean(name, names) or f"the stages are {', '.join(names)}"
         raise CompileError(f"unknown stage '{name}'", hint=hint)
-    return stages()[names.index(name)]
+    return stages(target)[names.index(name)]
 
 
-def stages_between(after: str | None, until: str) -> list[Stage]:
+def last_of_mlir(target: AnyTarget) -> str:
+    """The last stage that is MLIR: what comes after it is text or bytes."""
+    return [stage.name for stage in stages(target) if stage.passes][-1]
+
+
+def stages_between(after: str | None, until: str, target: AnyTarget | None = None) -> list[Stage]:
     """The stages with passes that come after one (from the first if None) and up to another."""
-    names = [stage.name for stage in stages()]
+    names = [stage.name for stage in stages(target)]
     start = 0 if after is None else names.index(after) + 1
-    return [stage for stage in stages()[start : names.index(until) + 1] if stage.passes]
+    return [stage for stage in stages(target)[start : names.index(until) + 1] if stage.passes]
 
 
-def stage_of(module: ModuleOp) -> str | None:
+def stage_of(module: ModuleOp, target: AnyTarget | None = None) -> str | None:
     """The stage that a module has been brought to, or None if it is as a front end or a user made it.
 
     The attribute `xmlc.stage` says it. A module without one starts at the beginning, where stages that it is
@@ -115,7 +135,7 @@ def stage_of(module: ModuleOp) -> str | None:
     """
     match module.attributes.get(STAGE):
         case StringAttr(data=name):
-            return stage_named(name).name
+            return stage_named(name, target).name
         case _:
             dialects = {op.name.partition(".")[0] for op in module.walk()}
             return None if dialects & {"ml", "toy"} or dialects <= {"builtin", "func"} else "linalg"
@@ -127,11 +147,12 @@ def run_stages(module: ModuleOp, after: str | None, until: str, settings: Settin
     from xmlc.backends.stages import refuse_leftovers
 
     context = Context()
-    wanted = stages_between(after, until)
+    target = settings.target
+    wanted = stages_between(after, until, target)
     for index, stage in enumerate(wanted):
         before = [each for earlier in wanted[:index] for each in earlier.passes]
         settings.timer.start(f"stage {stage.name}")
-        passes = fitted(stage.passes, settings.target, settings.threads)
+        passes = fitted(stage.passes, target, settings.threads) if isinstance(target, Target) else list(stage.passes)
         if settings.profile and stage.name == STRUCTURED:
             passes = timed(passes, entry_of(module).sym_name.data)
         with settings.remarks.collecting() if settings.remarks else nullcontext():
@@ -141,7 +162,7 @@ def run_stages(module: ModuleOp, after: str | None, until: str, settings: Settin
                 context,
                 watchers=settings.all_watchers,
                 verify_each=VERIFY.get(),
-                remake=remade(settings.remake, after, before, context),
+                remake=remade(settings, after, before, context),
             )
         refuse_leftovers(module, stage)
         settings.timer.stop()
@@ -150,18 +171,19 @@ def run_stages(module: ModuleOp, after: str | None, until: str, settings: Settin
 
 
 def remade(
-    remake: Callable[[], ModuleOp] | None, after: str | None, passes: Sequence[ModulePass], context: Context
+    settings: Settings, after: str | None, passes: Sequence[ModulePass], context: Context
 ) -> Callable[[], ModuleOp] | None:
     """What makes the module as it was before a stage: made anew, then the passes of the stages before."""
+    remake, target = settings.remake, settings.target
     if remake is None:
         return None
 
     def make() -> ModuleOp:
         module = remake()
-        if stage_of(module) != after:  # run_stages was called in two steps: the first is to be repeated
+        if stage_of(module, target) != after:  # run_stages was called in two steps: the first is to be repeated
             assert after is not None
-            passes_before = [each for stage in stages_between(stage_of(module), after) for each in stage.passes]
-            run_passes(module, passes_before, context)
+            first = stages_between(stage_of(module, target), after, target)
+            run_passes(module, [each for stage in first for each in stage.passes], context)
         run_passes(module, passes, context)
         return module
 
@@ -186,11 +208,12 @@ def with_dump(settings: Settings) -> Settings:
 
 
 def emit(module: ModuleOp, stage: str, settings: Settings) -> str | bytes:
-    """What `--emit=stage` gives for a module of any earlier level: MLIR, LLVM IR, assembly, or an object file."""
-    wanted = stage_named(stage)
+    """What `--emit=stage` gives for a module of any earlier level: MLIR, LLVM IR, assembly, or machine code."""
+    target = settings.target
+    wanted = stage_named(stage, target)
     settings = with_dump(settings)
-    after, until = stage_of(module), stage if wanted.passes else STRUCTURED
-    names = [each.name for each in stages()]
+    after, until = stage_of(module, target), stage if wanted.passes else last_of_mlir(target)
+    names = [each.name for each in stages(target)]
     if after is not None and names.index(after) > names.index(until):
         raise CompileError(
             f"the program is at stage '{after}' already, which comes after '{until}'",
@@ -200,6 +223,10 @@ def emit(module: ModuleOp, stage: str, settings: Settings) -> str | bytes:
     run_stages(module, after, until, settings)
     if wanted.passes:
         return printed(module)
+    if isinstance(target, CudaTarget):
+        from xmlc.driver_cuda import device_code
+
+        return device_code(module, stage, target, settings)
     text = llvm_ir(module, settings)
     if stage == "llvm":
         return text
@@ -209,7 +236,7 @@ def emit(module: ModuleOp, stage: str, settings: Settings) -> str | bytes:
     if stage == "asm":
         from xmlc.backends.cpu.jit import assembly
 
-        return assembly(text, settings.target, settings.opt_level)
+        return assembly(text, target, settings.opt_level)
     return machine_code(text, settings)
 
 
@@ -217,7 +244,7 @@ def llvm_ir(module: ModuleOp, settings: Settings) -> str:
     from xmlc.backends.cpu.emit import emit_module
 
     settings.timer.start("stage llvm")
-    text = emit_module(module, settings.target)
+    text = emit_module(module, settings.cpu)
     settings.timer.stop()
     watch(settings, "llvm", text)
     return text
@@ -227,7 +254,7 @@ def machine_code(llvm_ir: str, settings: Settings) -> bytes:
     from xmlc.backends.cpu.jit import compile_to_object
 
     settings.timer.start("stage obj")
-    code = compile_to_object(llvm_ir, settings.target, settings.opt_level)
+    code = compile_to_object(llvm_ir, settings.cpu, settings.opt_level)
     settings.timer.stop()
     watch(settings, "obj", code)
     return code
@@ -282,6 +309,11 @@ class Compiled:
 
 def compile_program(module: ModuleOp, settings: Settings) -> Compiled:
     """Machine code for the entry function of a module, from the cache where it is there."""
+    return Compiled.from_bytes(cached(module, settings, lambda told: compile_anew(module, told).to_bytes()))
+
+
+def cached(module: ModuleOp, settings: Settings, make: Callable[[Settings], bytes]) -> bytes:
+    """What the cache has for a module, or what `make` gives for the settings, with those who watch it."""
     timer = settings.timer
     settings = with_dump(settings)
     cache = Cache() if CACHE.get() and not settings.profile else None
@@ -292,16 +324,31 @@ def compile_program(module: ModuleOp, settings: Settings) -> Compiled:
     if settings.explain:
         settings.explain("found in the cache" if found else explain_miss(key, cache) if cache else "the cache is off")
     if found is not None:
-        return Compiled.from_bytes(found)
+        return found
     watch(settings, "source", module)
-    after = stage_of(module)
-    if stages_between(after, "ml"):  # types of the entry are read while unsigned integers are still told apart
+    made = make(settings)
+    if cache:
+        cache.put(key, made)
+    return made
+
+
+def to_last_mlir(module: ModuleOp, settings: Settings) -> tuple[Signature, Signature | None]:
+    """Bring a module to the last stage that is MLIR; returns the signatures of @main and of @prepare."""
+    after = stage_of(module, settings.target)
+    if stages_between(after, "ml", settings.target):
+        # types of the entry are read while unsigned integers are still told apart
         run_stages(module, after, "ml", settings)
         after = "ml"
     signature = signature_of(entry_of(module))
     before = prepare_of(module)
     prepare_signature = signature_of(before) if before else None
-    run_stages(module, after, STRUCTURED, settings)
+    run_stages(module, after, last_of_mlir(settings.target), settings)
+    return signature, prepare_signature
+
+
+def compile_anew(module: ModuleOp, settings: Settings) -> Compiled:
+    """Machine code for the entry function of a module."""
+    signature, prepare_signature = to_last_mlir(module, settings)
     if settings.profile:
         signature = settings.profile.added_to(signature, entry_of(module))
     code = machine_code(llvm_ir(module, settings), settings)
@@ -311,10 +358,7 @@ def compile_program(module: ModuleOp, settings: Settings) -> Compiled:
         lowered = prepare_of(module)
         assert lowered is not None
         prepare = EntryPoint(prepare_signature, arena_bytes(lowered))
-    made = Compiled(main, prepare, code)
-    if cache:
-        cache.put(key, made.to_bytes())
-    return made
+    return Compiled(main, prepare, code)
 
 
 def compile_module(
@@ -325,8 +369,20 @@ def compile_module(
     `weights` are the arrays of the arguments marked `ml.weight`, by their `ml.name`.
     """
     settings = settings or Settings()
+    assert isinstance(settings.target, Target), "a program for a GPU is compiled by compile_for_target"
     made = compile_program(module, settings)
     settings.timer.start("load")
     loaded = CompiledModule(made.main.signature, made.code, made.main.arena_bytes, weights or {}, made.prepare)
     settings.timer.stop()
     return loaded
+
+
+def compile_for_target(
+    module: ModuleOp, weights: Mapping[str, Array], settings: Settings
+) -> CompiledModule | CudaModule:
+    """The same for the target of the settings, a processor or a GPU."""
+    if isinstance(settings.target, Target):
+        return compile_module(module, weights, settings)
+    from xmlc.driver_cuda import compile_for_gpu
+
+    return compile_for_gpu(module, weights, settings)

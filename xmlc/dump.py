@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 from xdsl.dialects.builtin import ModuleOp
 
+from xmlc.backends.cpu.target import Target
 from xmlc.files import make_folder, write_whole
 from xmlc.pipeline import printed
 
 if TYPE_CHECKING:
     from xmlc.driver import Settings
 
-SUFFIXES = {"llvm": ".ll", "asm": ".s", "obj": ".o"}
+SUFFIXES = {"llvm": ".ll", "asm": ".s", "obj": ".o", "ptx": ".ptx", "cubin": ".cubin"}
 """Stage -> the suffix of its file; that of all others is .mlir."""
 
 
@@ -25,14 +26,16 @@ class Dump:
 
         self.folder = folder
         self.settings = settings
-        self.order = ["source", *(stage.name for stage in stages())]
+        self.order = ["source", *(stage.name for stage in stages(settings.target))]
         make_folder(folder)
 
     def __call__(self, stage: str, made: ModuleOp | str | bytes) -> None:
         text = printed(made) if isinstance(made, ModuleOp) else made
         name = f"{self.order.index(stage):02}-{stage}{SUFFIXES.get(stage, '.mlir')}"
         write_whole(self.folder / name, text)
-        if stage == "llvm":  # nobody needs assembly on the way to an object
+        if stage == "llvm" and isinstance(
+            self.settings.target, Target
+        ):  # nobody needs assembly on the way to an object
             from xmlc.backends.cpu.jit import assembly
 
             assert isinstance(text, str)

@@ -117,6 +117,12 @@ CACHE_DIR = option("XMLC_CACHE_DIR", default_cache_dir, Path, "folder of compile
 CACHE_LIMIT = option(
     "XMLC_CACHE_LIMIT", lambda: 2**30, read_size, "size that the cache stays under, such as 500M; oldest use goes first"
 )
+CUDA_SYNC = option(
+    "XMLC_CUDA_SYNC",
+    lambda: False,
+    read_truth,
+    "wait for each kernel, so that an error names the one that failed: 1 or 0",
+)
 DUMP: Option[Path | None] = option(
     "XMLC_DUMP", lambda: None, Path, "folder that receives the program after every stage"
 )

@@ -7,17 +7,20 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from xmlc.compiled import CompiledModule
 from xmlc.dialects.diagnostics import CompileError
-from xmlc.driver import Settings, compile_module, entry_of
+from xmlc.driver import Settings, compile_for_target, entry_of
 from xmlc.inputs import Array, Arrays, Sizes, missing
 from xmlc.sources import Program, Source, open_source
 
 if TYPE_CHECKING:
+    from xmlc.compiled_cuda import CudaModule
     from xmlc.meaning import Difference, Outcome
     from xmlc.report import Report
+
+AnyModule: TypeAlias = "CompiledModule | CudaModule"
 
 
 @dataclass(frozen=True)
@@ -31,13 +34,13 @@ class Run:
     """How long each kernel takes, where the settings asked for it."""
 
 
-def compile_source(source: Source, sizes: Sizes, arrays: Arrays, settings: Settings) -> CompiledModule:
+def compile_source(source: Source, sizes: Sizes, arrays: Arrays, settings: Settings) -> AnyModule:
     """The program as a Python function, for the shapes of the arrays (and, where shapes depend on them, the values)."""
     settings.timer.start("import")
     program = source.make(sizes, arrays)
     settings.timer.stop()
     settings.remake = lambda: source.make(sizes, arrays).module
-    return compile_module(program.module, program.weights, settings)
+    return compile_for_target(program.module, program.weights, settings)
 
 
 def load(
@@ -46,7 +49,7 @@ def load(
     *,
     weights: Arrays | None = None,
     settings: Settings | None = None,
-) -> CompiledModule:
+) -> AnyModule:
     """The Toy, ONNX or MLIR program of a file as a Python function of arrays.
 
     `sizes` gives those of free dimensions by name, or whole shapes by the name of an input; `weights` those of a
@@ -79,7 +82,7 @@ def run_program(
         results = compiled(*given)
     settings.timer.stop()
     report = None
-    if settings.profile:
+    if settings.profile and isinstance(compiled, CompiledModule):
         report, results = reported(compiled, inputs, settings), results[:-1]
     printed = stream.getvalue() if stream else ""
     if printing and printed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -30,11 +31,15 @@ def launch_func(frame: Frame, op: gpu.LaunchFuncOp) -> None:
     launch = Launch(grid, block, dynamic)
     check(op, kernel, launch)
     memories: dict[int, Memory] = {}
-    given = [argument(frame, launch, value, memories) for value in op.arguments]
+    run_kernel(program, kernel, launch, [argument(frame, launch, value, memories) for value in op.arguments])
+
+
+def run_kernel(program: KernelProgram, kernel: gpu.FuncOp, launch: Launch, arguments: Sequence[Any]) -> None:
+    """Run a kernel by all threads of a launch; arrays are given as `View`s."""
     together = 1 if waits(kernel) else max(1, LANES // launch.threads)
     for first in range(0, launch.blocks, together):
         group = Group(launch, first, min(together, launch.blocks - first))
-        ThreadFrame(program, all_threads(group)).run(kernel.body, *given)
+        ThreadFrame(program, all_threads(group)).run(kernel.body, *arguments)
 
 
 def kernel_of(frame: Frame, op: gpu.LaunchFuncOp) -> tuple[KernelProgram, gpu.FuncOp]:

@@ -13,7 +13,7 @@ from xmlc.cli.remarks import remarking
 from xmlc.cli.sources import with_source_lines
 from xmlc.cli.watching import dumps, refuse_unknown_passes
 from xmlc.dialects.diagnostics import CompileError
-from xmlc.driver import Settings, default_threads, stages
+from xmlc.driver import Settings, any_target, default_threads, stages
 from xmlc.inputs import Sizes, read_sizes
 from xmlc.options import DUMP
 from xmlc.sources import OPEN, Source, open_program, read_program
@@ -34,7 +34,7 @@ OPTIONS = (
     click.argument("file", type=click.Path(allow_dash=True)),
     click.option("--from", "language", type=click.Choice(list(OPEN)), help="the language, if not the suffix's"),
     click.option("--bind", callback=bound_sizes, default="", metavar="NAME=SIZE,…", help="sizes of free dimensions"),
-    click.option("--target", default="cpu", show_default=True, help="cpu, cpu:LEVEL, or an LLVM triple"),
+    click.option("--target", default="cpu", show_default=True, help="cpu[:LEVEL], cuda[:sm_XX], or an LLVM triple"),
     click.option("-O", "opt_level", type=click.IntRange(0, 3), default=2, show_default=True, help="LLVM's effort"),
     click.option("--threads", type=click.IntRange(1), metavar="N", help="how many share a loop (XMLC_NUM_THREADS)"),
     click.option("--timing", is_flag=True, help="print to standard error where the time went"),
@@ -61,16 +61,14 @@ def settings_of(
     all_: bool,
 ) -> Settings:
     """How to compile, as the options say."""
-    from xmlc.backends.cpu.target import parse_target
-
-    if before or after:
-        known = [each.name for stage in stages() for each in stage.passes]
-        refuse_unknown_passes((*before, *after), known, "`xmlc list stages` shows the passes of every stage")
     try:
-        parsed = parse_target(target)
+        parsed = any_target(target)
     except CompileError as error:
         found = error.diagnostics[0]
         raise click.UsageError(f"{found.message}\nhint: {found.hint}") from error
+    if before or after:
+        known = [each.name for stage in stages(parsed) for each in stage.passes]
+        refuse_unknown_passes((*before, *after), known, "`xmlc list stages` shows the passes of every stage")
     count = default_threads() if threads is None else threads
     return Settings(parsed, opt_level, count, watchers=dumps(before, after, all_))
 

@@ -20,7 +20,7 @@ from xmlc.wording import known_names
 
 TREE, SOURCE = "ast", "source"
 """What comes before the stages of the table: the syntax tree, and the module as the front end made it."""
-BY_SUFFIX = {".ll": "llvm", ".s": "asm", ".mlir": "structured"}
+BY_SUFFIX = {".ll": "llvm", ".s": "asm", ".mlir": "structured", ".ptx": "ptx", ".cubin": "cubin"}
 """Suffix of the output -> the stage that is meant if none is named; any other is an object file."""
 
 
@@ -52,14 +52,15 @@ def compile(
     The MLIR of each stage may be edited and given back: it is resumed from where it was printed.
     """
     log_to_standard_error()
-    stage = stage or BY_SUFFIX.get(Path(output).suffix, "obj")
+    settings = settings_of(target, opt_level, threads, before, after, after_all)
+    known = [each.name for each in stages(settings.target)]
+    stage = stage or BY_SUFFIX.get(Path(output).suffix, known[-1])
     if stage not in (TREE, SOURCE):
-        names = [TREE, SOURCE, *(each.name for each in stages())]
+        names = [TREE, SOURCE, *known]
         if stage not in names:
             raise click.UsageError(f"unknown stage '{stage}'\nhint: {known_names(stage, names)}")
-    if stage == "obj" and output == "-" and sys.stdout.isatty():
-        raise click.UsageError("an object file is nothing for a terminal\nhint: give -o FILE.o, or --emit=asm")
-    settings = settings_of(target, opt_level, threads, before, after, after_all)
+    if stage == known[-1] and output == "-" and sys.stdout.isatty():
+        raise click.UsageError(f"machine code is nothing for a terminal\nhint: give -o FILE, or --emit={known[-2]}")
     settings.remarks = listener(remarks, remarks_json)
     source = opened(file, language, settings)
     with showing_lines_of(source), dumping(dump):

@@ -12,6 +12,7 @@ from typing import Any
 import click
 import numpy as np
 
+from xmlc.backends.cuda.target import CudaTarget
 from xmlc.cli.common import compiling, dumping, opened, settings_of, showing_lines_of
 from xmlc.cli.remarks import listener, tell
 from xmlc.files import make_folder, write_whole
@@ -64,6 +65,8 @@ def run(
     log_to_standard_error()
     settings = settings_of(target, opt_level, threads, before, after, after_all)
     settings.remarks = listener(remarks, remarks_json)
+    if report and isinstance(settings.target, CudaTarget):
+        raise click.UsageError("--report times kernels of the processor\nhint: leave it out with --target=cuda")
     if report:
         settings.profile = import_module("xmlc.report").Profile()
     if explain_miss:

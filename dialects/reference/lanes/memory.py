@@ -18,13 +18,13 @@ from xdsl.dialects.builtin import DYNAMIC_INDEX, DenseIntOrFPElementsAttr, MemRe
 from xdsl.ir import Attribute, Operation
 
 from xmlc.dialects import gpu
-from xmlc.dialects.reference.access import dense, mixed
+from xmlc.dialects.reference.access import dense
 from xmlc.dialects.reference.arith import REFERENCE as ARITH
 from xmlc.dialects.reference.interpreter import Array, InterpreterError, dtype_of, uninitialized
 from xmlc.dialects.reference.lanes.frame import ThreadError, ThreadFrame, Threads
 from xmlc.dialects.reference.lanes.races import MANY, Accesses, Order, Race
 from xmlc.dialects.reference.memref import ATOMIC, address
-from xmlc.dialects.reference.tensor import collapsed, reassociation
+from xmlc.dialects.reference.tensor import reassociation
 
 ALIGNMENT = 16
 """Bytes: the size of a memory of ours is a multiple of it, so that it can be seen as elements of any type."""
@@ -386,32 +386,32 @@ def reinterpret_cast(frame: ThreadFrame, op: memref.ReinterpretCastOp) -> None:
     frame.set(op, View(source.memory, source.dtype, byte, tuple(sizes), tuple(strides)))
 
 
-def reshape(frame: ThreadFrame, op: memref.CollapseShapeOp | memref.ExpandShapeOp) -> None:
-    """The same elements in another shape: dimensions that become one must lie one inside the other."""
+def collapse_shape(frame: ThreadFrame, op: memref.CollapseShapeOp) -> None:
+    """Neighbouring axes as one; their elements must lie one behind the other."""
     source = frame[op.src]
-    if isinstance(op, memref.CollapseShapeOp) and (strides := collapsed_strides(reassociation(op), source)) is not None:
-        sizes = collapsed(reassociation(op), tuple(int(size) for size in source.sizes))
-        frame.set(op, replace(source, sizes=tuple(sizes), strides=strides))
-        return
-    if isinstance(op, memref.CollapseShapeOp):
-        shape = collapsed(reassociation(op), tuple(int(size) for size in source.sizes))
-    else:
-        shape = tuple(mixed(op.static_output_shape, frame.get(op.output_shape)))
-    if [int(each) for each in source.strides] != list(contiguous([int(each) for each in source.sizes])):
-        raise InterpreterError(op, f"a buffer of strides {source.strides} cannot be seen as shape {tuple(shape)}")
-    frame.set(op, replace(source, sizes=tuple(shape), strides=contiguous(tuple(shape))))
+    sizes: list[Any] = []
+    strides: list[Any] = []
+    for axes in reassociation(op):
+        long = [axis for axis in axes if np.any(np.asarray(source.sizes[axis]) != 1)] or list(axes[-1:])
+        for outer, inner in pairwise(long):
+            if np.any(source.strides[outer] != source.strides[inner] * source.sizes[inner]):
+                raise InterpreterError(
+                    op, f"strides {source.strides} of sizes {source.sizes} are not those of one axis"
+                )
+        sizes.append(prod([source.sizes[axis] for axis in axes], start=np.int64(1)))
+        strides.append(source.strides[long[-1]] if long else 1)
+    frame.set(op, replace(source, sizes=tuple(sizes), strides=tuple(strides)))
 
 
-def collapsed_strides(groups: Sequence[Sequence[int]], source: View) -> tuple[int, ...] | None:
-    """The stride of each group of dimensions; None where one does not lie inside the other."""
-    found: list[int] = []
-    for group in groups:
-        moving = [axis for axis in group if int(source.sizes[axis]) != 1] or list(group[-1:])
-        for outer, inner in pairwise(moving):
-            if int(source.strides[outer]) != int(source.strides[inner]) * int(source.sizes[inner]):
-                return None
-        found.append(int(source.strides[moving[-1]]))
-    return tuple(found)
+def expand_shape(frame: ThreadFrame, op: memref.ExpandShapeOp) -> None:
+    """Each axis as several."""
+    source = frame[op.src]
+    sizes = filled(op.static_output_shape.get_values(), frame.get(op.output_shape))
+    strides: list[Any] = []
+    for axes, stride in zip(reassociation(op), source.strides):
+        strides += [stride * each for each in contiguous([sizes[axis] for axis in axes])]
+    strides += [1] * (len(sizes) - len(strides))  # an array of rank 0 becomes one of sizes 1
+    frame.set(op, replace(source, sizes=tuple(sizes), strides=tuple(strides)))
 
 
 def same(frame: ThreadFrame, op: Operation) -> None:
@@ -437,8 +437,8 @@ EVALUATE = {
     memref.ViewOp: bytes_as,
     memref.SubviewOp: subview,
     memref.ReinterpretCastOp: reinterpret_cast,
-    memref.CollapseShapeOp: reshape,
-    memref.ExpandShapeOp: reshape,
+    memref.CollapseShapeOp: collapse_shape,
+    memref.ExpandShapeOp: expand_shape,
     memref.CastOp: same,
     memref.MemorySpaceCastOp: same,
     memref.AssumeAlignmentOp: same,

@@ -1,0 +1,240 @@
+"""Arrays in device memory: our own, and those of other libraries, without a copy.
+
+Others are seen through DLPack or `__cuda_array_interface__`; ours offer both.
+Source: https://dmlc.github.io/dlpack/latest/python_spec.html, https://numba.readthedocs.io (CUDA array interface, v3)
+"""
+
+from __future__ import annotations
+
+import ctypes
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+from numpy.typing import NDArray
+
+from xmlc.backends.cuda.driver import DEFAULT_STREAM, Driver, Handle
+from xmlc.dialects.diagnostics import CompileError
+
+Array = NDArray[Any]
+
+CUDA = 2
+"""DLPack's number for memory of an NVIDIA GPU."""
+LEGACY, PER_THREAD = 1, 2
+"""DLPack's numbers for CUDA's default streams."""
+
+# DLPack's codes of kinds of numbers
+CODES = {"i": 0, "u": 1, "f": 2, "b": 6}
+BFLOAT = 4
+
+
+class DataType(ctypes.Structure):
+    """DLDataType"""
+
+    _fields_ = (("code", ctypes.c_uint8), ("bits", ctypes.c_uint8), ("lanes", ctypes.c_uint16))
+
+
+class Tensor(ctypes.Structure):
+    """DLTensor"""
+
+    _fields_ = (
+        ("data", ctypes.c_void_p),
+        ("device_type", ctypes.c_int32),
+        ("device_id", ctypes.c_int32),
+        ("ndim", ctypes.c_int32),
+        ("dtype", DataType),
+        ("shape", ctypes.POINTER(ctypes.c_int64)),
+        ("strides", ctypes.POINTER(ctypes.c_int64)),
+        ("byte_offset", ctypes.c_uint64),
+    )
+
+
+class ManagedTensor(ctypes.Structure):
+    """DLManagedTensor"""
+
+
+DELETER = ctypes.CFUNCTYPE(None, ctypes.POINTER(ManagedTensor))
+ManagedTensor._fields_ = (("tensor", Tensor), ("manager", ctypes.c_void_p), ("deleter", DELETER))
+
+capsule_new = ctypes.pythonapi.PyCapsule_New
+capsule_new.restype = ctypes.py_object
+capsule_new.argtypes = (ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p)
+capsule_pointer = ctypes.pythonapi.PyCapsule_GetPointer
+capsule_pointer.restype = ctypes.c_void_p
+capsule_pointer.argtypes = (ctypes.py_object, ctypes.c_char_p)
+capsule_is = ctypes.pythonapi.PyCapsule_IsValid
+capsule_is.argtypes = (ctypes.py_object, ctypes.c_char_p)
+NAME = b"dltensor"
+
+lent: dict[int, tuple[ManagedTensor, Any]] = {}
+"""Tensors that other libraries hold, by their address, with the arrays that must live until they let go."""
+
+
+@DELETER
+def let_go(tensor: Any) -> None:
+    """What another library calls when it has no more use for a tensor."""
+    lent.pop(ctypes.addressof(tensor.contents), None)
+
+
+@ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+def forget(capsule: int) -> None:
+    """What Python calls when a capsule goes; one that was used has another name, and its tensor another owner."""
+    held = ctypes.cast(capsule, ctypes.py_object)
+    if capsule_is(held, NAME):
+        lent.pop(capsule_pointer(held, NAME), None)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """An array in device memory, as we look at it: contiguous if it has no strides, which are in bytes."""
+
+    address: int
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    strides: tuple[int, ...] | None
+    device: int
+    keep: Any = None
+    """What must live as long as the memory is used."""
+
+    @property
+    def is_contiguous(self) -> bool:
+        if self.strides is None or 0 in self.shape:
+            return True
+        wanted = [self.dtype.itemsize * prod(self.shape[axis + 1 :]) for axis in range(len(self.shape))]
+        return all(size == 1 or a == b for size, a, b in zip(self.shape, self.strides, wanted))
+
+
+def seen(value: Any, driver: Driver, stream: Handle) -> Seen | None:
+    """An array of any library as it lies in device memory; None for one that lies in the host's.
+
+    What its library still has to do to it comes first on `stream`, a number.
+    """
+    if isinstance(value, DeviceArray):
+        return Seen(value.address, value.shape, value.dtype, None, value.driver.device.number, value)
+    if isinstance(value, np.ndarray):
+        return None
+    if hasattr(value, "__dlpack_device__") and int(value.__dlpack_device__()[0]) == CUDA:
+        number = int(stream) or LEGACY
+        return from_capsule(value.__dlpack__(stream=number))
+    described = getattr(value, "__cuda_array_interface__", None)
+    if described is None:
+        return None
+    address, _ = described["data"]
+    if (other := described.get("stream")) is not None and other != (int(stream) or LEGACY):
+        driver.synchronize(0 if other == LEGACY else other)
+    owner = driver.owner(address) if address else driver.device.number
+    device = driver.device.number if owner is None else owner
+    dtype, strides = np.dtype(described["typestr"]), described.get("strides")
+    return Seen(address, tuple(described["shape"]), dtype, strides, device, value)
+
+
+def from_capsule(capsule: Any) -> Seen:
+    """What a DLPack capsule holds; it keeps its memory alive."""
+    managed = ctypes.cast(capsule_pointer(capsule, NAME), ctypes.POINTER(ManagedTensor)).contents
+    tensor = managed.tensor
+    dtype = dtype_of(tensor.dtype)
+    shape = tuple(tensor.shape[axis] for axis in range(tensor.ndim))
+    strides = tuple(tensor.strides[axis] * dtype.itemsize for axis in range(tensor.ndim)) if tensor.strides else None
+    return Seen((tensor.data or 0) + tensor.byte_offset, shape, dtype, strides, tensor.device_id, capsule)
+
+
+def dtype_of(type: Any) -> np.dtype[Any]:
+    """NumPy's type for one of DLPack's."""
+    if type.code == BFLOAT and type.bits == 16:
+        return np.dtype(ml_dtypes.bfloat16)
+    kinds = {code: kind for kind, code in CODES.items()}
+    if type.code not in kinds or type.lanes != 1:
+        raise CompileError(f"an array has elements of DLPack's kind {type.code}, which we do not know")
+    return np.dtype(np.bool_) if kinds[type.code] == "b" else np.dtype(f"{kinds[type.code]}{type.bits // 8}")
+
+
+class DeviceArray:
+    """An array in device memory, contiguous. It is freed, in the order of its stream, when nobody refers to it.
+
+    Use as a context manager to free it at the end of the block.
+    """
+
+    def __init__(self, driver: Driver, shape: tuple[int, ...], dtype: np.dtype[Any], stream: Handle = DEFAULT_STREAM):
+        """Uninitialised memory."""
+        self.driver = driver
+        self.shape = shape
+        self.dtype = dtype
+        self.stream = stream
+        self.size = prod(shape)
+        self.nbytes = self.size * dtype.itemsize
+        self.address = driver.allocate(self.nbytes, stream)
+
+    @classmethod
+    def of(cls, driver: Driver, array: Array, stream: Handle = DEFAULT_STREAM) -> DeviceArray:
+        """A copy of an array of the host."""
+        made = cls(driver, array.shape, array.dtype, stream)
+        driver.copy_in(made.address, np.ascontiguousarray(array), stream)
+        return made
+
+    def numpy(self) -> Array:
+        """A copy in the host's memory: waits for what is being done to the array on its stream."""
+        array = np.empty(self.shape, self.dtype)
+        self.driver.copy_out(array, self.address, self.stream)
+        self.driver.synchronize(self.stream)
+        return array
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        if copy is False:
+            raise ValueError("an array in device memory cannot be seen by NumPy without a copy")
+        return self.numpy() if dtype is None else self.numpy().astype(dtype)
+
+    @property
+    def __cuda_array_interface__(self) -> dict[str, Any]:
+        if self.dtype.kind not in CODES:
+            raise AttributeError(f"the CUDA array interface has no name for {self.dtype}: use DLPack")
+        stream = int(self.stream) or LEGACY
+        return {
+            "shape": self.shape,
+            "typestr": self.dtype.str,
+            "data": (self.address if self.nbytes else 0, False),
+            "strides": None,
+            "stream": stream,
+            "version": 3,
+        }
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return CUDA, self.driver.device.number
+
+    def __dlpack__(self, *, stream: int | None = None, **_: Any) -> Any:
+        """A capsule of the same memory. Where the caller works on another stream, what we do to it is waited for."""
+        if stream not in (None, -1, int(self.stream) or LEGACY):
+            self.driver.synchronize(self.stream)
+        count = len(self.shape)
+        shape = (ctypes.c_int64 * max(count, 1))(*self.shape)
+        managed = ManagedTensor()
+        code = CODES.get(self.dtype.kind, BFLOAT)
+        managed.tensor.data = self.address
+        managed.tensor.device_type, managed.tensor.device_id = self.__dlpack_device__()
+        managed.tensor.ndim = count
+        managed.tensor.dtype = DataType(code, self.dtype.itemsize * 8, 1)
+        managed.tensor.shape = shape
+        managed.deleter = let_go
+        address = ctypes.addressof(managed)
+        lent[address] = (managed, (self, shape))
+        return capsule_new(address, NAME, ctypes.cast(forget, ctypes.c_void_p))
+
+    def free(self) -> None:
+        """Give the memory back now."""
+        if self.address:
+            address, self.address = self.address, 0
+            self.driver.free(address, self.stream)
+
+    def __enter__(self) -> DeviceArray:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.free()
+
+    def __del__(self) -> None:
+        if getattr(self, "address", 0):
+            self.free()
+
+    def __repr__(self) -> str:
+        return f"DeviceArray(shape={self.shape}, dtype={self.dtype}, device={self.driver.device.number})"

@@ -1,0 +1,286 @@
+"""NVIDIA's driver, as far as we need it: devices, memory, code, launches, graphs, events.
+
+Through `cuda.bindings`, which is imported when a device is first asked for. Every failure is a CompileError that says
+what was being done: `CUDA_ERROR_OUT_OF_MEMORY while allocating 1.5 GiB`. There is no other way to run than a GPU: where
+there is none, that is said, and nothing is run on the processor instead.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
+
+from xmlc.dialects.diagnostics import CompileError
+
+Array = NDArray[Any]
+Handle = Any
+"""What the driver calls a module, a function, a stream, an event or a graph."""
+
+INSTALL = "pip install 'xmlc[cuda]'"
+DEFAULT_STREAM = 0
+"""The stream that waits for all others, and they for it: what other libraries use unless they are told otherwise."""
+MOST_STATIC_SHARED = 48 * 1024
+"""Bytes of shared memory that a kernel has without asking for more."""
+
+HINTS = {
+    "CUDA_ERROR_OUT_OF_MEMORY": "another program may hold the device's memory: nvidia-smi shows which",
+    "CUDA_ERROR_NO_BINARY_FOR_GPU": "compile for this device: --target=cuda:sm_XX",
+    "CUDA_ERROR_INVALID_PTX": "the kernels may be made for a newer device than this one: --target=cuda:sm_XX",
+    "CUDA_ERROR_UNSUPPORTED_PTX_VERSION": "the driver is older than the PTX: update it",
+}
+
+
+class CudaError(CompileError):
+    """The driver refused something."""
+
+    def __init__(self, code: str, doing: str, hint: str | None = None):
+        self.code = code
+        super().__init__(f"{code} while {doing}", hint=hint or HINTS.get(code))
+
+
+@dataclass(frozen=True)
+class Device:
+    """A GPU: its number, and what it is."""
+
+    number: int
+    name: str
+    capability: tuple[int, int]
+    memory: int
+    """Bytes."""
+    multiprocessors: int
+
+    @property
+    def processor(self) -> str:
+        """The architecture as targets name it; sm_90 has instructions that only code for it may use."""
+        major, minor = self.capability
+        return f"sm_{major}{minor}" + ("a" if major >= 9 else "")
+
+
+class Driver(Protocol):
+    """What the runtime asks of one device. Sizes are in bytes, addresses are numbers."""
+
+    device: Device
+
+    def load(self, code: bytes) -> Handle: ...
+    def function(self, module: Handle, name: str, shared: int) -> Handle: ...
+    def allocate(self, size: int, stream: Handle) -> int: ...
+    def free(self, address: int, stream: Handle) -> None: ...
+    def copy_in(self, address: int, array: Array, stream: Handle) -> None: ...
+    def copy_out(self, array: Array, address: int, stream: Handle) -> None: ...
+    def copy(self, target: int, source: int, size: int, stream: Handle) -> None: ...
+    def launch(
+        self, function: Handle, grid: Sequence[int], block: Sequence[int], shared: int, stream: Handle, arguments: int
+    ) -> None: ...
+    def prepared(
+        self, function: Handle, grid: Sequence[int], block: Sequence[int], shared: int, stream: Handle, arguments: int
+    ) -> Callable[[], None]: ...
+    def synchronize(self, stream: Handle) -> None: ...
+    def owner(self, address: int) -> int | None: ...
+    def new_stream(self) -> Handle: ...
+    def begin_capture(self, stream: Handle) -> None: ...
+    def end_capture(self, stream: Handle) -> Handle: ...
+    def replay(self, graph: Handle, stream: Handle) -> None: ...
+
+
+@cache
+def bindings() -> Any:
+    """The module `cuda.bindings.driver`, its driver initialised. CompileError where that cannot be."""
+    try:
+        api: Any = import_module("cuda.bindings.driver")
+    except ImportError as error:
+        raise CompileError("the package cuda-bindings is not installed", hint=INSTALL) from error
+    try:
+        code = api.cuInit(0)[0]
+    except RuntimeError as error:  # it did not find libcuda.so.1
+        raise CompileError("this machine has no NVIDIA driver", hint="use --target=cpu to run here") from error
+    if code == api.CUresult.CUDA_ERROR_NO_DEVICE:
+        raise CompileError("this machine has no NVIDIA GPU", hint="use --target=cpu to run here")
+    if code != api.CUresult.CUDA_SUCCESS:
+        raise CudaError(code.name, "starting the driver")
+    return api
+
+
+def devices() -> list[Device]:
+    """The GPUs of this machine. CompileError where there is no driver."""
+    api = bindings()
+    return [described(api, number) for number in range(done(api.cuDeviceGetCount(), "counting devices"))]
+
+
+def described(api: Any, number: int) -> Device:
+    handle = done(api.cuDeviceGet(number), f"opening device {number}")
+    wanted = api.CUdevice_attribute
+
+    def attribute(name: str) -> int:
+        return done(api.cuDeviceGetAttribute(getattr(wanted, f"CU_DEVICE_ATTRIBUTE_{name}"), handle), f"reading {name}")
+
+    name: bytes = done(api.cuDeviceGetName(256, handle), "reading a device's name")
+    return Device(
+        number,
+        name.split(b"\0")[0].decode(),
+        (attribute("COMPUTE_CAPABILITY_MAJOR"), attribute("COMPUTE_CAPABILITY_MINOR")),
+        done(api.cuDeviceTotalMem(handle), "reading the size of memory"),
+        attribute("MULTIPROCESSOR_COUNT"),
+    )
+
+
+def done(answer: tuple[Any, ...], doing: str) -> Any:
+    """What a call of the driver gave besides its code: nothing, one value, or a tuple. Raises CudaError."""
+    code = answer[0]
+    if code.value:
+        raise CudaError(code.name, doing)
+    return answer[1] if len(answer) == 2 else answer[1:]
+
+
+def spelled(size: int) -> str:
+    """A number of bytes for a message."""
+    for unit in ("B", "KiB", "MiB"):
+        if size < 1024:
+            return f"{size:.4g} {unit}"
+        size /= 1024  # pyright: ignore[reportAssignmentType]
+    return f"{size:.4g} GiB"
+
+
+class NvidiaDriver:
+    """One device, its primary context, and its pool of memory."""
+
+    def __init__(self, number: int):
+        api = self.api = bindings()
+        found = devices()
+        if number >= len(found):
+            raise CompileError(f"there is no GPU {number}", hint=f"this machine has {len(found)}, counted from 0")
+        self.device = found[number]
+        handle = done(api.cuDeviceGet(number), f"opening device {number}")
+        self.context = done(api.cuDevicePrimaryCtxRetain(handle), "making a context")
+        self.use()
+        self.pool = done(api.cuDeviceGetDefaultMemPool(handle), "opening the device's memory pool")
+        keep = api.CUmemPool_attribute.CU_MEMPOOL_ATTR_RELEASE_THRESHOLD
+        # memory that is freed stays in the pool: the next call wants it again
+        done(api.cuMemPoolSetAttribute(self.pool, keep, api.cuuint64_t(2**64 - 1)), "setting up the memory pool")
+        self.streams: dict[int, Any] = {}
+        self.modules: dict[bytes, Handle] = {}
+
+    def use(self) -> None:
+        """Make this thread work on the device."""
+        done(self.api.cuCtxSetCurrent(self.context), "choosing a device")
+
+    def load(self, code: bytes) -> Handle:
+        """A module from PTX text, which the driver compiles, or from a cubin; the same code is loaded once."""
+        key = hashlib.sha256(code).digest()
+        if key not in self.modules:
+            self.modules[key] = done(self.api.cuModuleLoadData(code), "loading kernels")
+        return self.modules[key]
+
+    def function(self, module: Handle, name: str, shared: int) -> Handle:
+        """A kernel by name, allowed to have `shared` bytes of dynamic shared memory."""
+        found = done(self.api.cuModuleGetFunction(module, name.encode()), f"looking for the kernel @{name}")
+        if shared > MOST_STATIC_SHARED:
+            attribute = self.api.CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
+            doing = f"giving the kernel @{name} {spelled(shared)} of shared memory"
+            done(self.api.cuFuncSetAttribute(found, attribute, shared), doing)
+        return found
+
+    def stream(self, stream: Handle) -> Any:
+        """A stream's number as the driver's object."""
+        if not isinstance(stream, int):
+            return stream
+        if stream not in self.streams:
+            self.streams[stream] = self.api.CUstream(stream)
+        return self.streams[stream]
+
+    def allocate(self, size: int, stream: Handle) -> int:
+        answer = self.api.cuMemAllocFromPoolAsync(max(size, 1), self.pool, self.stream(stream))
+        return int(done(answer, f"allocating {spelled(size)} on device {self.device.number}"))
+
+    def free(self, address: int, stream: Handle) -> None:
+        done(self.api.cuMemFreeAsync(address, self.stream(stream)), "freeing memory")
+
+    def copy_in(self, address: int, array: Array, stream: Handle) -> None:
+        """From the host; the array may be changed once this returns."""
+        if array.nbytes:
+            answer = self.api.cuMemcpyHtoDAsync(address, array.ctypes.data, array.nbytes, self.stream(stream))
+            done(answer, f"copying {spelled(array.nbytes)} to the device")
+
+    def copy_out(self, array: Array, address: int, stream: Handle) -> None:
+        """To the host; the array holds what it should once the stream is synchronised."""
+        if array.nbytes:
+            answer = self.api.cuMemcpyDtoHAsync(array.ctypes.data, address, array.nbytes, self.stream(stream))
+            done(answer, f"copying {spelled(array.nbytes)} from the device")
+
+    def copy(self, target: int, source: int, size: int, stream: Handle) -> None:
+        done(self.api.cuMemcpyDtoDAsync(target, source, size, self.stream(stream)), f"copying {spelled(size)}")
+
+    def launch(
+        self, function: Handle, grid: Sequence[int], block: Sequence[int], shared: int, stream: Handle, arguments: int
+    ) -> None:
+        """`arguments` is where an array of the addresses of the arguments is."""
+        self.prepared(function, grid, block, shared, stream, arguments)()
+
+    def prepared(
+        self, function: Handle, grid: Sequence[int], block: Sequence[int], shared: int, stream: Handle, arguments: int
+    ) -> Callable[[], None]:
+        """The same launch as a function, with as little between it and the driver as can be."""
+        cu_launch = self.api.cuLaunchKernel
+        given = (function, *grid, *block, shared, self.stream(stream), arguments, 0)
+
+        def launch() -> None:
+            code = cu_launch(*given)[0]
+            if code:
+                raise CudaError(code.name, "launching a kernel")
+
+        return launch
+
+    def synchronize(self, stream: Handle) -> None:
+        done(self.api.cuStreamSynchronize(self.stream(stream)), "running kernels")
+
+    def owner(self, address: int) -> int | None:
+        """The device that an address belongs to; None for memory of the host."""
+        wanted = self.api.CUpointer_attribute
+        code, kind = self.api.cuPointerGetAttribute(wanted.CU_POINTER_ATTRIBUTE_MEMORY_TYPE, address)
+        if code.value or int(kind) != int(self.api.CUmemorytype.CU_MEMORYTYPE_DEVICE):
+            return None
+        return int(
+            done(
+                self.api.cuPointerGetAttribute(wanted.CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL, address),
+                "asking whose memory it is",
+            )
+        )
+
+    def new_stream(self) -> Handle:
+        """A stream that does not wait for the default one."""
+        return done(self.api.cuStreamCreate(1), "making a stream")
+
+    def begin_capture(self, stream: Handle) -> None:
+        mode = self.api.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
+        done(self.api.cuStreamBeginCapture(self.stream(stream), mode), "capturing a graph")
+
+    def end_capture(self, stream: Handle) -> Handle:
+        graph = done(self.api.cuStreamEndCapture(self.stream(stream)), "capturing a graph")
+        made = done(self.api.cuGraphInstantiate(graph, 0), "making a graph")
+        done(self.api.cuGraphDestroy(graph), "making a graph")
+        return made
+
+    def replay(self, graph: Handle, stream: Handle) -> None:
+        done(self.api.cuGraphLaunch(graph, self.stream(stream)), "running a graph")
+
+    def new_event(self) -> Handle:
+        return done(self.api.cuEventCreate(0), "making an event")
+
+    def record(self, event: Handle, stream: Handle) -> None:
+        done(self.api.cuEventRecord(event, self.stream(stream)), "recording an event")
+
+    def seconds_between(self, first: Handle, second: Handle) -> float:
+        """The time of the device between two events; waits for the second."""
+        done(self.api.cuEventSynchronize(second), "running kernels")
+        return done(self.api.cuEventElapsedTime(first, second), "reading events") * 1e-3
+
+
+@cache
+def driver_of(number: int = 0) -> NvidiaDriver:
+    """The one driver of a device in this process."""
+    return NvidiaDriver(number)

@@ -1,0 +1,288 @@
+"""Runs a `LaunchProgram`: packs the arguments of launches once, then launches, copies, reads and decides.
+
+What is the same in every call is made when the program is loaded; a call only writes the addresses that it was given
+into the packed arguments, where the launches look for them.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from xmlc.backends.cuda.driver import DEFAULT_STREAM, CudaError, Driver, Handle
+from xmlc.backends.cuda.host_arithmetic import DTYPES, Number, compute
+from xmlc.backends.cuda.program import (
+    Address,
+    Allocated,
+    Argument,
+    Call,
+    Compute,
+    Constant,
+    Copy,
+    For,
+    Given,
+    If,
+    Launch,
+    LaunchProgram,
+    Move,
+    Read,
+    Register,
+    Scalar,
+    Step,
+    While,
+    Write,
+)
+from xmlc.dialects.diagnostics import CompileError
+
+CTYPES: dict[str, Any] = {
+    "pointer": ctypes.c_uint64,
+    "index": ctypes.c_int64,
+    "i64": ctypes.c_int64,
+    "i32": ctypes.c_int32,
+    "i16": ctypes.c_int16,
+    "i8": ctypes.c_int8,
+    "i1": ctypes.c_uint8,
+    "f64": ctypes.c_double,
+    "f32": ctypes.c_float,
+}
+"""Element type of an argument -> how it is packed; bf16 and f16 are packed as their bits."""
+
+
+@dataclass
+class PackedLaunch:
+    """A launch ready to go: where its arguments are, and which of them the call, or a loop, has yet to say."""
+
+    step: Launch
+    function: Handle
+    cells: list[Any]
+    """The arguments as the kernel reads them."""
+    addresses: Any
+    """Where the cells are: what the driver is given."""
+    where: int
+    late: list[tuple[Any, Argument]]
+    """Cells whose values only the run knows: an offset or a number is in a register."""
+    sizes: tuple[tuple[int, ...], tuple[int, ...], int] | None
+    """Grid, block and dynamic shared memory, where they are known."""
+
+
+class Execution:
+    """A program on a device: its kernels, its own buffers, its launches."""
+
+    def __init__(
+        self,
+        program: LaunchProgram,
+        code: bytes,
+        driver: Driver,
+        functions: Mapping[str, Callable[..., None]] | None = None,
+        *,
+        wait: bool = False,
+    ):
+        """Load the kernels in `code`. `functions` are those of the host that the program calls.
+
+        With `wait` the host waits for each launch, so that an error is that launch's.
+        """
+        self.program = program
+        self.driver = driver
+        self.wait = wait
+        self.host_functions = functions or {}
+        self.module = driver.load(code) if program.launches() else None
+        self.kernels = {name: driver.function(self.module, name, size) for name, size in shared_sizes(program).items()}
+        self.bases: list[int] = [0] * len(program.buffers)
+        """Where each buffer is."""
+        self.given: list[list[int]] = []
+        """For each argument of the entry point the buffers that it is."""
+        self.users: list[list[tuple[Any, int]]] = [[] for _ in program.buffers]
+        """For each buffer the cells that hold an address in it, and the bytes from its start."""
+        self.packed: dict[int, PackedLaunch] = {}
+        """By the identity of the step, which the program keeps alive."""
+        for step in program.launches():
+            self.pack(step)
+        for number, buffer in enumerate(program.buffers):
+            match buffer:
+                case Given(position):
+                    while len(self.given) <= position:
+                        self.given.append([])
+                    self.given[position].append(number)
+                case Allocated(size):
+                    self.place(number, driver.allocate(size, DEFAULT_STREAM))
+                case Constant():
+                    data = np.frombuffer(buffer.bytes, np.uint8)
+                    self.place(number, driver.allocate(data.nbytes, DEFAULT_STREAM))
+                    driver.copy_in(self.bases[number], data, DEFAULT_STREAM)
+        self.straight = program.steps if program.is_straight else None
+        self.ready: dict[Handle, list[tuple[Step, Callable[[], None]]]] = {}
+        """By stream."""
+
+    def pack(self, step: Launch) -> None:
+        """Make the arguments of a launch."""
+        cells: list[Any] = []
+        late: list[tuple[Any, Argument]] = []
+        for argument in step.arguments:
+            cell = cell_of(argument.element)
+            cells.append(cell)
+            match argument.value:
+                case Address(buffer, int(offset)):
+                    self.users[buffer].append((cell, offset))
+                case Address() | Register():
+                    late.append((cell, argument))
+                case number:
+                    fill(cell, number, argument.element)
+        addresses = (ctypes.c_void_p * max(len(cells), 1))(*(ctypes.addressof(cell) for cell in cells))
+        known = all(isinstance(each, int) for each in (*step.grid, *step.block, step.shared))
+        sizes: Any = (step.grid, step.block, step.shared) if known else None
+        self.packed[id(step)] = PackedLaunch(
+            step, self.kernels[step.kernel], cells, addresses, ctypes.addressof(addresses), late, sizes
+        )
+
+    def place(self, buffer: int, address: int) -> None:
+        """Say where a buffer is."""
+        if self.bases[buffer] != address:
+            self.bases[buffer] = address
+            for cell, offset in self.users[buffer]:
+                cell.value = address + offset
+
+    def give(self, addresses: Sequence[int]) -> None:
+        """Say where the arguments of the entry point are."""
+        for buffers, address in zip(self.given, addresses):
+            for buffer in buffers:
+                self.place(buffer, address)
+
+    def run(self, stream: Handle) -> None:
+        """Do everything once, in the order of a stream. Launches have not ended when this returns."""
+        if self.straight is None:
+            self.steps(self.program.steps, {}, stream)
+            return
+        for step, action in self.actions(stream):
+            try:
+                action()
+                if self.wait:
+                    self.driver.synchronize(stream)
+            except CudaError as error:
+                raise told(error, step) if isinstance(step, Launch) else error from error
+
+    def actions(self, stream: Handle) -> list[tuple[Step, Callable[[], None]]]:
+        """What a straight program does on a stream: each step as a function that is ready to be called."""
+        if stream not in self.ready:
+            assert self.straight is not None
+            self.ready[stream] = [(step, self.action(step, stream)) for step in self.straight]
+        return self.ready[stream]
+
+    def action(self, step: Step, stream: Handle) -> Callable[[], None]:
+        packed = self.packed.get(id(step))
+        if packed is None or packed.sizes is None or packed.late:
+            return lambda: self.step(step, {}, stream)
+        return self.driver.prepared(packed.function, *packed.sizes, stream, packed.where)
+
+    def steps(self, steps: Sequence[Step], registers: dict[int, Number], stream: Handle) -> None:
+        for step in steps:
+            self.step(step, registers, stream)
+
+    def step(self, step: Step, registers: dict[int, Number], stream: Handle) -> None:
+        def number(value: Scalar) -> Any:
+            return registers[value.number] if isinstance(value, Register) else value
+
+        def address(where: Address) -> int:
+            return self.bases[where.buffer] + int(number(where.offset))
+
+        match step:
+            case Launch():
+                self.launch(step, number, address, stream)
+            case Copy():
+                self.driver.copy(address(step.target), address(step.source), step.size, stream)
+            case Read():
+                cell = np.empty(1, DTYPES[step.element])
+                self.driver.copy_out(cell, address(step.address), stream)
+                self.driver.synchronize(stream)
+                registers[step.register.number] = cell[0].item() if cell.dtype.kind in "iub" else float(cell[0])
+            case Write():
+                value = np.array([number(step.value)]).astype(DTYPES[step.element])
+                self.driver.copy_in(address(step.address), value, stream)
+            case Compute():
+                operands = [number(each) for each in step.operands]
+                registers[step.register.number] = compute(step.op, step.predicate, operands, step.given, step.result)
+            case Call():
+                self.host_functions[step.function](*map(number, step.operands))
+            case Move():
+                values = [number(each) for each in step.values]
+                registers.update({register.number: value for register, value in zip(step.registers, values)})
+            case If():
+                self.steps(step.then if number(step.condition) else step.otherwise, registers, stream)
+            case For():
+                for index in range(*(int(number(each)) for each in (step.low, step.high, step.step))):
+                    registers[step.register.number] = index
+                    self.steps(step.body, registers, stream)
+            case While():
+                self.steps(step.before, registers, stream)
+                while number(step.condition):
+                    self.steps(step.body, registers, stream)
+                    self.steps(step.before, registers, stream)
+
+    def launch(
+        self, step: Launch, number: Callable[[Scalar], Any], address: Callable[[Address], int], stream: Handle
+    ) -> None:
+        """A launch whose offsets, numbers or sizes may be in registers."""
+        packed = self.packed[id(step)]
+        for cell, argument in packed.late:
+            value = argument.value
+            fill(cell, address(value) if isinstance(value, Address) else number(value), argument.element)
+        grid, block = (tuple(int(number(each)) for each in sizes) for sizes in (step.grid, step.block))
+        try:
+            self.driver.launch(packed.function, grid, block, int(number(step.shared)), stream, packed.where)
+            if self.wait:
+                self.driver.synchronize(stream)
+        except CudaError as error:
+            raise told(error, step) from error
+
+    def capture(self, stream: Handle) -> Handle:
+        """The whole program with the present addresses as a CUDA graph. CompileError where the host must decide."""
+        if self.straight is None:
+            raise CompileError(
+                "the program cannot become a CUDA graph: the host reads what kernels computed",
+                hint="call it without a graph",
+            )
+        self.driver.begin_capture(stream)
+        try:
+            self.run(stream)
+        finally:
+            graph = self.driver.end_capture(stream)
+        return graph
+
+    def release(self, stream: Handle) -> None:
+        """Free the program's own buffers."""
+        for number, buffer in enumerate(self.program.buffers):
+            if not isinstance(buffer, Given) and self.bases[number]:
+                self.driver.free(self.bases[number], stream)
+                self.bases[number] = 0
+
+
+def shared_sizes(program: LaunchProgram) -> dict[str, int]:
+    """The most dynamic shared memory that each kernel is launched with."""
+    sizes: dict[str, int] = {}
+    for step in program.launches():
+        size = step.shared if isinstance(step.shared, int) else 0
+        sizes[step.kernel] = max(sizes.get(step.kernel, 0), size)
+    return sizes
+
+
+def cell_of(element: str) -> Any:
+    """A place for an argument of a type."""
+    return CTYPES.get(element, ctypes.c_uint16)()
+
+
+def fill(cell: Any, number: Number, element: str) -> None:
+    """Put a number in its place."""
+    if element in CTYPES:
+        cell.value = number if isinstance(number, float) or not element.startswith("f") else float(number)
+    else:
+        cell.value = int(np.array(number).astype(DTYPES[element]).view(np.uint16))
+
+
+def told(error: CudaError, step: Launch) -> CudaError:
+    """The error of a launch with the kernel's name and where the user wrote what it computes."""
+    written = f", which is for {step.place}" if step.place else ""
+    sizes = f"{step.grid} blocks of {step.block} threads"
+    return CudaError(error.code, f"running the kernel @{step.kernel}{written}, with {sizes}")

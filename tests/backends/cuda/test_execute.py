@@ -1,0 +1,187 @@
+"""The runtime on a device that is interpreted: every op of `ml`, control flow of the host, graphs, arrays, errors."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+import pytest
+from interpreted_device import InterpretedDriver
+from ml_samples import NAMED, SAMPLES, Sample, program
+from xdsl.dialects.builtin import ModuleOp
+
+from xmlc.backends.cuda.arrays import DeviceArray, from_capsule
+from xmlc.backends.cuda.artifact import CudaArtifact
+from xmlc.backends.cuda.driver import CudaError, bindings, devices
+from xmlc.backends.cuda.program import Call, For, If, Read, While, every
+from xmlc.compiled_cuda import CudaModule
+from xmlc.dialects.diagnostics import CompileError
+from xmlc.dialects.ml import functions as F
+from xmlc.dialects.ml.types import tensor
+from xmlc.dialects.reference.interpreter import interpret
+from xmlc.driver import Settings, any_target, entry_of, prepare_of, to_last_mlir
+from xmlc.driver_cuda import entry
+from xmlc.meaning import Outcome, differences
+
+
+def loaded(module: ModuleOp, weights: dict[str, Any] | None = None, memory: int = 1 << 30) -> CudaModule:
+    """A program on an interpreted device; the module is consumed."""
+    signature, prepare_signature = to_last_mlir(module, Settings(target=any_target("cuda:sm_90a")))
+    main = entry(module, entry_of(module), signature)
+    before = prepare_of(module)
+    prepare = entry(module, before, prepare_signature) if before and prepare_signature else None
+    stored = CudaArtifact(main, prepare, b"kernels").to_bytes()
+    return CudaModule(CudaArtifact.from_bytes(stored), weights or {}, InterpretedDriver(module, memory))  # pyright: ignore
+
+
+def expected(module: ModuleOp, inputs: Sequence[Any]) -> Outcome:
+    with np.errstate(all="ignore"):
+        return Outcome(tuple(map(np.asarray, interpret(module, "main", [each.copy() for each in inputs]))), "")
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=str)
+def test_every_op_gives_what_its_reference_gives(sample: Sample) -> None:
+    element = sample.elements[0]
+    inputs = sample.inputs(element)
+    wanted = expected(sample.module(element), inputs)
+    found = loaded(sample.module(element))(*inputs)
+    assert [str(each) for each in differences(wanted, Outcome(found, ""))] == []
+
+
+def scaled() -> ModuleOp:
+    """exp(x) * w of vectors."""
+    return program([tensor([40], NAMED["f32"]), tensor([40], NAMED["f32"])], lambda x, w: F.mul(F.exp(x), w))
+
+
+def vectors() -> tuple[Any, Any]:
+    return np.linspace(-1, 1, 40, dtype=np.float32), np.arange(40, dtype=np.float32)
+
+
+def test_arrays_of_the_device_stay_there() -> None:
+    module = loaded(scaled())
+    x, w = (DeviceArray.of(module.driver, each) for each in vectors())
+    (result,) = module(x, w)
+    assert isinstance(result, DeviceArray)
+    np.testing.assert_allclose(result.numpy(), np.exp(x.numpy()) * w.numpy(), rtol=1e-6)
+
+
+def test_a_call_that_is_bound_sees_what_its_inputs_hold() -> None:
+    module = loaded(scaled())
+    x, w = vectors()
+    given = DeviceArray.of(module.driver, x)
+    call = module.bind(given, w)
+    for factor in (1, 2):
+        module.driver.copy_in(given.address, np.ascontiguousarray(x * factor), 0)
+        (result,) = call()
+        np.testing.assert_allclose(result.numpy(), np.exp(x * factor) * w, rtol=1e-6)
+
+
+def test_a_graph_does_the_same_as_the_call() -> None:
+    module = loaded(scaled())
+    x, w = vectors()
+    replay = module.bind(x, w).graph()
+    (result,) = replay()
+    np.testing.assert_allclose(result.numpy(), np.exp(x) * w, rtol=1e-6)
+
+
+def test_dlpack_shows_the_same_memory_and_lets_go_of_it() -> None:
+    module = loaded(scaled())
+    array = DeviceArray.of(module.driver, vectors()[1])
+    found = from_capsule(array.__dlpack__())
+    assert (found.address, found.shape, found.dtype) == (array.address, (40,), np.dtype(np.float32))
+    described = array.__cuda_array_interface__
+    assert described["data"] == (array.address, False) and described["typestr"] == "<f4"
+    address = array.address
+    del array
+    assert (ctypes.c_float * 40).from_address(address)[3] == 3, "the capsule keeps the memory"
+    del found
+    assert address not in module.driver.blocks  # pyright: ignore
+
+
+class Elsewhere:
+    """An array of another library on another device."""
+
+    def __init__(self, array: DeviceArray, device: int, **changes: Any):
+        self.array, self.device, self.changes = array, device, changes
+
+    @property
+    def __cuda_array_interface__(self) -> dict[str, Any]:
+        return self.array.__cuda_array_interface__ | self.changes
+
+
+def test_an_array_of_another_device_is_refused_with_the_kernel_that_wants_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = loaded(scaled())
+    x, w = (DeviceArray.of(module.driver, each) for each in vectors())
+    monkeypatch.setattr(module.driver, "owner", lambda address: 1)
+    with pytest.raises(
+        CompileError, match=r"input 'input0' is on GPU 1, the program is on GPU 0 .*the kernel @exp_mul"
+    ):
+        module(Elsewhere(x, 1), w)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"data": (264, False)}, "starts at an address that is no multiple of 16 bytes; the kernel @exp_mul uses it"),
+        ({"strides": (8,)}, "has strides \\(8,\\), expected a contiguous array"),
+        ({"typestr": "<f8"}, "has element type float64, expected float32"),
+        ({"shape": (39,)}, "has shape 39, expected 40"),
+    ],
+)
+def test_an_array_that_does_not_fit_is_refused(changes: dict[str, Any], message: str) -> None:
+    module = loaded(scaled())
+    x, w = (DeviceArray.of(module.driver, each) for each in vectors())
+    with pytest.raises(CompileError, match=message):
+        module(Elsewhere(x, 0, **changes), w)
+
+
+def test_memory_that_runs_out_is_said() -> None:
+    with pytest.raises(CudaError, match="CUDA_ERROR_OUT_OF_MEMORY while allocating"):
+        loaded(scaled(), memory=100)(*vectors())
+
+
+def test_a_launch_that_is_refused_names_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = loaded(scaled())
+
+    def refuse(*_: Any) -> Any:
+        def launch() -> None:
+            raise CudaError("CUDA_ERROR_INVALID_VALUE", "launching a kernel")
+
+        return launch
+
+    monkeypatch.setattr(module.driver, "prepared", refuse)
+    with pytest.raises(CudaError, match=r"CUDA_ERROR_INVALID_VALUE while running the kernel @exp_mul.* blocks of"):
+        module(*vectors())
+
+
+def samples_with(kinds: tuple[type, ...]) -> list[str]:
+    """The samples whose programs have such steps."""
+    found: list[str] = []
+    for sample in SAMPLES:
+        module = sample.module(sample.elements[0])
+        signature, _ = to_last_mlir(module, Settings(target=any_target("cuda:sm_90a")))
+        steps = entry(module, entry_of(module), signature).program.steps
+        if any(isinstance(step, kinds) for step in every(steps)):
+            found.append(str(sample))
+    return found
+
+
+def test_control_flow_of_the_host_is_among_the_samples() -> None:
+    assert samples_with((If, For, While, Read, Call))
+
+
+@pytest.mark.skipif(find_spec("cuda") is not None, reason="cuda-bindings is installed")
+def test_without_the_bindings_it_is_said_how_to_install_them() -> None:
+    bindings.cache_clear()
+    with pytest.raises(CompileError, match="the package cuda-bindings is not installed"):
+        devices()
+
+
+@pytest.mark.skipif(find_spec("cuda") is None, reason="cuda-bindings is not installed")
+def test_without_a_gpu_it_is_said_and_nothing_runs() -> None:
+    bindings.cache_clear()
+    with pytest.raises(CompileError, match="this machine has no NVIDIA"):
+        devices()

@@ -1,0 +1,135 @@
+"""A device that is not there: memory of the host, and kernels run by the GPU interpreter.
+
+What the runtime gives the driver (addresses, packed arguments, sizes) is used as a driver would use it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from xdsl.dialects.builtin import MemRefType, ModuleOp
+
+from xmlc.backends.cuda.driver import Array, CudaError, Device
+from xmlc.backends.cuda.execute import cell_of
+from xmlc.backends.cuda.host_arithmetic import DTYPES
+from xmlc.backends.cuda.host_steps import element_of
+from xmlc.dialects import gpu
+from xmlc.dialects.reference.gpu import run_kernel
+from xmlc.dialects.reference.interpreter import dtype_of
+from xmlc.dialects.reference.lanes.frame import KernelProgram, Launch
+from xmlc.dialects.reference.lanes.memory import Memory, View, contiguous
+
+ALIGNMENT = 256
+
+
+class InterpretedDriver:
+    """The driver of a device whose kernels are those of a module at the level `gpu`."""
+
+    device = Device(0, "interpreter", (9, 0), 1 << 30, 1)
+
+    def __init__(self, module: ModuleOp, memory: int = 1 << 30):
+        """`memory` is how many bytes can be allocated."""
+        kernels = next((op for op in module.ops if isinstance(op, gpu.ModuleOp)), gpu.ModuleOp("kernels"))
+        self.program = KernelProgram(kernels)
+        self.memory = memory
+        self.blocks: dict[int, Array] = {}
+        self.launched: list[str] = []
+        self.recorded: list[Callable[[], None]] | None = None
+        self.synchronized = 0
+
+    def load(self, code: bytes) -> Any:
+        return self.program
+
+    def function(self, module: Any, name: str, shared: int) -> Any:
+        return module.symbols[name]
+
+    def allocate(self, size: int, stream: Any) -> int:
+        if size > self.memory:
+            raise CudaError("CUDA_ERROR_OUT_OF_MEMORY", f"allocating {size} B")
+        self.memory -= size
+        block = np.full(size + ALIGNMENT, 0xA5, np.uint8)
+        block = block[-block.ctypes.data % ALIGNMENT :][: max(size, 1)]
+        self.blocks[block.ctypes.data] = block
+        return block.ctypes.data
+
+    def free(self, address: int, stream: Any) -> None:
+        self.memory += self.blocks.pop(address).nbytes
+
+    def bytes(self, address: int, size: int) -> Array:
+        start, block = self.block(address)
+        assert address + size <= start + block.nbytes, "a copy reaches out of its block"
+        return block[address - start :][:size]
+
+    def block(self, address: int) -> tuple[int, Array]:
+        starts = sorted(self.blocks)
+        start = starts[bisect_right(starts, address) - 1]
+        return start, self.blocks[start]
+
+    def copy_in(self, address: int, array: Array, stream: Any) -> None:
+        self.bytes(address, array.nbytes)[...] = array.reshape(-1).view(np.uint8)
+
+    def copy_out(self, array: Array, address: int, stream: Any) -> None:
+        array.reshape(-1).view(np.uint8)[...] = self.bytes(address, array.nbytes)
+
+    def copy(self, target: int, source: int, size: int, stream: Any) -> None:
+        self.bytes(target, size)[...] = self.bytes(source, size)
+
+    def launch(
+        self, function: Any, grid: Sequence[int], block: Sequence[int], shared: int, stream: Any, arguments: int
+    ) -> None:
+        self.launched.append(function.sym_name.data)
+        launch = Launch(tuple(grid), tuple(block), shared)  # pyright: ignore[reportArgumentType]
+        kinds = function.function_type.inputs.data
+        addresses = (ctypes.c_void_p * len(kinds)).from_address(arguments) if kinds else ()
+        memories: dict[int, Memory] = {}
+        given = [self.argument(kind, address, launch, memories) for kind, address in zip(kinds, addresses)]
+        with np.errstate(all="ignore"):
+            run_kernel(self.program, function, launch, given)
+
+    def argument(self, kind: Any, address: int, launch: Launch, memories: dict[int, Memory]) -> Any:
+        """What a kernel is given, read from where the driver is told that it is."""
+        if not isinstance(kind, MemRefType):
+            element = element_of(kind)
+            cell = type(cell_of(element)).from_address(address)
+            return np.frombuffer(bytes(cell), DTYPES[element])[0]
+        where = ctypes.c_uint64.from_address(address).value
+        start, block = self.block(where)
+        if start not in memories:
+            memories[start] = Memory("global memory", gpu.AddressSpace.Global, block[np.newaxis], launch.order)
+        sizes: tuple[int, ...] = kind.get_shape()
+        return View(memories[start], dtype_of(kind), where - start, sizes, contiguous(sizes))
+
+    def prepared(
+        self, function: Any, grid: Sequence[int], block: Sequence[int], shared: int, stream: Any, arguments: int
+    ) -> Callable[[], None]:
+        def launch() -> None:
+            if self.recorded is None:
+                self.launch(function, grid, block, shared, stream, arguments)
+            else:
+                self.recorded.append(lambda: self.launch(function, grid, block, shared, stream, arguments))
+
+        return launch
+
+    def synchronize(self, stream: Any) -> None:
+        self.synchronized += 1
+
+    def owner(self, address: int) -> int | None:
+        return 0
+
+    def new_stream(self) -> Any:
+        return 7
+
+    def begin_capture(self, stream: Any) -> None:
+        self.recorded = []
+
+    def end_capture(self, stream: Any) -> Any:
+        made, self.recorded = self.recorded, None
+        return made
+
+    def replay(self, graph: Any, stream: Any) -> None:
+        for action in graph:
+            action()

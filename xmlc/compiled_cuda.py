@@ -1,0 +1,189 @@
+"""A module compiled for a GPU, called from Python with arrays.
+
+Arrays of the host are copied to the device and the results back. Arrays that are on the device are used where they
+are, and the results stay there: DLPack and `__cuda_array_interface__` both ways, in the order of the caller's stream.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xmlc.backends.cuda.arrays import DeviceArray, Seen, seen
+from xmlc.backends.cuda.artifact import CudaArtifact, Entry
+from xmlc.backends.cuda.driver import DEFAULT_STREAM, CudaError, Driver, Handle
+from xmlc.backends.cuda.execute import Execution
+from xmlc.backends.cuda.program import Address, Given
+from xmlc.backends.signature import Signature, Tensor
+from xmlc.compiled import bound, checked
+from xmlc.dialects.diagnostics import CompileError
+from xmlc.dialects.ml.types import shape_text
+from xmlc.options import CUDA_SYNC
+from xmlc.printing import PRINT_FUNCTIONS
+
+Array = NDArray[Any]
+
+ALIGNMENT = 16
+"""Bytes: kernels load and store so many at once."""
+
+
+class CudaModule:
+    """A module's entry point as a Python function of arrays. One thread calls it at a time."""
+
+    def __init__(self, artifact: CudaArtifact, weights: Mapping[str, Array], driver: Driver):
+        """Load the kernels onto the driver's device, and bind `weights` by name: they are copied there once."""
+        self.driver = driver
+        self.artifact = artifact
+        if artifact.prepare is not None:
+            weights = {**weights, **self.prepared(artifact.prepare, weights)}
+        self.weights = [DeviceArray.of(driver, each) for each in bound(self.signature, weights)]
+        self.execution = self.loaded(artifact.main)
+        self.arena = DeviceArray(driver, (artifact.main.point.arena_bytes,), np.dtype(np.uint8))
+        self.staged: dict[int, DeviceArray] = {}
+        """Where inputs from the host are copied to, by position."""
+
+    @property
+    def signature(self) -> Signature:
+        return self.artifact.main.point.signature
+
+    def loaded(self, entry: Entry) -> Execution:
+        """An entry point on the device, with buffers of its own."""
+        return Execution(entry.program, self.artifact.code, self.driver, PRINT_FUNCTIONS, wait=CUDA_SYNC.get())
+
+    def prepared(self, entry: Entry, weights: Mapping[str, Array]) -> dict[str, Array]:
+        """What the entry point @prepare makes of weights, by name."""
+        signature = entry.point.signature
+        given = [DeviceArray.of(self.driver, each) for each in bound(signature, weights)]
+        outputs = [DeviceArray(self.driver, each.shape, each.dtype) for each in signature.outputs]
+        arena = DeviceArray(self.driver, (entry.point.arena_bytes,), np.dtype(np.uint8))
+        execution = self.loaded(entry)
+        execution.give([each.address for each in (*given, *outputs, arena)])
+        execution.run(DEFAULT_STREAM)
+        made = {spec.name: array.numpy() for spec, array in zip(signature.outputs, outputs)}
+        execution.release(DEFAULT_STREAM)
+        return made
+
+    def __call__(self, *inputs: Any, stream: Handle = DEFAULT_STREAM) -> tuple[Any, ...]:
+        """The outputs for inputs in the order of the signature.
+
+        They are NumPy arrays if all inputs are in the host's memory, else `DeviceArray`s, which are complete once
+        `stream` (a CUDA stream's number) is. Raises CompileError for what does not fit or the device refuses.
+        """
+        given = self.placed(inputs, stream)
+        outputs = [DeviceArray(self.driver, each.shape, each.dtype, stream) for each in self.signature.outputs]
+        self.give([each.address for each in given], outputs)
+        self.execution.run(stream)
+        if any(each.keep is not None for each in given) or stream != DEFAULT_STREAM:
+            return tuple(outputs)
+        try:
+            results = tuple(each.numpy() for each in outputs)
+        except CudaError as error:
+            raise self.told(error) from error
+        return results
+
+    def placed(self, inputs: Sequence[Any], stream: Handle) -> list[Seen]:
+        """Where the inputs are on the device; those of the host are copied there."""
+        specs = self.signature.inputs
+        if len(inputs) != len(specs):
+            expected = ", ".join(map(str, specs)) or "nothing"
+            raise CompileError(f"expected {len(specs)} inputs, found {len(inputs)}", hint=f"the inputs are {expected}")
+        return [self.place(number, value, spec, stream) for number, (value, spec) in enumerate(zip(inputs, specs))]
+
+    def place(self, number: int, value: Any, spec: Tensor, stream: Handle) -> Seen:
+        found = seen(value, self.driver, stream)
+        if found is not None:
+            self.check(found, number, spec)
+            return found
+        array = checked(value, spec, "input")
+        if number not in self.staged:
+            self.staged[number] = DeviceArray(self.driver, spec.shape, spec.dtype)
+        self.driver.copy_in(self.staged[number].address, array, stream)
+        return Seen(self.staged[number].address, spec.shape, spec.dtype, None, self.driver.device.number)
+
+    def moved(self, value: Any, stream: Handle) -> Any:
+        """An array of the device as it is, one of the host as a copy there."""
+        if seen(value, self.driver, stream) is not None:
+            return value
+        return DeviceArray.of(self.driver, np.asarray(value), stream)
+
+    def check(self, found: Seen, number: int, spec: Tensor) -> None:
+        """Raise CompileError if an array of the device is not one that the kernels can use."""
+        what = f"input '{spec.name}'"
+        if found.dtype != spec.dtype:
+            raise CompileError(f"{what} has element type {found.dtype}, expected {spec.dtype}")
+        if found.shape != spec.shape:
+            raise CompileError(f"{what} has shape {shape_text(found.shape)}, expected {shape_text(spec.shape)}")
+        if found.device != self.driver.device.number:
+            here = f"the program is on GPU {self.driver.device.number} ({self.driver.device.name})"
+            raise CompileError(f"{what} is on GPU {found.device}, {here}{self.user(number)}", hint="move one of them")
+        if not found.is_contiguous:
+            raise CompileError(f"{what} has strides {found.strides}, expected a contiguous array{self.user(number)}")
+        if found.address % ALIGNMENT:
+            message = f"{what} starts at an address that is no multiple of {ALIGNMENT} bytes{self.user(number)}"
+            raise CompileError(message, hint="give a copy of it: it may be a slice of a larger array")
+
+    def user(self, position: int) -> str:
+        """The first kernel that uses an input, for a message."""
+        buffers = {i for i, each in enumerate(self.artifact.main.program.buffers) if each == Given(position)}
+        for step in self.artifact.main.program.launches():
+            if any(isinstance(each.value, Address) and each.value.buffer in buffers for each in step.arguments):
+                return f"; the kernel @{step.kernel} uses it" + (f", for {step.place}" if step.place else "")
+        return ""
+
+    def give(self, inputs: Sequence[int], outputs: Sequence[DeviceArray]) -> None:
+        """Say where everything is."""
+        rest = [each.address for each in (*self.weights, *outputs, self.arena)]
+        self.execution.give([*inputs, *rest])
+
+    def told(self, error: CudaError) -> CompileError:
+        """A failure that came out after the launches: kernels run on while the host goes ahead."""
+        kernels = ", ".join(dict.fromkeys(f"@{step.kernel}" for step in self.artifact.main.program.launches()))
+        return CudaError(error.code, f"running one of the kernels {kernels}", f"{CUDA_SYNC.name}=1 tells which")
+
+    def bind(self, *inputs: Any, stream: Handle = DEFAULT_STREAM) -> BoundCall:
+        """The call for these very arrays, ready to be made again and again with the least between."""
+        return BoundCall(self, inputs, stream)
+
+
+class BoundCall:
+    """A call whose inputs and outputs stay where they are: change what is in the inputs, call, read the outputs."""
+
+    def __init__(self, module: CudaModule, inputs: Sequence[Any], stream: Handle):
+        self.module = module
+        self.stream = stream
+        self.inputs = module.placed([module.moved(value, stream) for value in inputs], stream)
+        self.outputs = tuple(
+            DeviceArray(module.driver, each.shape, each.dtype, stream) for each in module.signature.outputs
+        )
+        artifact = module.artifact
+        self.execution = module.loaded(artifact.main)
+        self.arena = DeviceArray(module.driver, (artifact.main.point.arena_bytes,), np.dtype(np.uint8), stream)
+        rest = [each.address for each in (*module.weights, *self.outputs, self.arena)]
+        self.execution.give([*(each.address for each in self.inputs), *rest])
+
+    def __call__(self) -> tuple[DeviceArray, ...]:
+        """Launch everything; the outputs are complete once the stream is."""
+        self.execution.run(self.stream)
+        return self.outputs
+
+    def graph(self) -> Replay:
+        """The same as one CUDA graph. CompileError where the host must decide on the way."""
+        return Replay(self)
+
+
+class Replay:
+    """A captured call: one launch for all kernels."""
+
+    def __init__(self, call: BoundCall):
+        self.call = call
+        driver = call.module.driver
+        self.stream = driver.new_stream()
+        self.captured = call.execution.capture(self.stream)
+
+    def __call__(self) -> tuple[DeviceArray, ...]:
+        """Replay it on the stream of the call."""
+        self.call.module.driver.replay(self.captured, self.call.stream)
+        return self.call.outputs
