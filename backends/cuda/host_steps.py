@@ -250,7 +250,7 @@ def get_global(reader: Reader, op: memref.GetGlobalOp, steps: list[Step]) -> Non
         if not isinstance(found.initial_value, DenseIntOrFPElementsAttr):
             raise CompileError(f"the global @{name} has no value", place=place_of(op.location))
         stored = np.frombuffer(found.initial_value.data.data, DTYPES[element_of(kind.element_type)])
-        array = np.broadcast_to(stored, kind.get_shape()) if stored.size == 1 else stored
+        array = stored if stored.size == prod(kind.get_shape()) else np.broadcast_to(stored, kind.get_shape())
         reader.constants[name] = reader.buffer(Constant(base64.b64encode(array.tobytes()).decode()))
     sizes = kind.get_shape()
     address = Address(reader.constants[name], 0)
