@@ -170,12 +170,12 @@ def open_onnx(name: str, data: bytes) -> Source:
     return Source(name, "onnx", ports, make)
 
 
-def read_onnx(name: str, data: bytes, load: Callable[[str | bytes], onnx.ModelProto]) -> onnx.ModelProto:
-    """The model; from its path where it has one, since external data lies beside it."""
+def read_onnx(name: str, data: bytes, load: Callable[[bytes, Path | None], onnx.ModelProto]) -> onnx.ModelProto:
+    """The model; external data lies beside its file, where it has one."""
     if name != STANDARD_INPUT:
-        return load(name)
+        return load(data, Path(name))
     try:
-        return load(data)
+        return load(data, None)
     except CompileError as error:
         raise CompileError(error.diagnostics[0].message, place=Place(name), hint=error.diagnostics[0].hint) from error
 

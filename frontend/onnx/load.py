@@ -11,18 +11,19 @@ from google.protobuf.message import DecodeError
 from xmlc.dialects.diagnostics import CompileError, Place
 
 
-def load(source: str | Path | bytes | onnx.ModelProto) -> onnx.ModelProto:
+def load(source: str | Path | bytes | onnx.ModelProto, path: Path | None = None) -> onnx.ModelProto:
     """The model with all tensor data inside the message.
 
-    `source` is a path, the bytes of a file, or a message (which is not changed unless it has external data, and
-    then cannot be read: only a path has a folder). CompileError for a file that cannot be read, is not an ONNX
-    model, or names external data outside its own folder.
+    `source` is a path, the bytes of a file (of the one at `path`, if that is given), or a message (which is not changed
+    unless it has external data, and then cannot be read: only a path has a folder). CompileError for a file that
+    cannot be read, is not an ONNX model, or names external data outside its own folder.
     """
     match source:
         case onnx.ModelProto():
             model, folder, place = source, None, Place("model")
         case bytes():
-            model, folder, place = parse(source, Place("model")), None, Place("model")
+            place = Place("model" if path is None else str(path))
+            model, folder = parse(source, place), path.parent if path else None
         case _:
             path = Path(source)
             place = Place(str(path))

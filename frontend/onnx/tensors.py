@@ -59,14 +59,14 @@ WIDENED: dict[int, np.dtype[Any]] = {
 
 
 def array_of(tensor: onnx.TensorProto) -> Array:
-    """The values of a tensor whose data is in the message; those of a narrow format in a wider type.
+    """The values of a tensor whose data is in the message, perhaps read-only; those of a narrow format in a wider type.
 
     CompileError where the data does not fit the shape, Unsupported for an element type that `ml` lacks.
     """
     dtype = WIDENED.get(tensor.data_type) or dtype_of(tensor.data_type)
     try:
-        # a copy: the result must not keep the whole message alive, nor be read-only
-        return np.array(numpy_helper.to_array(tensor)).astype(dtype, copy=False)
+        # read-only: it is the copy that the message gave out, and to copy hundreds of megabytes again takes its time
+        return numpy_helper.to_array(tensor).astype(dtype, copy=False)
     except (ValueError, TypeError) as error:
         raise CompileError(f"tensor {tensor.name!r} is malformed: {error}") from error
 
