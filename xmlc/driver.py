@@ -232,7 +232,7 @@ def emit(module: ModuleOp, stage: str, settings: Settings) -> str | bytes:
         return text
     from xmlc.backends.cpu.pool import with_pool
 
-    text = with_pool(text, settings.target)
+    text = with_pool(text, target)
     if stage == "asm":
         from xmlc.backends.cpu.jit import assembly
 
