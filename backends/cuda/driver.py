@@ -173,7 +173,7 @@ class NvidiaDriver:
         """A module from PTX text, which the driver compiles, or from a cubin; the same code is loaded once."""
         key = hashlib.sha256(code).digest()
         if key not in self.modules:
-            self.modules[key] = done(self.api.cuModuleLoadData(code), "loading kernels")
+            self.modules[key] = done(self.api.cuModuleLoadData(code + b"\0"), "loading kernels")
         return self.modules[key]
 
     def function(self, module: Handle, name: str, shared: int) -> Handle:
@@ -225,12 +225,12 @@ class NvidiaDriver:
         self, function: Handle, grid: Sequence[int], block: Sequence[int], shared: int, stream: Handle, arguments: int
     ) -> Callable[[], None]:
         """The same launch as a function, with as little between it and the driver as can be."""
-        cu_launch = self.api.cuLaunchKernel
+        cu_launch, success = self.api.cuLaunchKernel, self.api.CUresult.CUDA_SUCCESS
         given = (function, *grid, *block, shared, self.stream(stream), arguments, 0)
 
         def launch() -> None:
             code = cu_launch(*given)[0]
-            if code:
+            if code is not success and code != success:
                 raise CudaError(code.name, "launching a kernel")
 
         return launch
