@@ -110,7 +110,9 @@ class ReduceMinOp(ReduceOp):
 
 @irdl_op_definition
 class ReduceMeanOp(ReduceOp):
-    """The sum over `axes` divided by their number; integers round towards zero, of nothing NaN or 0."""
+    """The sum over `axes` divided by their number; of nothing NaN or 0. Integers are summed in 64 bits, and the
+    quotient rounds towards zero.
+    """
 
     name = "ml.reduce_mean"
 

@@ -56,9 +56,14 @@ def min_(x: Array, axis: tuple[int, ...], keepdims: bool) -> Array:
     return np.min(x, axis=axis, keepdims=keepdims, initial=highest(x.dtype))
 
 
+WIDEST = {"i": np.dtype(np.int64), "u": np.dtype(np.uint64)}
+"""Kind of integers -> the type their means are computed in, where sums of smaller types do not wrap around."""
+
+
 def mean(x: Array, axis: tuple[int, ...], keepdims: bool) -> Array:
     count = int(np.prod([x.shape[i] for i in axis], dtype=np.int64))
-    return divide(sum_(x, axis, keepdims), np.asarray(count).astype(x.dtype))
+    total = np.asarray(np.sum(x, axis=axis, keepdims=keepdims, dtype=WIDEST.get(x.dtype.kind, x.dtype)))
+    return divide(total, np.asarray(count).astype(total.dtype))
 
 
 def arg(function: Callable[..., Any]) -> Callable[..., Array]:

@@ -30,6 +30,7 @@ from xmlc.dialects.diagnostics import CompileError, Diagnostic, Place
 from xmlc.dialects.dtypes import FROM_NUMPY
 from xmlc.frontend.onnx import expand
 from xmlc.frontend.onnx.attributes import attribute_value
+from xmlc.frontend.onnx.faults import fault_of
 from xmlc.frontend.onnx.operator import Failed, Kind, Node, Operator, Sequence
 from xmlc.frontend.onnx.operators import find
 from xmlc.frontend.onnx.program import Port, Program
@@ -46,7 +47,8 @@ Operand = Value | Sequence | None
 MISFITS = (ValueError, KeyError, IndexError, ZeroDivisionError, OverflowError)
 """What Python raises where a model's sizes, names or numbers do not fit each other.
 
-Operators check what deserves a message of its own; a model can be wrong in more ways than that.
+Operators check what deserves a message of its own; a model can be wrong in more ways than that. What ONNX's own rules
+take is not the model's mistake: such an error is a bug of ours, and keeps its traceback.
 """
 
 
@@ -339,7 +341,10 @@ class Importer:
         try:
             returned = operator.function(*given_operands, **keywords)
         except MISFITS as error:
-            raise CompileError(f"operands or attributes do not fit: {error}") from error
+            fault = fault_of(node, operands, opset)
+            if fault is None:
+                raise
+            raise CompileError(f"operands or attributes do not fit: {fault}") from error
         if returned is NotImplemented:
             return None
         given: tuple[Any, ...] = returned if isinstance(returned, tuple) else (returned,)  # pyright: ignore[reportUnknownVariableType]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,13 @@ from onnx.reference import ReferenceEvaluator
 from onnx_models import model, node
 from xdsl.dialects.builtin import NameLoc, StringAttr, UnitAttr
 from xdsl.dialects.func import FuncOp
+from xdsl.ir import SSAValue
 
 from xmlc.dialects.diagnostics import CompileError
 from xmlc.dialects.reference.interpreter import interpret
+from xmlc.frontend.onnx import importer
 from xmlc.frontend.onnx.importer import import_model
+from xmlc.frontend.onnx.operators import find
 from xmlc.frontend.onnx.program import Program
 from xmlc.frontend.onnx.unsupported import NeedsValue, Unsupported
 
@@ -212,6 +216,20 @@ def test_problems_of_several_nodes_are_reported_together() -> None:
 def test_a_node_that_is_wrong_is_named(nodes: list[onnx.NodeProto], message: str) -> None:
     with pytest.raises(CompileError, match=message):
         import_model(model(nodes, {"x": (2, 2), "x4": (1, 1, 4, 4)}, ["y"]))
+
+
+def test_what_onnx_takes_is_not_the_models_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bug of an operator's function keeps its traceback, though it looks like a model that does not fit."""
+
+    def buggy(x: SSAValue) -> SSAValue:
+        raise KeyError("a bug")
+
+    proto = model([node("Relu", "x", "y")], {"x": (2,)}, ["y"])
+    operator = find("", "Relu", 21)
+    assert operator is not None
+    monkeypatch.setattr(importer, "find", lambda *_: replace(operator, function=buggy))
+    with pytest.raises(KeyError, match="a bug"):
+        import_model(proto)
 
 
 def test_an_opset_beyond_what_is_known_is_unsupported() -> None:

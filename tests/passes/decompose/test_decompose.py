@@ -131,3 +131,13 @@ def test_an_unknown_kind_is_refused() -> None:
         Decompose("recurent").apply(Context(), ModuleOp([]))
     assert "unknown kind of op 'recurent'" in str(error.value)
     assert "recurrent" in str(error.value.diagnostics[0].hint)
+
+
+@pytest.mark.parametrize("element", ["i8", "i16", "i32", "u8", "u16"])
+def test_the_mean_of_small_integers_does_not_wrap(element: str) -> None:
+    module = program([operand_type(f"{element}:300x2")], lambda x: F.reduce_mean(x, (0,)))
+    dtype = np.dtype({"i": "int", "u": "uint"}[element[0]] + element[1:])
+    x = np.full((300, 2), np.iinfo(dtype).max - 1, dtype)
+    for each in (module, decomposed(module)):
+        (mean,) = interpret(each, "main", [x])
+        assert mean.dtype == dtype and (mean == np.iinfo(dtype).max - 1).all()
