@@ -19,6 +19,11 @@ from xmlc.cli import main
 hypothesis.settings.register_profile("xmlc", deadline=None, derandomize="CI" in os.environ)
 hypothesis.settings.load_profile("xmlc")
 
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--whole", action="store_true", help="run properties on all of their cases, not on a sample")
+
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
