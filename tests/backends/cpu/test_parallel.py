@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from ml_samples import program
+from strategies import random_program
 from xdsl.dialects.builtin import f32
 from xdsl.ir import SSAValue
 from xdsl.passes import ModulePass
@@ -28,7 +29,8 @@ from xmlc.backends.cpu.target import Target, host
 from xmlc.compiled import CompiledModule
 from xmlc.dialects.ml import functions as F
 from xmlc.dialects.ml.types import tensor
-from xmlc.driver import Settings, compile_module, default_threads, emit
+from xmlc.driver import Settings, compile_module, default_threads, emit, entry_of
+from xmlc.meaning import Outcome, differences, random_inputs, run
 from xmlc.passes.parallelize import Parallelize
 
 Build = Callable[..., SSAValue]
@@ -86,6 +88,17 @@ def test_threads_give_what_one_thread_gives(name: str) -> None:
         assert SHARE in text(name, threads), "the sample shows nothing"
         (found,) = compiled(name, threads)(*inputs)
         np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_a_random_program_means_the_same_in_any_number_of_threads(seed: int) -> None:
+    made = random_program(seed)
+    inputs = random_inputs(entry_of(made), seed)
+    with np.errstate(all="ignore"):
+        expected = run(made.clone(), "main", inputs)
+    for threads in (1, 2, 3, 4):
+        results = compile_module(made.clone(), settings=Settings(threads=threads))(*inputs)
+        assert differences(expected, Outcome(results, "")) == []
 
 
 def test_one_thread_s_code_knows_nothing_of_threads() -> None:
