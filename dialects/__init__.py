@@ -19,6 +19,7 @@ def in_module(module: str, name: str) -> Callable[[], Dialect]:
 DIALECTS: dict[str, Callable[[], Dialect]] = {
     "arith": in_module("xmlc.dialects.arith", "ARITH"),
     "gpu": in_module("xmlc.dialects.gpu", "GPU"),
+    "grouped": in_module("xmlc.dialects.grouped", "GROUPED"),
     "ml": in_module("xmlc.dialects.ml", "ML"),
     "nvvm": in_module("xmlc.dialects.nvvm", "NVVM"),
     "toy": in_module("xmlc.dialects.toy", "Toy"),

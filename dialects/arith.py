@@ -5,6 +5,7 @@ from __future__ import annotations
 from xdsl.dialects.arith import Arith
 from xdsl.ir import Dialect
 
+from xmlc.dialects.conversions import widen
 from xmlc.dialects.float_remainder import RemfOp
 from xmlc.dialects.lanewise import CmpfOp, CmpiOp, SelectOp
 
@@ -14,3 +15,5 @@ ARITH = Dialect(
     [*(op for op in Arith.operations if op.name not in {each.name for each in OURS}), *OURS],
     [*Arith.attributes],
 )
+
+widen()

@@ -12,17 +12,18 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
+from typing import cast
 
 from xdsl.context import Context
 from xdsl.dialects import func
-from xdsl.dialects.builtin import FunctionType, ModuleOp, UnitAttr
+from xdsl.dialects.builtin import AnyFloat, FixedBitwidthType, FunctionType, IntegerType, ModuleOp, UnitAttr
 from xdsl.ir import Block, Operation, Region, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.traits import is_side_effect_free
 
 from xmlc.dialects.dtypes import FLOATS
 from xmlc.dialects.ml import contraction, elementwise, reduction, shaping, winograd
-from xmlc.dialects.ml.types import shape_of
+from xmlc.dialects.ml.types import element_of, shape_of
 from xmlc.passes import remarks
 
 KERNEL = "xmlc.kernel"
@@ -66,6 +67,47 @@ class Group:
         return 1 << self.number
 
 
+def is_free(op: Operation) -> bool:
+    """Whether an op costs a contraction nothing that reads its operand in the op's place: it moves or widens."""
+    match op:
+        case elementwise.CastOp(x=x, out=out):
+            return any(
+                isinstance(element_of(x), kind) and isinstance(element_of(out), kind) and bits(x) < bits(out)
+                for kind in (IntegerType, AnyFloat)
+            )
+        case shaping.TransposeOp():
+            return True
+        case _:
+            return False
+
+
+def is_kept_narrow(op: Operation) -> bool:
+    """Whether only contractions read what an op widens: they do that themselves, from less memory."""
+    return (
+        isinstance(op, elementwise.CastOp) and is_free(op) and all(type(use.operation) in HEAVY for use in op.out.uses)
+    )
+
+
+def bits(value: SSAValue) -> int:
+    return cast(FixedBitwidthType, element_of(value)).bitwidth
+
+
+def give_each_its_own(block: Block) -> None:
+    """Copy free ops for each contraction that reads them, so that each can be in its kernel."""
+    waiting = [op for op in block.ops if type(op) in HEAVY]
+    while waiting:
+        op = waiting.pop()
+        for number, operand in enumerate(op.operands):
+            owner = operand.owner
+            if not isinstance(owner, Operation) or owner.parent is not block or not is_free(owner):
+                continue
+            if len(list(operand.uses)) > 1:
+                owner = owner.clone()
+                block.insert_op_before(owner, op)
+                op.operands[number] = owner.results[0]
+            waiting.append(owner)
+
+
 def points(op: Operation) -> int:
     """How many points the op's loop nest has, a contraction's counted by its result."""
     values = [*op.results] if type(op) in HEAVY else [*op.results, *op.operands]
@@ -96,7 +138,10 @@ class Grouping:
             self.keep_in_order(op, group)
             return
         group.fuses, group.elements = True, points(op)
-        if type(op) in HEAVY:
+        if type(op) in HEAVY or is_kept_narrow(op):
+            for producer in producers:
+                if all(is_free(each) for each in producer.ops):
+                    self.merge(producer, self.group_of[op])
             return
         # heavy producers first: an epilogue is worth most
         for producer in sorted(producers, key=lambda each: (not each.heavy, -each.elements)):
@@ -236,6 +281,7 @@ class Outliner:
 
     def block(self, block: Block) -> None:
         """Rebuild a block of calls and host ops, then the blocks inside its host ops."""
+        give_each_its_own(block)
         position = {op: i for i, op in enumerate(block.ops)}
         constants = [op for op in position if isinstance(op, shaping.ConstantOp)]
         grouping = Grouping(block, self.limit)

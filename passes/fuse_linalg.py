@@ -127,7 +127,8 @@ def why_no_producer(op: linalg.ops.GenericOp) -> str | None:
 
 
 def _is_pure(op: Operation) -> bool:
-    return isinstance(op, linalg.ops.YieldOp | linalg.ops.IndexOp | scf.IfOp) or is_side_effect_free(op)
+    # xDSL does not say of arith.extsi that it has no effects
+    return isinstance(op, linalg.ops.YieldOp | linalg.ops.IndexOp | scf.IfOp | arith.ExtSIOp) or is_side_effect_free(op)
 
 
 def work_of(op: linalg.ops.GenericOp) -> float:

@@ -15,13 +15,23 @@ from dataclasses import dataclass, field
 from math import prod
 
 from xdsl.context import Context
-from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, FunctionType, ModuleOp, StringAttr, TensorType, UnitAttr
+from xdsl.dialects.builtin import (
+    ArrayAttr,
+    DictionaryAttr,
+    FunctionType,
+    IntegerType,
+    ModuleOp,
+    StringAttr,
+    TensorType,
+    UnitAttr,
+)
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Attribute, Block, BlockArgument, Operation, Region, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.traits import is_side_effect_free
 
 from xmlc.dialects.dtypes import TO_NUMPY
+from xmlc.dialects.ml.elementwise import CastOp
 from xmlc.dialects.ml.shaping import ConstantOp
 from xmlc.dialects.ml.types import DYNAMIC, element_of, shape_of
 
@@ -70,7 +80,7 @@ class Plan:
             if any(self.sources.get(result) for result in op.results):
                 self.moved.add(op)
         for op in reversed(list(self.moved_in_order())):
-            if any(self.leaves(result) and not self.is_worth_it(result) for result in op.results):
+            if any(self.leaves(result) and (widens(op) or not self.is_worth_it(result)) for result in op.results):
                 self.moved.discard(op)
 
     def moved_in_order(self) -> list[Operation]:
@@ -83,6 +93,14 @@ class Plan:
     def is_worth_it(self, value: SSAValue) -> bool:
         """Whether keeping the value takes no more memory than the weights it is made of, times `growth`."""
         return bytes_of(value) <= max(self.slack, self.growth * sum(map(bytes_of, self.sources[value])))
+
+
+def widens(op: Operation) -> bool:
+    """Whether an op makes integers wider and no more: what reads them does that as it reads, from less memory."""
+    if not isinstance(op, CastOp):
+        return False
+    before, after = element_of(op.x), element_of(op.out)
+    return isinstance(before, IntegerType) and isinstance(after, IntegerType) and before.bitwidth < after.bitwidth
 
 
 def is_static(value: SSAValue) -> bool:

@@ -13,6 +13,8 @@ class Machine:
     vector_registers: int = 32
     first_cache: int = 32 * 1024
     second_cache: int = 1024 * 1024
+    dots: tuple[str, ...] = ()
+    """Element types that one instruction multiplies and sums in groups of neighbours (see `grouped.dot`)."""
 
     def lanes(self, bits: int) -> int:
         """How many elements of `bits` bits a vector register holds."""

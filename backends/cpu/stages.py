@@ -92,7 +92,13 @@ def fitted(passes: Sequence[ModulePass], target: Target, threads: int = 1) -> li
     def fit(each: ModulePass) -> ModulePass:
         match each:
             case LowerContractions():
-                return replace(each, vector_bits=target.vector_bits, vector_registers=target.vector_registers, **sizes)
+                return replace(
+                    each,
+                    vector_bits=target.vector_bits,
+                    vector_registers=target.vector_registers,
+                    dots=target.dots,
+                    **sizes,
+                )
             case LowerRows() | LowerTransposes():
                 return replace(each, vector_bits=target.vector_bits)
             case Parallelize():

@@ -41,7 +41,18 @@ class Target:
         """Whether f16 <-> f32 is an instruction here; where it is not, the emitter spells it with integers."""
         if self.architecture != "x86_64":
             return True
-        return self.processor in F16C_PROCESSORS or "+f16c" in self.features.split(",")
+        return "f16c" in self.instructions
+
+    @property
+    def instructions(self) -> frozenset[str]:
+        """LLVM's names of the instruction sets the processor has, of those that anything here asks for."""
+        stated = {name[1:] for name in self.features.split(",") if name.startswith("+")}
+        return frozenset(stated) | INSTRUCTIONS.get(self.processor, frozenset())
+
+    @property
+    def dots(self) -> tuple[str, ...]:
+        """Element types that one instruction multiplies and sums in groups (see `grouped.dot`)."""
+        return tuple(element for element, features in DOTS.items() if self.instructions & features)
 
     @property
     def data_layout(self) -> str:
@@ -74,11 +85,24 @@ LEVELS: dict[str, dict[str, tuple[str, str, int, int]]] = {
         "sse4": ("x86-64-v2", "", 128, 16),
         "avx2": ("x86-64-v3", "", 256, 16),
         "avx512": ("x86-64-v4", "", 512, 32),
+        "avx512-dot": ("x86-64-v4", "+avx512vnni,+avx512bf16", 512, 32),
     },
     "aarch64": {"neon": ("generic", "+neon", 128, 32)},
 }
 BASELINE: dict[str, str] = {"x86_64": "sse2", "aarch64": "neon"}
-F16C_PROCESSORS = frozenset({"x86-64-v3", "x86-64-v4"})
+# LLVM processor -> what it has beyond the features that are stated
+INSTRUCTIONS: dict[str, frozenset[str]] = {
+    "x86-64": frozenset({"sse2"}),
+    "x86-64-v2": frozenset({"sse2"}),
+    "x86-64-v3": frozenset({"sse2", "avx2", "f16c"}),
+    "x86-64-v4": frozenset({"sse2", "avx2", "f16c", "avx512bw"}),
+}
+# element type -> instruction sets that have a dot product of groups of it
+DOTS: dict[str, frozenset[str]] = {
+    "bf16": frozenset({"avx512bf16"}),
+    "i8": frozenset({"avx512vnni"}),
+    "i16": frozenset({"sse2"}),
+}
 ALIASES: dict[str, str] = {"arm64": "aarch64", "amd64": "x86_64", "x86-64": "x86_64"}
 TRIPLE = re.compile(r"(?P<architecture>[a-z0-9_]+)-[a-z0-9_.-]+$")
 
@@ -109,7 +133,8 @@ def with_level(target: Target, name: str, level: str) -> Target:
         raise unknown(f"{target.architecture} instruction set", level, list(rows))
     processor, features, bits, registers = rows[level]
     # Code of a wider level cannot be loaded on a host without it.
-    runs_here = target.is_host and bits <= target.vector_bits
+    needed = {name[1:] for name in features.split(",") if name}
+    runs_here = target.is_host and bits <= target.vector_bits and needed <= target.instructions | {"neon"}
     return replace(
         target,
         name=name,

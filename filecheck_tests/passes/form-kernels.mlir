@@ -66,3 +66,20 @@ func.func @regions(%x: tensor<3x2xf32>, %start: tensor<2xf32>) -> tensor<3x2xf32
   }
   func.return %all : tensor<3x2xf32>
 }
+
+// -----
+
+// what a contraction reads transposed or widened it reads so itself, each contraction on its own
+// CHECK-LABEL: func.func @free(
+// CHECK-NEXT: = func.call @{{[a-z_]*}}matmul({{.*}}%w
+// CHECK-NEXT: = func.call @{{[a-z_]*}}matmul({{.*}}%w
+// CHECK-NEXT: func.return
+func.func @free(%x: tensor<2x4xi8>, %y: tensor<2x4xi8>, %w: tensor<3x4xi8>) -> (tensor<2x3xi32>, tensor<2x3xi32>) {
+  %t = ml.transpose %w [1, 0] : tensor<3x4xi8> -> tensor<4x3xi8>
+  %u = ml.cast %t : tensor<4x3xi8> -> tensor<4x3xi32>
+  %a = ml.cast %x : tensor<2x4xi8> -> tensor<2x4xi32>
+  %b = ml.cast %y : tensor<2x4xi8> -> tensor<2x4xi32>
+  %p = ml.matmul %a, %u : tensor<2x4xi32>, tensor<4x3xi32> -> tensor<2x3xi32>
+  %q = ml.matmul %b, %u : tensor<2x4xi32>, tensor<4x3xi32> -> tensor<2x3xi32>
+  func.return %p, %q : tensor<2x3xi32>, tensor<2x3xi32>
+}

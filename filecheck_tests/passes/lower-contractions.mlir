@@ -75,3 +75,65 @@ func.func @window(%x: memref<67xf32>, %w: memref<3xf32>, %c: memref<32xf32>) {
   }
   func.return
 }
+
+// What is computed of each sum is computed in the tile: the sums themselves are never stored.
+// CHECK-LABEL: @epilogue
+// CHECK-NOT: linalg
+// CHECK-NOT: memref.alloc
+// CHECK: vector.fma
+// CHECK: arith.maximumf {{.*}} : vector<16xf32>
+// CHECK: arith.truncf {{.*}} : vector<16xf32> to vector<16xf16>
+// CHECK: vector.store {{.*}} memref<8x32xf16
+func.func @epilogue(%a: memref<8x64xf32>, %b: memref<64x64xf32>, %d: memref<8x64xf16>) {
+  %zero = arith.constant 0.0 : f32
+  %c = memref.alloc() : memref<8x64xf32>
+  linalg.fill ins(%zero : f32) outs(%c : memref<8x64xf32>)
+  linalg.generic {indexing_maps = [affine_map<(i, j, k) -> (i, k)>, affine_map<(i, j, k) -> (k, j)>,
+      affine_map<(i, j, k) -> (i, j)>], iterator_types = ["parallel", "parallel", "reduction"]}
+      ins(%a, %b : memref<8x64xf32>, memref<64x64xf32>) outs(%c : memref<8x64xf32>) {
+  ^bb0(%x: f32, %y: f32, %s: f32):
+    %m = arith.mulf %x, %y fastmath<reassoc> : f32
+    %t = arith.addf %s, %m fastmath<reassoc> : f32
+    linalg.yield %t : f32
+  }
+  linalg.generic {indexing_maps = [affine_map<(i, j) -> (i, j)>, affine_map<(i, j) -> (i, j)>],
+      iterator_types = ["parallel", "parallel"]} ins(%c : memref<8x64xf32>) outs(%d : memref<8x64xf16>) {
+  ^bb0(%s: f32, %o: f16):
+    %p = arith.maximumf %s, %zero : f32
+    %h = arith.truncf %p : f32 to f16
+    linalg.yield %h : f16
+  }
+  func.return
+}
+
+// Limit: what is read again afterwards must be stored, and so what follows is a loop of its own.
+// CHECK-LABEL: @read_again
+// CHECK: vector.fma
+// CHECK: linalg.generic
+// CHECK: linalg.generic
+func.func @read_again(%a: memref<8x64xf32>, %b: memref<64x64xf32>, %d: memref<8x64xf32>, %e: memref<8x64xf32>) {
+  %zero = arith.constant 0.0 : f32
+  %c = memref.alloc() : memref<8x64xf32>
+  linalg.fill ins(%zero : f32) outs(%c : memref<8x64xf32>)
+  linalg.generic {indexing_maps = [affine_map<(i, j, k) -> (i, k)>, affine_map<(i, j, k) -> (k, j)>,
+      affine_map<(i, j, k) -> (i, j)>], iterator_types = ["parallel", "parallel", "reduction"]}
+      ins(%a, %b : memref<8x64xf32>, memref<64x64xf32>) outs(%c : memref<8x64xf32>) {
+  ^bb0(%x: f32, %y: f32, %s: f32):
+    %m = arith.mulf %x, %y fastmath<reassoc> : f32
+    %t = arith.addf %s, %m fastmath<reassoc> : f32
+    linalg.yield %t : f32
+  }
+  linalg.generic {indexing_maps = [affine_map<(i, j) -> (i, j)>, affine_map<(i, j) -> (i, j)>],
+      iterator_types = ["parallel", "parallel"]} ins(%c : memref<8x64xf32>) outs(%d : memref<8x64xf32>) {
+  ^bb0(%s: f32, %o: f32):
+    %p = arith.negf %s : f32
+    linalg.yield %p : f32
+  }
+  linalg.generic {indexing_maps = [affine_map<(i, j) -> (i, j)>, affine_map<(i, j) -> (i, j)>],
+      iterator_types = ["parallel", "parallel"]} ins(%c : memref<8x64xf32>) outs(%e : memref<8x64xf32>) {
+  ^bb0(%s: f32, %o: f32):
+    %p = math.absf %s : f32
+    linalg.yield %p : f32
+  }
+  func.return
+}

@@ -3,25 +3,38 @@ multiplication, 2008).
 
     for jc: for pc: pack columns jc.. of the vector factor, steps pc.., into panels as wide as the register tile
       for each tile of rows: pack its rows of the scalar factor, unless they run through memory along the reduction
-        for each panel of columns: register tile, added to `out`
+        for each panel of columns: register tile, added to the sums of the blocks before
 
-The panels of a block stay in the second cache, the rows of a tile in the first. Panels are filled up with zeros, so
-that the tile has no masks; only storing it looks at where `out` ends.
+The panels of a block stay in the second cache, the rows of a tile in the first. Sums go to memory between blocks, as
+they are; those of the last block go through the epilogue.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import cast
 
 from xdsl.dialects import arith
-from xdsl.dialects.builtin import MemRefType, VectorType
+from xdsl.dialects.builtin import FloatAttr, IntegerAttr, VectorType
 from xdsl.ir import Attribute, SSAValue
 
-from xmlc.passes.contractions.emitter import Emitter, View
+from xmlc.passes.contractions import grouped
+from xmlc.passes.contractions.dots import Dots
+from xmlc.passes.contractions.emitter import EQUAL, Emitter, View
 from xmlc.passes.contractions.nest import Steps, around
+from xmlc.passes.contractions.panels import (
+    NO_LOOP,
+    PANEL,
+    PLACE,
+    STEP,
+    Block,
+    Layout,
+    copy_rows,
+    pack,
+    sums_of_panels,
+)
 from xmlc.passes.contractions.recognise import Contraction, Operand
+from xmlc.passes.contractions.result import result_of
 from xmlc.passes.contractions.tile import Reduction, Shape, Tile
 from xmlc.passes.index_arithmetic import Index
 
@@ -37,88 +50,171 @@ class Blocked:
     columns: int
     depth: int
     packs_rows: bool
-    unroll: int = 0
+    dots: Dots | None = None
+    """The instruction that takes steps in groups, if one does."""
+    unroll: int = 1
+
+    @property
+    def group(self) -> int:
+        return self.dots.size if self.dots is not None else 1
+
+    def layout(self, element: Attribute, wide: int, flips: bool = False) -> Layout:
+        packed = self.dots.element if self.dots is not None else element
+        return Layout(packed, wide, self.shape.lanes, self.group, flips)
 
 
-PANEL, STEP, PLACE = 0, 1, 2
-"""The loops of a packed buffer: which panel, which step of the reduction, which row or column of the panel."""
+def factors_of(found: Contraction, column: int) -> tuple[Operand, Operand]:
+    """The factor that moves along the columns, and the other."""
+    return (found.lhs, found.rhs) if found.lhs.strides[column] else (found.rhs, found.lhs)
 
 
-def emit_blocked(emitter: Emitter, found: Contraction, plan: Blocked) -> None:
-    shape, extents = plan.shape, found.extents
-    row, column, reduction = shape.row_loop, shape.column_loop, plan.reduction
-    wide, high = found.lhs, found.rhs
-    if not wide.strides[column]:
-        wide, high = high, wide
-    if found.start is not None:
-        initialise(emitter, found, found.start)
-    b_source = emitter.view(wide, extents, column if wide.strides[column] == 1 else reduction)
-    a_source = emitter.view(high, extents, row if high.strides[row] == 1 else reduction)
-    out = emitter.view(found.out, extents, column)
+class Product:
+    """Emits one product of matrices: the parts of its nest, from the outermost to the tile."""
 
-    def product(batch: Mapping[int, Index], _: Mapping[int, int]) -> None:
-        with emitter.loop(extents[column], plan.columns, parallel=True) as jc:
+    def __init__(self, emitter: Emitter, found: Contraction, plan: Blocked):
+        self.emitter, self.found, self.plan = emitter, found, plan
+        shape = plan.shape
+        wide, high = factors_of(found, shape.column_loop)
+        self.columns = self.view(wide, shape.column_loop)
+        self.rows = self.view(high, shape.row_loop)
+        self.blocks = -(-found.extents[plan.reduction] // plan.depth)
+        self.result = result_of(emitter, found, shape.column_loop, keeps=self.blocks > 1)
+        start = found.start
+        self.start = emitter.view(start, found.extents, shape.column_loop) if isinstance(start, Operand) else start
+
+    def view(self, factor: Operand, loop: int) -> View:
+        """A factor, the loop last along which it lies in one piece."""
+        last = loop if factor.strides[loop] == 1 else self.plan.reduction
+        return self.emitter.view(factor, self.found.extents, last)
+
+    def emit(self, batch: Mapping[int, Index], _: Mapping[int, int]) -> None:
+        emitter, plan, extents = self.emitter, self.plan, self.found.extents
+        layout = plan.layout(self.found.element, plan.shape.columns)
+        with emitter.loop(extents[plan.shape.column_loop], plan.columns, parallel=True) as jc:
             # buffers are made in the loops that fill them: each thread gets its own
-            columns(batch, jc, panels(emitter, found, -(-plan.columns // shape.columns), plan.depth, shape.columns))
+            panels = layout.buffer(emitter, -(-plan.columns // layout.wide), plan.depth)
+            with emitter.loop(extents[plan.reduction], plan.depth) as pc:
+                self.block({**batch, plan.shape.column_loop: jc, plan.reduction: pc}, panels, layout)
 
-    def columns(batch: Mapping[int, Index], jc: Index, b: View) -> None:
-        with emitter.loop(extents[reduction], plan.depth) as pc:
-            width = part(emitter, extents[column], jc, plan.columns)
-            depth = part(emitter, extents[reduction], pc, plan.depth)
-            block = {**batch, column: jc, reduction: pc}
-            pack(emitter, b_source, b, block, column, reduction, width, depth, shape.columns)
+    def block(self, at: Mapping[int, Index], panels: View, layout: Layout) -> None:
+        """One block of columns and steps: pack it, then all rows."""
+        emitter, plan, extents = self.emitter, self.plan, self.found.extents
+        row, column, reduction = plan.shape.row_loop, plan.shape.column_loop, plan.reduction
+        width = part(emitter, extents[column], at[column], plan.columns)
+        depth = part(emitter, extents[reduction], at[reduction], plan.depth)
+        block = Block(at, column, reduction, width, depth, extents[column] - 1, extents[reduction])
+        pack(emitter, self.columns, panels, block, layout)
+        count = emitter.rounded_up(width, layout.wide)
+        steps = emitter.rounded_up(depth, plan.group)
+        starts: View | None = None
+        if plan.dots is not None and plan.dots.flips:
+            starts = sums_of_panels(emitter, panels, count, steps, layout, plan.dots)
 
-            def rows(at: Mapping[int, Index], sizes: Mapping[int, int]) -> None:
-                here = {**batch, **at, reduction: pc}
-                count = sizes[row]
-                if plan.packs_rows:
-                    a = panels(emitter, found, 1, plan.depth, shape.rows)
-                    pack(emitter, a_source, a, here, row, reduction, count, depth, shape.rows)
-                    left = packed(emitter, a, 0, {row: PLACE, reduction: STEP}, plan, shape.rows)
+        def rows(corner: Mapping[int, Index], sizes: Mapping[int, int]) -> None:
+            here = {**at, **corner}
+            scalars = self.packed_rows(here, sizes[row], depth)
+            with emitter.loop(count, parallel=True) as panel:
+                vectors = self.panel(panels, panel, column)
+                tile = Tile(emitter, replace(plan.shape, rows=sizes[row]), self.found.element)
+                j = emitter.times(panel, layout.wide)
+                left: Index = layout.wide
+                if extents[column] % layout.wide:
+                    left = emitter.least(emitter.less(width, j), layout.wide)
+                    tile.limit(left)
+                sums = self.initial(tile, starts, panel)
+                if plan.dots is not None:
+                    sums = grouped.products(tile, scalars, vectors, reduction, steps, plan.dots, sums)
                 else:
-                    left = emitter.corner(a_source, here, {row: count, reduction: depth})
-                with emitter.loop(emitter.rounded_up(width, shape.columns), parallel=True) as panel:
-                    right = packed(emitter, b, panel, {column: PLACE, reduction: STEP}, plan, shape.columns)
-                    j = emitter.times(panel, shape.columns)
-                    made = Tile(emitter, replace(shape, rows=count), found.element)
-                    zero = emitter.number(0.0, VectorType(found.element, (shape.lanes,)))
-                    sums = [zero] * (count * len(shape.groups))
-                    sums = made.products((left, right), [Reduction(reduction, depth, plan.unroll)], sums)
-                    corner = {**batch, **at, column: emitter.plus(jc, j)}
-                    add_to(emitter, made.shape, sums, out, corner, emitter.less(width, j))
+                    sums = tile.products((scalars, vectors), [Reduction(reduction, steps, plan.unroll)], sums)
+                self.store(tile, sums, {**here, column: emitter.plus(at[column], j)}, left)
 
-            around(emitter, [Steps(row, extents[row], shape.rows)], rows)
+        around(emitter, [Steps(row, extents[row], plan.shape.rows)], rows)
 
-    around(emitter, [Steps(loop, extents[loop]) for loop in plan.outer], product)
+    def packed_rows(self, at: Mapping[int, Index], count: int, depth: Index) -> View:
+        """The rows of a tile, where they lie or packed."""
+        emitter, plan = self.emitter, self.plan
+        row, reduction = plan.shape.row_loop, plan.reduction
+        if not plan.packs_rows:
+            return emitter.corner(self.rows, at, {row: count, reduction: depth})
+        layout = plan.layout(self.found.element, count, plan.dots is not None and plan.dots.flips)
+        extents = self.found.extents
+        block = Block(at, row, reduction, count, depth, extents[row] - 1, extents[reduction])
+        if self.rows.loops[-1] == reduction and self.rows.strides[-1] == 1:
+            return copy_rows(emitter, self.rows, block, layout, plan.depth)
+        target = layout.buffer(emitter, 1, plan.depth)
+        pack(emitter, self.rows, target, block, layout)
+        return self.panel(target, 0, row)
+
+    def panel(self, buffer: View, number: Index, loop: int) -> View:
+        """One panel of a packed buffer, as the loops of the product see it."""
+        sizes = {PANEL: 1, STEP: buffer.strides[0] // buffer.strides[1], PLACE: buffer.strides[1]}
+        part = self.emitter.corner(buffer, {PANEL: number}, sizes)
+        names = {STEP: self.plan.reduction, PLACE: loop}
+        return replace(part, loops=tuple(names.get(each, NO_LOOP) for each in part.loops))
+
+    def initial(self, tile: Tile, starts: View | None, panel: Index) -> list[SSAValue]:
+        """What the sums of a block start from: zero, or what makes up for rows that are moved."""
+        emitter, shape = self.emitter, tile.shape
+        kind = VectorType(self.found.element, (shape.lanes,))
+        if starts is None:
+            return [emitter.number(0, kind)] * (shape.rows * len(shape.groups))
+        row = [
+            emitter.load_vector(
+                starts, emitter.indices(starts, {PANEL: panel, PLACE: group * shape.lanes}), shape.lanes
+            )
+            for group in shape.groups
+        ]
+        return row * shape.rows
+
+    # What goes to memory
+
+    def store(self, tile: Tile, sums: Sequence[SSAValue], at: Mapping[int, Index], left: Index) -> None:
+        """Add what the blocks before made, or what sums start from; finish them after the last block."""
+        emitter, plan = self.emitter, self.plan
+        step = at[plan.reduction]
+        own = {tile.shape.row_loop: tile.shape.rows, tile.shape.column_loop: left}
+        result = self.result.corner(emitter, at, own)
+        start = self.start
+        here: SSAValue | View | None = emitter.corner(start, at, own) if isinstance(start, View) else start
+
+        def first() -> Sequence[SSAValue]:
+            return sums if here is None or is_zero(here) else added(emitter, tile.start(here), sums)
+
+        def later() -> Sequence[SSAValue]:
+            return added(emitter, tile.start(result.unfinished), sums)
+
+        if here is None:
+            total = later()
+        elif self.blocks == 1:
+            total = first()
+        else:
+            total = emitter.choose(emitter.compared(EQUAL, step, 0), first, later, [each.type for each in sums])
+        if result.epilogue is None or self.blocks == 1:
+            tile.store(total, result)
+            return
+
+        def finish() -> Sequence[SSAValue]:
+            tile.store(total, result)
+            return ()
+
+        def keep() -> Sequence[SSAValue]:
+            tile.put(total, result.unfinished)
+            return ()
+
+        emitter.choose(emitter.compared(EQUAL, step, (self.blocks - 1) * plan.depth), finish, keep, [])
 
 
-def packed(emitter: Emitter, buffer: View, panel: Index, names: Mapping[int, int], plan: Blocked, wide: int) -> View:
-    """One panel of a packed buffer, as the loops of the product see it."""
-    part = emitter.corner(buffer, {PANEL: panel}, {PANEL: 1, STEP: plan.depth, PLACE: wide})
-    loops = {number: loop for loop, number in names.items()}
-    return replace(part, loops=tuple(loops.get(number, NO_LOOP) for number in part.loops))
+def is_zero(start: SSAValue | View) -> bool:
+    """Whether a start is the constant zero."""
+    owner = start.owner if isinstance(start, SSAValue) else None
+    if not isinstance(owner, arith.ConstantOp):
+        return False
+    value = owner.value
+    return isinstance(value, IntegerAttr | FloatAttr) and not value.value.data
 
 
-NO_LOOP = -2
-
-
-def initialise(emitter: Emitter, found: Contraction, start: SSAValue | Operand) -> None:
-    """out[...] = start[...]"""
-    out = emitter.view(found.out, found.extents)
-    source = emitter.view(start, found.extents) if isinstance(start, Operand) else None
-
-    def store(at: Mapping[int, Index], _: Mapping[int, int]) -> None:
-        value = emitter.load(source, at) if source is not None else start
-        assert isinstance(value, SSAValue)
-        emitter.store(value, out, at)
-
-    around(emitter, [Steps(loop, found.extents[loop]) for loop in out.loops], store)
-
-
-def panels(emitter: Emitter, found: Contraction, count: int, depth: int, wide: int) -> View:
-    """A buffer of panels: panel, step, place."""
-    value = emitter.buffer(found.element, (count, depth, wide))
-    return View(value, (PANEL, STEP, PLACE), (depth * wide, wide, 1))
+def added(emitter: Emitter, before: Sequence[SSAValue], sums: Sequence[SSAValue]) -> list[SSAValue]:
+    return [emitter.sum(x, y) for x, y in zip(before, sums, strict=True)]
 
 
 def part(emitter: Emitter, whole: int, start: Index, block: int) -> Index:
@@ -128,85 +224,6 @@ def part(emitter: Emitter, whole: int, start: Index, block: int) -> Index:
     return emitter.least(emitter.less(whole, start), block)
 
 
-def pack(
-    emitter: Emitter,
-    source: View,
-    target: View,
-    at: Mapping[int, Index],
-    loop: int,
-    reduction: int,
-    extent: Index,
-    depth: Index,
-    wide: int,
-) -> None:
-    """Copy a block into panels `wide` along `loop`, the places after its end zero."""
-    whole = source_extent(source, loop)
-    exact = whole % wide == 0 or (isinstance(extent, int) and extent % wide == 0)
-    with emitter.loop(emitter.rounded_up(extent, wide), parallel=True) as panel:
-        first = emitter.times(panel, wide)
-        start = emitter.plus(at[loop], first)
-        left: Index = wide if exact else emitter.least(emitter.less(extent, first), wide)
-        if source.loops[-1] == loop and source.strides[-1] == 1:
-            copy_vectors(emitter, source, target, {**at, loop: start}, panel, loop, reduction, left, depth, wide)
-            return
-        with emitter.loop(left) as place, emitter.loop(depth) as step:
-            where = {**at, loop: emitter.plus(start, place), reduction: emitter.plus(at[reduction], step)}
-            value = emitter.widened(emitter.load(source, where), target.element)
-            emitter.store(value, target, {PANEL: panel, STEP: step, PLACE: place})
-        if not exact:
-            zero = emitter.number(0.0, target.element)
-            with emitter.loop(emitter.less(wide, left)) as place, emitter.loop(depth) as step:
-                emitter.store(zero, target, {PANEL: panel, STEP: step, PLACE: emitter.plus(left, place)})
-
-
-def source_extent(source: View, loop: int) -> int:
-    """How far a loop that moves a view runs."""
-    return cast(MemRefType[Attribute], source.value.type).get_shape()[source.loops.index(loop)]
-
-
-def copy_vectors(
-    emitter: Emitter,
-    source: View,
-    target: View,
-    at: Mapping[int, Index],
-    panel: Index,
-    loop: int,
-    reduction: int,
-    left: Index,
-    depth: Index,
-    wide: int,
-) -> None:
-    """Rows of a panel where the source has them in one piece."""
-    lanes = next(width for width in (16, 8, 4, 2, 1) if wide % width == 0)
-    starts = range(0, wide, lanes)
-    full = isinstance(left, int) and left == wide
-    masks = [None if full else emitter.mask(emitter.less(left, start), lanes) for start in starts]
-    with emitter.loop(depth) as step:
-        for start, mask in zip(starts, masks):
-            where = {**at, loop: emitter.plus(at[loop], start), reduction: emitter.plus(at[reduction], step)}
-            value = emitter.load_vector(source, emitter.indices(source, where), lanes, mask)
-            place = emitter.indices(target, {PANEL: panel, STEP: step, PLACE: start})
-            emitter.store_vector(emitter.widened(value, target.element), target, place)
-
-
-def add_to(
-    emitter: Emitter, shape: Shape, sums: Sequence[SSAValue], out: View, corner: Mapping[int, Index], left: Index
-) -> None:
-    """out[corner] += sums, within the columns that are left."""
-    values = iter(sums)
-    starts = [group * shape.lanes for group in shape.groups]
-    full = isinstance(left, int) and left >= shape.columns
-    if not full and cast(MemRefType[Attribute], out.value.type).get_shape()[-1] % shape.columns == 0:
-        full = True
-    masks = [None if full else emitter.mask(emitter.less(left, start), shape.lanes) for start in starts]
-    columns = [emitter.plus(corner[shape.column_loop], start) for start in starts]
-    for row in range(shape.rows):
-        i = emitter.plus(corner[shape.row_loop], row)
-        for j, mask in zip(columns, masks):
-            at = emitter.indices(out, {**corner, shape.row_loop: i, shape.column_loop: j})
-            before = emitter.load_vector(out, at, shape.lanes, mask)
-            total = arith.AddfOp.create(operands=(before, next(values)), result_types=(before.type,), properties=EXACT)
-            emitter.store_vector(emitter.add(total).results[0], out, at, mask)
-
-
-EXACT = {"fastmath": arith.FastMathFlagsAttr("none")}
+def emit_blocked(emitter: Emitter, found: Contraction, plan: Blocked) -> None:
+    product = Product(emitter, found, plan)
+    around(emitter, [Steps(loop, found.extents[loop]) for loop in plan.outer], product.emit)

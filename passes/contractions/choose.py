@@ -12,9 +12,12 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import ceil, gcd, prod
 
-from xmlc.passes.contractions.blocked import Blocked, emit_blocked
+from xdsl.dialects.builtin import IntegerType
+
+from xmlc.passes.contractions.blocked import Blocked, emit_blocked, factors_of
 from xmlc.passes.contractions.direct import Direct, emit_direct
 from xmlc.passes.contractions.dot import Dot, emit_dot
+from xmlc.passes.contractions.dots import dots_for
 from xmlc.passes.contractions.emitter import Emitter, bits_of
 from xmlc.passes.contractions.flatten import copied_in, copied_out, flattened, flattens
 from xmlc.passes.contractions.nest import Steps
@@ -35,8 +38,10 @@ NARROW_BYTES, WIDER = 1.6, 0.55
 16 rows x 1536 x 384 with weights in main memory, tiles of 1, 2, 3, 4 and 6 vectors take 363, 239, 191, 163, 134 us."""
 SHORT_LOOP = 3.0
 """Cycles to enter and leave an inner loop."""
-ROW_COPY, SCATTERED_COPY = 0.4, 1.25
+ROW_COPY, TRANSPOSED_COPY = 0.4, 0.6
 """Cycles to copy an element where it and its neighbours lie in one piece, and where they do not."""
+WIDENED = 3.0
+"""What loading an element or a vector and widening it takes more than loading it, in loads."""
 CODE = 0.004
 """What another variant of the tile adds, as a share: machine code to compile and to keep."""
 
@@ -93,11 +98,13 @@ class Step:
     """Extra cycles for each vector, where it is hard to find."""
     second: float = 0.0
     """Cycles to bring a vector from the second cache, where those of all steps do not fit the first."""
+    multiply: float = 0.5
+    """Cycles to multiply and add a vector."""
 
     def cycles(self, rows: int, vectors: int, near: bool = True) -> float:
         loads = self.rows * rows + self.vectors * vectors + self.both * rows * vectors
         brought = 0.0 if near else self.second * self.vectors * vectors
-        return max(rows * vectors / 2, loads / 2, LATENCY, brought) + self.lines * vectors
+        return max(rows * vectors * self.multiply, loads / 2, LATENCY, brought) + self.lines * vectors
 
 
 @lru_cache(maxsize=4096)
@@ -163,10 +170,9 @@ def moves_only(found: Contraction, operand: Operand) -> list[int]:
 
 def direct(found: Contraction, machine: Machine) -> list[Schedule]:
     """Register tiles over operands in place: the column loop is one along which `out` and a factor are in one piece."""
-    columns = [loop for loop in found.parallels if found.out.strides[loop] == 1]
-    if not columns:
+    column = column_loop(found)
+    if column is None:
         return []
-    column = columns[0]
     factors = (found.lhs, found.rhs)
     if any(factor.strides[column] not in (0, 1, 2) for factor in factors):
         return []
@@ -178,6 +184,15 @@ def direct(found: Contraction, machine: Machine) -> list[Schedule]:
     for row in row_loops(found, column):
         made.append(direct_with(found, machine, column, row))
     return made
+
+
+def column_loop(found: Contraction) -> int | None:
+    """The loop that vectors of results can run along: what is read and written at the end is in one piece."""
+    read = found.epilogue.buffers if found.epilogue is not None else ()
+    for loop in found.parallels:
+        if found.out.strides[loop] == found.sums.strides[loop] == 1:
+            return loop if all(each.strides[loop] in (0, 1) for each in read) else None
+    return None
 
 
 def row_loops(found: Contraction, column: int) -> list[int]:
@@ -282,6 +297,8 @@ def step_of(found: Contraction, row: int, column: int, depth: int, lanes: int) -
         each = 1.0
         if by_column and factor.strides[column] == 2:
             each = 3.5
+        if factor.element != found.element:
+            each += WIDENED
         if by_row and by_column:
             both += each
         elif by_row:
@@ -290,7 +307,13 @@ def step_of(found: Contraction, row: int, column: int, depth: int, lanes: int) -
             vectors += each
             apart = max((abs(factor.strides[loop]) for loop in found.reductions), default=1)
             lines += far_apart(apart * bits_of(factor.element) // 8, depth)
-    return Step(rows, vectors, both, lines, bits_of(found.element) * lanes / 8 / SECOND_CACHE_BYTES)
+    second = bits_of(found.element) * lanes / 8 / SECOND_CACHE_BYTES
+    return Step(rows, vectors, both, lines, second, multiply_add_cycles(found))
+
+
+def multiply_add_cycles(found: Contraction) -> float:
+    """Floats have an instruction for it, integers of 32 bits need two, of which one is slow."""
+    return 1.5 if isinstance(found.element, IntegerType) else 0.5
 
 
 def far_apart(apart: int, depth: int) -> float:
@@ -355,11 +378,11 @@ def ordered(
 
 def blocked(found: Contraction, machine: Machine) -> list[Schedule]:
     """Packed panels: one loop of rows, one of columns, one that reduces, and batches around them."""
-    columns = [loop for loop in found.parallels if found.out.strides[loop] == 1]
-    if not columns or len(found.reductions) != 1:
+    column = column_loop(found)
+    if column is None or len(found.reductions) != 1:
         return []
-    column, reduction = columns[0], found.reductions[0]
-    wide, other = (found.lhs, found.rhs) if found.lhs.strides[column] else (found.rhs, found.lhs)
+    reduction = found.reductions[0]
+    wide, other = factors_of(found, column)
     candidates = moves_only(found, other)
     if other.strides[column] or not candidates:
         return []
@@ -374,22 +397,29 @@ def blocked(found: Contraction, machine: Machine) -> list[Schedule]:
         return []
     high = row_tile(count, high)
     tile_columns = vectors * lanes
-    element_bytes = bits_of(found.element) // 8
-    steps = min(depth, even_part(depth, machine.first_cache * 3 // 4 // (high * element_bytes), 8))
-    block_columns = even_part(width, machine.second_cache // 2 // (steps * element_bytes), tile_columns)
-    packs_rows = other.strides[reduction] != 1
+    dots = dots_for(found, machine, other, wide)
+    group = dots.size if dots is not None else 1
+    packed_bytes = bits_of(found.element) // 8 / group
+    unit = 8 * group
+    steps = min(depth, even_part(depth, int(machine.first_cache * 3 / 4 / (high * packed_bytes)), unit))
+    block_columns = even_part(width, int(machine.second_cache / 2 / (steps * packed_bytes)), tile_columns)
+    same = other.element == (dots.element if dots is not None else found.element)
+    lies = other.strides[reduction] == 1 and same and depth % group == 0
+    packs_rows = not lies or (dots is not None and dots.flips)
     shape = Shape(row, high, column, tile_columns, lanes)
-    plan = Blocked(shape, reduction, outer, block_columns, steps, packs_rows, 1)
+    plan = Blocked(shape, reduction, outer, block_columns, steps, packs_rows, dots)
     tiles = -(-count // high) * -(-width // tile_columns)
     blocks = -(-depth // steps)
-    each = steps * Step(1, 1, 0, 0.5).cycles(high, vectors) + TILE_START + 3 * high * vectors
-    copy = {True: ROW_COPY, False: SCATTERED_COPY}
+    multiply = 0.5 if dots is not None else multiply_add_cycles(found)
+    each = steps / group * Step(1, 1, 0, 0.5, multiply=multiply).cycles(high, vectors) + TILE_START + 3 * high * vectors
+    copies = {True: ROW_COPY, False: TRANSPOSED_COPY}
     cycles = tiles * blocks * each
-    cycles += depth * width * copy[wide.strides[column] == 1]
+    cycles += depth * width * copies[wide.strides[column] == 1]
     if packs_rows:
-        cycles += depth * count * copy[other.strides[row] == 1] * -(-width // block_columns)
+        cycles += depth * count * copies[other.strides[reduction] == 1] * -(-width // block_columns)
     cycles *= prod(found.extents[loop] for loop in outer)
-    note = f"blocked, tile {high}x{tile_columns}, blocks of {block_columns} columns and {steps} steps"
+    kind = f", {group} steps of {dots.element} at a time" if dots is not None else ""
+    note = f"blocked, tile {high}x{tile_columns}, blocks of {block_columns} columns and {steps} steps{kind}"
     return [Schedule("blocked", cycles, lambda emitter: emit_blocked(emitter, found, plan), note)]
 
 
@@ -437,11 +467,14 @@ def dot(found: Contraction, machine: Machine) -> list[Schedule]:
     depth = steps_along * prod(found.extents[loop] for loop in others)
     conflict = 2.0 if any(apart(found, factor) % 2048 == 0 for factor in (found.lhs, found.rhs)) else 1.0
     best: tuple[float, int, int] | None = None
+    loads_of = [1 + WIDENED * (factor.element != found.element) for factor in (found.lhs, found.rhs)]
+    multiply = multiply_add_cycles(found)
     for high in range(1, min(rows, 8) + 1):
         for wide in range(1, min(columns, 8) + 1):
             if high * wide + min(high, wide) + 1 > limit or high * wide > 16:
                 continue
-            each = depth * max(high * wide / 2, (high + wide) / 2, LATENCY) * conflict + TILE_START + 8 * high * wide
+            loads = high * loads_of[0] + wide * loads_of[1]
+            each = depth * max(high * wide * multiply, loads / 2, LATENCY) * conflict + TILE_START + 8 * high * wide
             total = each * -(-rows // high) * -(-columns // wide)
             if best is None or total < best[0]:
                 best = (total, high, wide)

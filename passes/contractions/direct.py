@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from xmlc.passes.contractions.emitter import Emitter
 from xmlc.passes.contractions.nest import Steps, around
 from xmlc.passes.contractions.recognise import Contraction, Operand
+from xmlc.passes.contractions.result import result_of
 from xmlc.passes.contractions.tile import Reduction, Shape, Tile
 from xmlc.passes.index_arithmetic import Index
 
@@ -23,9 +24,8 @@ class Direct:
 
 def emit_direct(emitter: Emitter, found: Contraction, plan: Direct) -> None:
     shape = plan.shape
-    lhs, rhs, out = (
-        emitter.view(operand, found.extents, shape.column_loop) for operand in (found.lhs, found.rhs, found.out)
-    )
+    lhs, rhs = (emitter.view(operand, found.extents, shape.column_loop) for operand in (found.lhs, found.rhs))
+    result = result_of(emitter, found, shape.column_loop)
     start = found.start
     if isinstance(start, Operand):
         start = emitter.view(start, found.extents, shape.column_loop)
@@ -40,10 +40,10 @@ def emit_direct(emitter: Emitter, found: Contraction, plan: Direct) -> None:
         )
         own = {**whole, **tile.shape.sizes}
         factors = (emitter.corner(lhs, at, own), emitter.corner(rhs, at, own))
-        target = emitter.corner(out, at, own)
+        target = result.corner(emitter, at, own)
         tile.make_masks(factors)
         if start is None:
-            sums = tile.start(target)
+            sums = tile.start(target.unfinished)
         elif isinstance(start, (type(lhs))):
             sums = tile.start(emitter.corner(start, at, own))
         else:

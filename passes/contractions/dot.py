@@ -9,14 +9,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from xdsl.dialects import arith, vector
-from xdsl.dialects.builtin import VectorType
+from xdsl.dialects.builtin import VectorType, i32
 from xdsl.dialects.utils import FastMathFlag
-from xdsl.ir import SSAValue
+from xdsl.ir import Attribute, SSAValue
 
 from xmlc.passes.contractions.emitter import Emitter, View
 from xmlc.passes.contractions.nest import Steps, around
 from xmlc.passes.contractions.recognise import Contraction, Operand
+from xmlc.passes.contractions.result import Result, result_of
 from xmlc.passes.index_arithmetic import Index
+from xmlc.passes.number import element_of
 
 ADD = vector.CombiningKindAttr(vector.CombiningKindFlag.ADD)
 REASSOCIATE = arith.FastMathFlagsAttr([FastMathFlag.REASSOC])
@@ -37,7 +39,7 @@ class Dot:
 def emit_dot(emitter: Emitter, found: Contraction, plan: Dot) -> None:
     extents = found.extents
     lhs, rhs = (emitter.view(operand, extents, plan.reduction) for operand in (found.lhs, found.rhs))
-    out = emitter.view(found.out, extents)
+    result = result_of(emitter, found)
     start = emitter.view(found.start, extents) if isinstance(found.start, Operand) else found.start
     element = found.element
     zero = emitter.number(0.0, VectorType(element, (plan.lanes,)))
@@ -48,7 +50,8 @@ def emit_dot(emitter: Emitter, found: Contraction, plan: Dot) -> None:
     def body(at: Mapping[int, Index], sizes: Mapping[int, int]) -> None:
         rows, columns = sizes.get(plan.row_loop, 1), sizes.get(plan.column_loop, 1)
         own = {**whole_loops, **sizes}
-        x, y, target = (emitter.corner(view, at, own) for view in (lhs, rhs, out))
+        x, y = (emitter.corner(view, at, own) for view in (lhs, rhs))
+        target = result.corner(emitter, at, own)
         first = emitter.corner(start, at, own) if isinstance(start, View) else start
         mask = emitter.mask(extent - whole, plan.lanes) if extent != whole else None
 
@@ -60,15 +63,13 @@ def emit_dot(emitter: Emitter, found: Contraction, plan: Dot) -> None:
                 if (number, place) not in known:
                     where = {**index, plan.row_loop: row, plan.column_loop: column}
                     loaded = emitter.load_vector(view, emitter.indices(view, where), plan.lanes, masked)
-                    known[number, place] = emitter.widened(loaded, element)
+                    known[number, place] = emitter.widened(loaded, element, view.unsigned)
                 return known[number, place]
 
             results: list[SSAValue] = []
             for place, total in enumerate(sums):
                 row, column = divmod(place, columns)
-                operands = (value(0, x, row, column), value(1, y, row, column), total)
-                fma = vector.FMAOp.create(operands=operands, result_types=(total.type,))
-                results.append(emitter.add(fma).results[0])
+                results.append(emitter.multiply_add(value(0, x, row, column), value(1, y, row, column), total))
             return results
 
         def nested(depth: int, index: Mapping[int, Index], sums: Sequence[SSAValue]) -> Sequence[SSAValue]:
@@ -90,20 +91,26 @@ def emit_dot(emitter: Emitter, found: Contraction, plan: Dot) -> None:
         for place, total in enumerate(sums):
             row, column = divmod(place, columns)
             where = {plan.row_loop: row, plan.column_loop: column}
-            before = first if isinstance(first, SSAValue) else emitter.load(first or target, where)
-            emitter.store(add_up(emitter, total, before), target, where)
+            before = first if isinstance(first, SSAValue) else emitter.load(first or target.unfinished, where)
+            emitter.store(finished(emitter, add_up(emitter, total, before), target, where), target.out, where)
 
     around(emitter, plan.steps, body)
 
 
 def add_up(emitter: Emitter, total: SSAValue, before: SSAValue) -> SSAValue:
     """before + the sum of a vector's lanes"""
-    reduced = vector.ReductionOp.create(
-        operands=(total,), result_types=(before.type,), properties={"kind": ADD, "fastmath": REASSOCIATE}
-    )
-    summed = arith.AddfOp.create(
-        operands=(before, emitter.add(reduced).results[0]),
-        result_types=(before.type,),
-        properties={"fastmath": arith.FastMathFlagsAttr("none")},
-    )
-    return emitter.add(summed).results[0]
+    is_integer = element_of(before.type) == i32
+    properties: dict[str, Attribute] = {"kind": ADD} if is_integer else {"kind": ADD, "fastmath": REASSOCIATE}
+    reduced = vector.ReductionOp.create(operands=(total,), result_types=(before.type,), properties=properties)
+    return emitter.sum(before, emitter.add(reduced).results[0])
+
+
+def finished(emitter: Emitter, total: SSAValue, result: Result, where: Mapping[int, Index]) -> SSAValue:
+    """The epilogue of one sum."""
+    if result.epilogue is None:
+        return total
+    arguments = [
+        total if source is None else emitter.load(source, where) if isinstance(source, View) else source
+        for source in result.read
+    ]
+    return emitter.computed(result.epilogue.body, arguments, None)

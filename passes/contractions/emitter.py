@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import copysign
 from typing import cast
 
-from xdsl.dialects import arith, memref, scf, vector
+from xdsl.dialects import arith, linalg, memref, scf, vector
 from xdsl.dialects.builtin import (
     DYNAMIC_INDEX,
+    AnyFloat,
     BoolAttr,
     FixedBitwidthType,
+    FloatAttr,
     IndexType,
     IntegerAttr,
     IntegerType,
@@ -29,16 +32,18 @@ from xdsl.dialects.builtin import (
 )
 from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 
+from xmlc.dialects.lanewise import CmpiOp, SelectOp
 from xmlc.passes.contractions.recognise import Operand
 from xmlc.passes.index_arithmetic import Index, IndexConstants
 from xmlc.passes.memory import ALIGNMENT, array_type
-from xmlc.passes.number import constant_attribute
+from xmlc.passes.number import INTEGER_PREDICATES, constant_attribute, element_of, like
 from xmlc.passes.schedule import PARALLEL
 
 INDEX = IndexType()
 NO_WRAP = {"overflowFlags": arith.IntegerOverflowAttr([arith.IntegerOverflowFlag.NSW])}
 TEMPORAL = {"nontemporal": BoolAttr.from_bool(False)}
 UNROLL = "xmlc.unroll"
+EQUAL, LESS = INTEGER_PREDICATES["eq"], INTEGER_PREDICATES["lt"]
 
 
 @dataclass(frozen=True)
@@ -46,12 +51,14 @@ class View:
     """A buffer indexed by loops, the last of them the one that moves it least.
 
     `step` is 2 where every other element along the last dimension is wanted: that dimension then holds all of them.
+    `unsigned` is what its operand says of integers.
     """
 
     value: SSAValue
     loops: tuple[int, ...]
     strides: tuple[int, ...]
     step: int = 1
+    unsigned: bool = False
 
     @property
     def element(self) -> Attribute:
@@ -71,7 +78,7 @@ class Emitter:
         self.constants = constants
         self.location = op.location
         self.block: Block | None = None
-        self._numbers: dict[tuple[float, Attribute], SSAValue] = {}
+        self._numbers: dict[tuple[float, float, Attribute], SSAValue] = {}
         self._first: Operation | None = None
 
     # Ops
@@ -123,7 +130,9 @@ class Emitter:
 
     def number(self, value: float, type_: Attribute) -> SSAValue:
         """A constant, scalar or vector, made once, before all loops."""
-        if (value, type_) not in self._numbers:
+        value = int(value) if isinstance(element_of(type_), IntegerType) else float(value)
+        key = (value, copysign(1.0, value), type_)
+        if key not in self._numbers:
             constant = arith.ConstantOp.create(
                 result_types=(type_,), properties={"value": constant_attribute(value, type_)}
             )
@@ -131,8 +140,8 @@ class Emitter:
             first = self._first or self.op
             assert first.parent is not None
             first.parent.insert_op_before(constant, first)
-            self._numbers[value, type_] = constant.result
-        return self._numbers[value, type_]
+            self._numbers[key] = constant.result
+        return self._numbers[key]
 
     # Loops
 
@@ -175,6 +184,38 @@ class Emitter:
         self.block = outside
         return found.results
 
+    def choose(
+        self,
+        condition: SSAValue,
+        yes: Callable[[], Sequence[SSAValue]],
+        no: Callable[[], Sequence[SSAValue]],
+        types: Sequence[Attribute],
+    ) -> Sequence[SSAValue]:
+        """What one of two bodies returns, of these types."""
+        outside = self.block
+        regions: list[Region] = []
+        for body in (yes, no):
+            self.block = Block()
+            results = body()
+            self.block.add_op(scf.YieldOp.create(operands=results, location=self.location))
+            regions.append(Region(self.block))
+        self.block = outside
+        return self.add(scf.IfOp.create(operands=(condition,), result_types=types, regions=regions)).results
+
+    def compared(self, kind: int, x: Index, y: Index) -> SSAValue:
+        """Two indices compared by a predicate of arith.cmpi."""
+        op = CmpiOp.create(
+            operands=(self.index(x), self.index(y)),
+            result_types=(IntegerType(1),),
+            properties={"predicate": IntegerAttr(kind, i64)},
+        )
+        return self.add(op).results[0]
+
+    def unless_after(self, index: Index, end: int, value: SSAValue) -> SSAValue:
+        """The value if the index is before the end, else zero."""
+        operands = (self.compared(LESS, index, end), value, self.number(0, value.type))
+        return self.add(SelectOp.create(operands=operands, result_types=(value.type,))).results[0]
+
     # Buffers
 
     def buffer(self, element: Attribute, shape: Sequence[int]) -> SSAValue:
@@ -202,7 +243,7 @@ class Emitter:
             step, strides[-1], sizes[-1] = 2, 1, 2 * sizes[-1] - 1
         whole = cast(MemRefType[Attribute], operand.value.type)
         if tuple(sizes) == tuple(whole.get_shape()) and operand.offset == 0 and is_row_major(sizes, strides):
-            return View(operand.value, tuple(loops), tuple(strides), step)
+            return View(operand.value, tuple(loops), tuple(strides), step, operand.unsigned)
         type_ = MemRefType(operand.element, sizes, StridedLayoutAttr(strides, operand.offset))
         cast_ = memref.ReinterpretCastOp.create(
             operands=(operand.value,),
@@ -214,7 +255,7 @@ class Emitter:
                 "operandSegmentSizes": array_type((1, 0, 0, 0)),
             },
         )
-        return View(self.add(cast_).results[0], tuple(loops), tuple(strides), step)
+        return View(self.add(cast_).results[0], tuple(loops), tuple(strides), step, operand.unsigned)
 
     def corner(self, view: View, at: Mapping[int, Index], sizes: Mapping[int, Index]) -> View:
         """The part of a view that starts `at` these indices of its loops, of these sizes (one where not told)."""
@@ -242,7 +283,7 @@ class Emitter:
                 "operandSegmentSizes": array_type((1, len(dynamic[0]), len(dynamic[1]), 0)),
             },
         )
-        return View(self.add(found).results[0], view.loops, view.strides, view.step)
+        return replace(view, value=self.add(found).results[0])
 
     @staticmethod
     def offset_of(view: View, offsets: Sequence[int]) -> int | None:
@@ -296,19 +337,69 @@ class Emitter:
         type_ = VectorType(IntegerType(1), (lanes,))
         return self.add(vector.CreateMaskOp.create(operands=(self.index(count),), result_types=(type_,))).results[0]
 
-    def widened(self, value: SSAValue, element: Attribute) -> SSAValue:
+    def widened(self, value: SSAValue, element: Attribute, unsigned: bool = False) -> SSAValue:
         """A scalar or vector as elements of type `element`."""
-        found: Attribute = value.type
-        if isinstance(found, VectorType):
-            kind = cast(VectorType[Attribute], found)
-            if kind.element_type == element:
-                return value
-            wide: Attribute = VectorType(element, kind.get_shape())
-        elif found == element:
+        narrow = element_of(value.type)
+        if narrow == element:
             return value
+        wide = like(value.type, element)
+        if not isinstance(narrow, IntegerType):
+            kind: type[Operation] = arith.ExtFOp
         else:
-            wide = element
-        return self.add(arith.ExtFOp.create(operands=(value,), result_types=(wide,))).results[0]
+            kind = arith.ExtUIOp if unsigned else arith.ExtSIOp
+        return self.add(kind.create(operands=(value,), result_types=(wide,))).results[0]
+
+    def multiply_add(self, x: SSAValue, y: SSAValue, total: SSAValue) -> SSAValue:
+        """x * y + total, of vectors of floats or integers"""
+        kind = total.type
+        if not isinstance(element_of(kind), IntegerType):
+            return self.add(vector.FMAOp.create(operands=(x, y, total), result_types=(kind,))).results[0]
+        product = arith.MuliOp.create(operands=(x, y), result_types=(kind,), properties=WRAPS)
+        return self.sum(self.add(product).results[0], total)
+
+    def sum(self, x: SSAValue, y: SSAValue) -> SSAValue:
+        """x + y, of floats or integers, scalars or vectors"""
+        if isinstance(element_of(x.type), IntegerType):
+            made: Operation = arith.AddiOp.create(operands=(x, y), result_types=(x.type,), properties=WRAPS)
+        else:
+            made = arith.AddfOp.create(operands=(x, y), result_types=(x.type,), properties=EXACT)
+        return self.add(made).results[0]
+
+    def computed(self, body: Block, arguments: Sequence[SSAValue], lanes: int | None) -> SSAValue:
+        """What a body of arithmetic yields, on vectors of this many lanes or (None) on scalars."""
+        values: dict[SSAValue, SSAValue] = dict(zip(body.args, arguments))
+
+        def value(scalar: SSAValue) -> SSAValue:
+            if scalar not in values:  # from outside the body
+                values[scalar] = scalar if lanes is None else self.splat(scalar, lanes)
+            return values[scalar]
+
+        for op in body.ops:
+            if isinstance(op, linalg.ops.YieldOp):
+                return value(op.operands[0])
+            if isinstance(op, arith.ConstantOp):
+                values[op.result] = self.constant_of(op, lanes)
+                continue
+            types = [each.type if lanes is None else VectorType(each.type, (lanes,)) for each in op.results]
+            operands = [value(operand) for operand in op.operands]
+            made = type(op).create(
+                operands=operands, result_types=types, properties=dict(op.properties), attributes=dict(op.attributes)
+            )
+            values[op.results[0]] = self.add(made).results[0]
+        raise AssertionError("a body without a yield")
+
+    def constant_of(self, op: arith.ConstantOp, lanes: int | None) -> SSAValue:
+        """The constant of a body, made once, before all loops."""
+        attribute = op.value
+        if not isinstance(attribute, IntegerAttr | FloatAttr):
+            raise AssertionError(f"a scalar has no value like {attribute}")
+        scalar = cast("IntegerAttr[IntegerType] | FloatAttr[AnyFloat]", attribute)
+        kind: Attribute = op.result.type
+        return self.number(scalar.value.data, kind if lanes is None else VectorType(kind, (lanes,)))
+
+
+WRAPS = {"overflowFlags": arith.IntegerOverflowAttr("none")}
+EXACT = {"fastmath": arith.FastMathFlagsAttr("none")}
 
 
 def is_row_major(sizes: Sequence[int], strides: Sequence[int]) -> bool:

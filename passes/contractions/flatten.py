@@ -7,6 +7,7 @@ its result goes through a buffer of its own where `out` does not hold the flatte
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from math import prod
 
 from xmlc.passes.contractions.emitter import Emitter
@@ -25,7 +26,11 @@ def flattens(found: Contraction, factor: Operand, loops: Sequence[int]) -> bool:
     if any(found.lhs.strides[loop] and found.rhs.strides[loop] for loop in found.parallels):
         return False  # a batch: each of its products would need a copy of its own
     if lies_flat(found, loops):
-        return True
+        read = found.epilogue.buffers if found.epilogue is not None else ()
+        still = [each for each in read if any(each.strides[loop] for loop in loops)]
+        return all(is_flat(found, each, loops) for each in (found.sums, *still))
+    if found.epilogue is not None:
+        return False  # it is applied by the copy of the result, which is a loop of its own then
     if isinstance(found.start, Operand):
         return not any(found.start.strides[loop] for loop in loops)
     return found.start is not None
@@ -33,9 +38,13 @@ def flattens(found: Contraction, factor: Operand, loops: Sequence[int]) -> bool:
 
 def lies_flat(found: Contraction, loops: Sequence[int]) -> bool:
     """Whether `out` holds the loops in one piece; they are given from the outermost."""
+    return is_flat(found, found.out, loops)
+
+
+def is_flat(found: Contraction, operand: Operand, loops: Sequence[int]) -> bool:
     step = 1
     for loop in reversed(loops):
-        if found.out.strides[loop] != step:
+        if operand.strides[loop] != step:
             return False
         step *= found.extents[loop]
     return True
@@ -58,7 +67,9 @@ def flattened(found: Contraction, factor: Operand, loops: Sequence[int]) -> tupl
         strides = row_major(found, loops, 1)
         strides.update(row_major(found, rest, padded))
         out = Operand(out.value, tuple(strides.get(loop, 0) for loop in range(len(found.extents))))
-    inner = Contraction(found.extents, found.reduces, copy, other, out, found.start)
+    inner = replace(
+        found, lhs=copy, rhs=other, out=out, sums=out if out is not found.out or found.sums == found.out else found.sums
+    )
     return inner, simplified(inner)
 
 
@@ -79,6 +90,7 @@ def copied_in(emitter: Emitter, found: Contraction, factor: Operand, loops: Sequ
         factor.value,
         tuple(stride if loop in moving else 0 for loop, stride in enumerate(factor.strides)),
         factor.offset,
+        factor.unsigned,
     )
     size = 1 + sum(stride * (found.extents[loop] - 1) for loop, stride in enumerate(inner.lhs.strides))
     copy = Operand(emitter.buffer(found.element, (-(-size // PAD) * PAD,)), inner.lhs.strides)
@@ -87,7 +99,7 @@ def copied_in(emitter: Emitter, found: Contraction, factor: Operand, loops: Sequ
     if out is not found.out:
         size = 1 + sum(stride * (found.extents[loop] - 1) for loop, stride in enumerate(out.strides))
         out = Operand(emitter.buffer(found.element, (-(-size // PAD) * PAD,)), out.strides)
-    return Contraction(found.extents, found.reduces, copy, inner.rhs, out, found.start)
+    return replace(inner, lhs=copy, out=out, sums=out if inner.out is not found.out else inner.sums)
 
 
 def copied_out(emitter: Emitter, found: Contraction, inner: Contraction) -> None:
@@ -104,7 +116,7 @@ def move(emitter: Emitter, found: Contraction, source: Operand, target: Operand,
     def nested(depth: int, at: dict[int, Index]) -> None:
         if depth == len(loops):
             value = emitter.load(read, at)
-            emitter.store(emitter.widened(value, target.element), written, at)
+            emitter.store(emitter.widened(value, target.element, source.unsigned), written, at)
             return
         with emitter.loop(found.extents[loops[depth]], parallel=True) as index:
             nested(depth + 1, {**at, loops[depth]: index})

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 
 from xdsl.context import Context
-from xdsl.dialects import func, linalg
+from xdsl.dialects import func, linalg, memref
 from xdsl.dialects.builtin import ModuleOp
-from xdsl.ir import Operation
 from xdsl.passes import ModulePass
 
 from xmlc.passes import remarks
 from xmlc.passes.contractions.choose import Schedule, schedules
 from xmlc.passes.contractions.emitter import Emitter
-from xmlc.passes.contractions.recognise import contraction_of
+from xmlc.passes.contractions.epilogue import recognised
+from xmlc.passes.contractions.recognise import Recognised
 from xmlc.passes.contractions.winograd import winograd, winograd_of
 from xmlc.passes.index_arithmetic import IndexConstants
 from xmlc.passes.machine import Machine
@@ -31,41 +32,52 @@ class LowerContractions(ModulePass):
     vector_registers: int = Machine.vector_registers
     first_cache: int = Machine.first_cache
     second_cache: int = Machine.second_cache
+    dots: tuple[str, ...] = Machine.dots
+    """Element types with an instruction that multiplies and sums groups of them."""
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        machine = Machine(self.vector_bits, self.vector_registers, self.first_cache, self.second_cache)
+        machine = Machine(self.vector_bits, self.vector_registers, self.first_cache, self.second_cache, self.dots)
         for function in op.body.block.ops:
             if isinstance(function, func.FuncOp) and not function.is_declaration:
                 constants = IndexConstants(function.body.block)
                 for inner in [each for each in function.walk() if isinstance(each, linalg.ops.GenericOp)]:
-                    self.lower(inner, machine, constants)
+                    if inner.parent is not None:  # not yet taken as an epilogue
+                        self.lower(inner, machine, constants)
 
     def lower(self, op: linalg.ops.GenericOp, machine: Machine, constants: IndexConstants) -> None:
-        recognised = schedules_of(op, machine)
-        if recognised is None:
+        """Lower one op, if it is a contraction, with what is computed of its result where that costs less."""
+        options = schedules_of(op, machine)
+        if options is None:
             return
-        options, setter = recognised
-        options = [each for each in options if each.name == self.schedule] or options
+        options = [option for option in options if option[1].name == self.schedule] or options
         if not options:
             remarks.missed(op, lambda: "a sum of products that no schedule fits: it becomes plain loops")
             return
-        best = options[0]
-        remarks.passed(op, lambda: why(options))
-        best.emit(Emitter(op, constants))
-        for done in (op, setter) if setter is not None else (op,):
-            done.detach()
-            done.erase()
+        whole = any(each.consumer is not None for each, _ in options)
+        options.sort(key=lambda option: option[1].cycles + own_loop(option[0]) * (whole and not option[0].consumer))
+        chosen, schedule = options[0]
+        remarks.passed(op, lambda: why([each for _, each in options]))
+        schedule.emit(Emitter(chosen.consumer or op, constants))
+        erase(op, chosen)
 
 
-def schedules_of(op: linalg.ops.GenericOp, machine: Machine) -> tuple[list[Schedule], Operation | None] | None:
-    """What fits a contraction, cheapest first, and the op before it that is not needed any more; None for other ops."""
+def own_loop(recognised: Recognised) -> float:
+    """Cycles to store results and load them again in a loop of their own for what follows."""
+    found = recognised.found
+    return STORED_AND_LOADED * prod(found.extents[loop] for loop in found.parallels)
+
+
+STORED_AND_LOADED = 0.25
+"""Cycles for an element of a result that a loop of its own goes through."""
+
+
+def schedules_of(op: linalg.ops.GenericOp, machine: Machine) -> list[tuple[Recognised, Schedule]] | None:
+    """What fits a contraction, for each way to see it; None for other ops."""
     if (convolution := winograd_of(op)) is not None:
         given, setter = convolution
-        return [winograd(given, machine)], setter
-    if (recognised := contraction_of(op)) is not None:
-        found, setter = recognised
-        return schedules(found, machine), setter
-    return None
+        return [(Recognised(given.found, setter), winograd(given, machine))]
+    found = recognised(op)
+    return [(each, schedule) for each in found for schedule in schedules(each.found, machine)] if found else None
 
 
 def why(options: Sequence[Schedule]) -> str:
@@ -74,3 +86,16 @@ def why(options: Sequence[Schedule]) -> str:
     following = next((each for each in others if each.describe != best.describe), None)
     than = f"; next is {following.describe}, {following.cycles:,.0f}" if following else "; nothing else fits"
     return f"{best.describe}: {best.cycles:,.0f} cycles by the cost model{than}"
+
+
+def erase(op: linalg.ops.GenericOp, done: Recognised) -> None:
+    """Erase the ops that a contraction was made of, and the buffer of its sums if nothing is kept there."""
+    sums = op.outputs[0]
+    for each in (op, done.setter, done.consumer):
+        if each is not None:
+            each.detach()
+            each.erase()
+    owner = sums.owner
+    if isinstance(owner, memref.AllocOp | memref.AllocaOp) and not sums.uses:
+        owner.detach()
+        owner.erase()

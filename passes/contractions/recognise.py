@@ -6,7 +6,7 @@ broadcast, windows): two loops are one where that holds of their strides, in eve
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 from typing import cast
@@ -14,12 +14,11 @@ from typing import cast
 from xdsl.dialects import arith, linalg, memref
 from xdsl.dialects.builtin import (
     DYNAMIC_INDEX,
-    BFloat16Type,
-    Float16Type,
     Float32Type,
     Float64Type,
     MemRefType,
     NoneAttr,
+    i32,
 )
 from xdsl.dialects.linalg.attrs import IteratorType
 from xdsl.dialects.utils import FastMathFlag
@@ -36,6 +35,8 @@ class Operand:
     value: SSAValue
     strides: Strides
     offset: int = 0
+    unsigned: bool = False
+    """Whether its integers are widened as unsigned numbers."""
 
     @property
     def element(self) -> Attribute:
@@ -43,8 +44,26 @@ class Operand:
 
 
 @dataclass(frozen=True)
+class Epilogue:
+    """What is computed of each finished sum: the body of an elementwise linalg.generic, and what its arguments are."""
+
+    body: Block
+    operands: tuple[Operand | SSAValue | None, ...]
+    """For each argument an operand or a scalar; None for the sum."""
+
+    @property
+    def buffers(self) -> tuple[Operand, ...]:
+        return tuple(each for each in self.operands if isinstance(each, Operand))
+
+    def mapped(self, change: Callable[[Operand], Operand]) -> Epilogue:
+        return replace(
+            self, operands=tuple(change(each) if isinstance(each, Operand) else each for each in self.operands)
+        )
+
+
+@dataclass(frozen=True)
 class Contraction:
-    """out[...] = start + sum over the reducing loops of lhs[...] * rhs[...]"""
+    """out[...] = epilogue(start + sum over the reducing loops of lhs[...] * rhs[...])"""
 
     extents: tuple[int, ...]
     reduces: tuple[bool, ...]
@@ -52,16 +71,21 @@ class Contraction:
     rhs: Operand
     out: Operand
     start: SSAValue | Operand | None
-    """What sums start from: a scalar, an operand, or None for what is in `out`."""
+    """What sums start from: a scalar, an operand, or None for what is in `sums`."""
+    sums: Operand
+    """Where sums may be kept before they are finished; `out` itself where there is no epilogue."""
+    epilogue: Epilogue | None = None
 
     @property
     def element(self) -> Attribute:
-        return self.out.element
+        """The type of sums."""
+        return self.sums.element
 
     @property
     def operands(self) -> tuple[Operand, ...]:
         start = (self.start,) if isinstance(self.start, Operand) else ()
-        return (self.lhs, self.rhs, self.out, *start)
+        read = self.epilogue.buffers if self.epilogue is not None else ()
+        return (self.lhs, self.rhs, self.out, self.sums, *start, *read)
 
     @property
     def reductions(self) -> list[int]:
@@ -73,13 +97,40 @@ class Contraction:
 
     @property
     def restarts(self) -> bool:
-        """Whether a sum may be computed twice, since it does not start from what it is stored to."""
-        return self.start is not None
+        """Whether a result may be computed twice, since nothing of it is read from where it is stored."""
+        read = self.epilogue.buffers if self.epilogue is not None else ()
+        return self.start is not None and not any(root(each.value) is root(self.out.value) for each in read)
+
+    def mapped(self, change: Callable[[Operand], Operand]) -> Contraction:
+        """With each operand changed."""
+        return replace(
+            self,
+            lhs=change(self.lhs),
+            rhs=change(self.rhs),
+            out=change(self.out),
+            sums=change(self.sums),
+            start=change(self.start) if isinstance(self.start, Operand) else self.start,
+            epilogue=self.epilogue.mapped(change) if self.epilogue is not None else None,
+        )
 
 
-def contraction_of(op: linalg.ops.GenericOp) -> tuple[Contraction, Operation | None] | None:
-    """The contraction that an op is, and the op before it that sets where sums start and is not needed any more."""
-    if len(op.inputs) != 2 or len(op.outputs) != 1 or not sums_products(op.body.block):
+@dataclass(frozen=True)
+class Recognised:
+    """A contraction, and the ops beside the one it comes from that are not needed any more."""
+
+    found: Contraction
+    setter: Operation | None
+    """What sets where sums start."""
+    consumer: linalg.ops.GenericOp | None = None
+    """What computes the epilogue."""
+
+
+def contraction_of(op: linalg.ops.GenericOp) -> Recognised | None:
+    """The contraction that an op is, without an epilogue."""
+    if len(op.inputs) != 2 or len(op.outputs) != 1:
+        return None
+    unsigned = unsigned_factors(op.body.block)
+    if unsigned is None:
         return None
     maps = [tuple(attribute.data.results) for attribute in op.indexing_maps]
     extents = extents_of(op.operands, maps, len(op.iterator_types))
@@ -89,37 +140,53 @@ def contraction_of(op: linalg.ops.GenericOp) -> tuple[Contraction, Operation | N
     lhs, rhs, out = found
     if lhs is None or rhs is None or out is None:
         return None
+    lhs, rhs = replace(lhs, unsigned=unsigned[0]), replace(rhs, unsigned=unsigned[1])
     reduces = tuple(iterator.data != IteratorType.PARALLEL for iterator in op.iterator_types)
     visited = prod(extent for extent, reduced in zip(extents, reduces) if not reduced)
     covers = visited == prod(cast(MemRefType[Attribute], out.value.type).get_shape())
     if not distinct(out, extents, reduces):
         return None
     start, setter = start_of(op, out, maps[2], len(extents)) if covers else (None, None)
-    return simplified(Contraction(extents, reduces, lhs, rhs, out, start)), setter
+    return Recognised(Contraction(extents, reduces, lhs, rhs, out, start, out), setter)
 
 
-def sums_products(body: Block) -> bool:
-    """yield acc + a * b, in f32 or f64, a and b possibly widened; the sum may be taken in any order."""
-    ops = list(body.ops)
+WIDENING: tuple[type[Operation], ...] = (arith.ExtFOp, arith.ExtSIOp, arith.ExtUIOp)
+
+
+def unsigned_factors(body: Block) -> tuple[bool, bool] | None:
+    """For a body that yields acc + a * b, a and b possibly widened: whether each is widened as unsigned.
+
+    Sums are in f32, f64 or i32, and may be taken in any order. None for other bodies.
+    """
     first, second, total = body.args
-    if not isinstance(total.type, Float32Type | Float64Type):
-        return False
+    if not isinstance(total.type, Float32Type | Float64Type) and total.type != i32:
+        return None
     widened: dict[SSAValue, SSAValue] = {first: first, second: second}
-    for op in ops:
-        if isinstance(op, arith.ExtFOp) and isinstance(op.input.type, Float16Type | BFloat16Type):
-            widened[op.result] = op.input
-    match ops[-1].operands[0].owner, [op for op in ops if not isinstance(op, arith.ExtFOp)]:
-        case (arith.AddfOp() as add, [arith.MulfOp() as multiply, arith.AddfOp(), linalg.ops.YieldOp()]):
-            factors = {widened.get(multiply.lhs), widened.get(multiply.rhs)}
-            terms = {add.lhs, add.rhs}
-            return (
-                factors == {first, second}
-                and terms == {total, multiply.result}
-                and multiply.result.type == total.type
-                and FastMathFlag.REASSOC in add.fastmath.data
-            )
+    unsigned: set[SSAValue] = set()
+    rest: list[Operation] = []
+    for op in body.ops:
+        if not isinstance(op, WIDENING):
+            rest.append(op)
+            continue
+        widened[op.results[0]] = op.operands[0]
+        if isinstance(op, arith.ExtUIOp):
+            unsigned.add(op.operands[0])
+    match rest:
+        case [
+            (arith.MulfOp() | arith.MuliOp()) as multiply,
+            (arith.AddfOp() | arith.AddiOp()) as add,
+            linalg.ops.YieldOp() as end,
+        ] if end.operands[0] is add.result:
+            factors = (widened.get(multiply.lhs), widened.get(multiply.rhs))
+            if set(factors) != {first, second} or {add.lhs, add.rhs} != {total, multiply.result}:
+                return None
+            if multiply.result.type != total.type:
+                return None
+            if isinstance(add, arith.AddfOp) and FastMathFlag.REASSOC not in add.fastmath.data:
+                return None
+            return first in unsigned, second in unsigned
         case _:
-            return False
+            return None
 
 
 def extents_of(values: Sequence[SSAValue], maps: Sequence[Sequence[AffineExpr]], loops: int) -> tuple[int, ...] | None:
@@ -207,20 +274,17 @@ def selected(found: Contraction, loops: Sequence[int]) -> Contraction:
     def pick(operand: Operand) -> Operand:
         return replace(operand, strides=tuple(operand.strides[loop] for loop in loops))
 
-    return Contraction(
-        tuple(found.extents[loop] for loop in loops),
-        tuple(found.reduces[loop] for loop in loops),
-        pick(found.lhs),
-        pick(found.rhs),
-        pick(found.out),
-        pick(found.start) if isinstance(found.start, Operand) else found.start,
+    return replace(
+        found.mapped(pick),
+        extents=tuple(found.extents[loop] for loop in loops),
+        reduces=tuple(found.reduces[loop] for loop in loops),
     )
 
 
 # Where sums start
 
 _VIEWS = (memref.CollapseShapeOp, memref.ExpandShapeOp, memref.SubviewOp, memref.CastOp, memref.ReinterpretCastOp)
-_NO_ACCESS = (arith.ConstantOp, memref.AllocOp, memref.AllocaOp, memref.GetGlobalOp, *_VIEWS)
+NO_ACCESS = (arith.ConstantOp, memref.AllocOp, memref.AllocaOp, memref.GetGlobalOp, *_VIEWS)
 
 
 def root(value: SSAValue) -> SSAValue:
@@ -251,7 +315,7 @@ def start_of(
                     isinstance(inner, memref.StoreOp) for inner in found.walk()
                 ):
                     return None, None
-            case _ if not isinstance(found, _NO_ACCESS):
+            case _ if not isinstance(found, NO_ACCESS):
                 return None, None
             case _:
                 pass

@@ -14,6 +14,7 @@ from xdsl.dialects.builtin import DenseArrayBase, VectorType, i64
 from xdsl.ir import Attribute, SSAValue
 
 from xmlc.passes.contractions.emitter import Emitter, View
+from xmlc.passes.contractions.result import Result, is_long
 from xmlc.passes.index_arithmetic import Index
 
 
@@ -59,9 +60,18 @@ class Tile:
         """The number of the vector that is not full, and what it needs in place of a mask."""
         self.left = left
         self._masks: dict[int, SSAValue] = {}
+        self._limits: dict[int, SSAValue] = {}
+
+    def limit(self, left: Index) -> None:
+        """Store no more than this many columns, as found when the program runs."""
+        lanes = self.shape.lanes
+        for group in self.shape.groups:
+            self._limits[group] = self.emitter.mask(self.emitter.less(left, group * lanes), lanes)
 
     def mask(self, group: int, count: int | None = None) -> SSAValue | None:
         """The lanes of a group of columns that exist; None for all of them."""
+        if group in self._limits:
+            return self._limits[group]
         count = (self.left if group == self.last else self.shape.lanes) if count is None else count
         if count >= self.shape.lanes:
             return None
@@ -112,8 +122,7 @@ class Tile:
         for row in range(self.shape.rows):
             for group in self.shape.groups:
                 x, y = (self.factor(number, view, row, group, at, known) for number, view in enumerate(factors))
-                fma = vector.FMAOp.create(operands=(x, y, sums[row * groups + group]), result_types=(self.type,))
-                results.append(self.emitter.add(fma).results[0])
+                results.append(self.emitter.multiply_add(x, y, sums[row * groups + group]))
         return results
 
     def factor(
@@ -137,11 +146,12 @@ class Tile:
         emitter, shape = self.emitter, self.shape
         place = {**at, shape.row_loop: row, shape.column_loop: group * shape.lanes}
         if shape.column_loop not in view.loops:
-            return emitter.splat(emitter.widened(emitter.load(view, place), self.element), shape.lanes)
+            found = emitter.load(view, place)
+            return emitter.splat(emitter.widened(found, self.element, view.unsigned), shape.lanes)
         if view.step == 2:
             return self.every_other(view, group, place)
         found = emitter.load_vector(view, emitter.indices(view, place), shape.lanes, self.mask(group))
-        return emitter.widened(found, self.element)
+        return emitter.widened(found, self.element, view.unsigned)
 
     def every_other(self, view: View, group: int, place: Mapping[int, Index]) -> SSAValue:
         """Elements 0, 2, 4 … from two loads."""
@@ -159,7 +169,7 @@ class Tile:
             result_types=(VectorType(view.element, (lanes,)),),
             properties={"mask": DenseArrayBase.from_list(i64, wanted)},
         )
-        return emitter.widened(emitter.add(shuffled).results[0], self.element)
+        return emitter.widened(emitter.add(shuffled).results[0], self.element, view.unsigned)
 
     # Sums
 
@@ -176,10 +186,58 @@ class Tile:
             for group in self.shape.groups
         ]
 
-    def store(self, sums: Sequence[SSAValue], out: View) -> None:
+    def load(self, view: View, row: Index, group: int) -> SSAValue:
+        """A vector as a view has it, or one element of it in all lanes."""
         emitter, shape = self.emitter, self.shape
-        values = iter(sums)
+        place: dict[int, Index] = {shape.row_loop: row, shape.column_loop: group * shape.lanes}
+        if shape.column_loop not in view.loops:
+            return emitter.splat(emitter.load(view, place), shape.lanes)
+        return emitter.load_vector(view, emitter.indices(view, place), shape.lanes, self.mask(group))
+
+    def store(self, sums: Sequence[SSAValue], result: Result) -> None:
+        """Store every sum, finished."""
+        shape, groups = self.shape, len(self.shape.groups)
+        if is_long(result.epilogue) and shape.rows > 1:
+            self.put(sums, result.unfinished)
+            with self.emitter.loop(shape.rows) as row:
+                found = [self.load(result.unfinished, row, group) for group in shape.groups]
+                self.put_row(row, self.finished(row, found, result, {}), result.out)
+            return
+        known: dict[tuple[int, int, int], SSAValue] = {}
         for row in range(shape.rows):
-            for group in shape.groups:
-                place = {shape.row_loop: row, shape.column_loop: group * shape.lanes}
-                emitter.store_vector(next(values), out, emitter.indices(out, place), self.mask(group))
+            found = sums[row * groups : (row + 1) * groups]
+            self.put_row(row, self.finished(row, found, result, known), result.out)
+
+    def put(self, sums: Sequence[SSAValue], out: View) -> None:
+        """Store every sum as it is."""
+        groups = len(self.shape.groups)
+        for row in range(self.shape.rows):
+            self.put_row(row, sums[row * groups : (row + 1) * groups], out)
+
+    def put_row(self, row: Index, values: Sequence[SSAValue], out: View) -> None:
+        emitter, shape = self.emitter, self.shape
+        for group, value in zip(shape.groups, values, strict=True):
+            place: dict[int, Index] = {shape.row_loop: row, shape.column_loop: group * shape.lanes}
+            emitter.store_vector(value, out, emitter.indices(out, place), self.mask(group))
+
+    def finished(
+        self, row: Index, sums: Sequence[SSAValue], result: Result, known: dict[tuple[int, int, int], SSAValue]
+    ) -> Sequence[SSAValue]:
+        """The epilogue of one row of sums; what it reads for other rows or columns too is in `known`."""
+        epilogue, shape = result.epilogue, self.shape
+        if epilogue is None:
+            return sums
+        made: list[SSAValue] = []
+        for group, total in zip(shape.groups, sums, strict=True):
+            arguments: list[SSAValue] = []
+            for number, source in enumerate(result.read):
+                if not isinstance(source, View):
+                    arguments.append(total if source is None else self.emitter.splat(source, shape.lanes))
+                    continue
+                place = row if isinstance(row, int) and shape.row_loop in source.loops else 0
+                key = (number, place, group if shape.column_loop in source.loops else 0)
+                if key not in known:
+                    known[key] = self.load(source, row, group)
+                arguments.append(known[key])
+            made.append(self.emitter.computed(epilogue.body, arguments, shape.lanes))
+        return made

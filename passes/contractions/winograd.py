@@ -31,9 +31,8 @@ from xdsl.ir.affine import AffineExpr, AffineMap
 from xdsl.traits import SymbolTable
 
 from xmlc.dialects.ml.winograd import FILTER, POINTS, Matrix, transforms
-from xmlc.passes.contractions.blocked import EXACT
 from xmlc.passes.contractions.choose import Schedule, direct
-from xmlc.passes.contractions.emitter import Emitter, View, bits_of
+from xmlc.passes.contractions.emitter import EXACT, Emitter, View, bits_of
 from xmlc.passes.contractions.nest import Steps, around
 from xmlc.passes.contractions.recognise import Contraction, Operand, simplified, start_of
 from xmlc.passes.contractions.transpose import transposed
@@ -104,7 +103,7 @@ def winograd_of(op: linalg.ops.GenericOp) -> tuple[Winograd, Operation] | None:
     start, setter = start_of(op, result, image, 4)
     if start is None or setter is None:
         return None
-    return Winograd(Contraction(shape_of(out), (False,) * 4, lhs, rhs, result, start), size), setter
+    return Winograd(Contraction(shape_of(out), (False,) * 4, lhs, rhs, result, start, result), size), setter
 
 
 def is_plain(value: SSAValue) -> bool:
@@ -296,7 +295,7 @@ def multiply(emitter: Emitter, given: Winograd, plan: Plan, machine: Machine, da
     out = Operand(products.value, (products.strides[0], width, products.strides[1], 1, 0))
     zero = emitter.number(0.0, given.found.element)
     reduces = (False, False, False, False, True)
-    product = simplified(Contraction((taps**2, panels, tiles, width, channels), reduces, lhs, rhs, out, zero))
+    product = simplified(Contraction((taps**2, panels, tiles, width, channels), reduces, lhs, rhs, out, zero, out))
     roomy = replace(machine, vector_registers=machine.vector_registers - SPARE_REGISTERS)
     min(direct(product, roomy), key=lambda schedule: schedule.cycles).emit(emitter)
 

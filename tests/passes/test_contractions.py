@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from oracle import mlir_opt, needs_mlir, parse
 from xdsl.context import Context
 from xdsl.dialects import linalg
-from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects import memref as memref_dialect
+from xdsl.dialects.builtin import ModuleOp, bf16, f16, f32, f64, i1, i8, i16, i32
 
+from xmlc.dialects.dtypes import TO_NUMPY
 from xmlc.dialects.reference.interpreter import interpret_into
 from xmlc.passes.contractions.lower import LowerContractions
 from xmlc.passes.lower_linalg import LowerLinalg
@@ -36,6 +38,10 @@ class Case:
     """`zero`, `out` for what is there, or the indices of a bias."""
     element: str = "f32"
     sums: str = "f32"
+    unsigned: str = ""
+    """Which of `x` and `y` are unsigned integers."""
+    epilogue: str = ""
+    """What follows, a row of EPILOGUES."""
 
 
 def shape_of(indices: str, extents: Mapping[str, int]) -> list[int]:
@@ -60,9 +66,10 @@ def program(case: Case) -> str:
     x = memref(shape_of(case.lhs, extents), case.element)
     y = memref(shape_of(case.rhs, extents), case.element)
     out = memref(shape_of(case.out, extents), case.sums)
+    integer = case.sums == "i32"
     bias, set_up = "", ""
     if case.start == "zero":
-        set_up = f"%zero = arith.constant 0.0 : {case.sums}\n"
+        set_up = f"%zero = arith.constant {'0' if integer else '0.0'} : {case.sums}\n"
         set_up += f"  linalg.fill ins(%zero : {case.sums}) outs(%c : {out})"
     elif case.start != "out":
         whole = split(case.out)
@@ -74,20 +81,86 @@ def program(case: Case) -> str:
   ^bb0(%p: {case.sums}, %q: {case.sums}):
     linalg.yield %p : {case.sums}
   }}"""
-    widen = "".join(f"    %{v}w = arith.extf %{v} : {case.element} to {case.sums}\n" for v in "xy")
+    widen = "".join(
+        f"    %{v}w = arith.{('extui' if v in case.unsigned else 'extsi') if integer else 'extf'}"
+        f" %{v} : {case.element} to {case.sums}\n"
+        for v in "xy"
+    )
     wide = "w" if case.element != case.sums else ""
+    multiply, add = ("arith.muli", "arith.addi") if integer else ("arith.mulf", "arith.addf")
+    fast = "" if integer else " fastmath<reassoc>"
+    made, given, end = f"%c: {out}", "", ""
+    if case.epilogue:
+        made, given, end = epilogue(case, extents)
     return f"""
-func.func @main(%a: {x}, %b: {y}, {bias}%c: {out}) {{
+func.func @main(%a: {x}, %b: {y}, {bias}{made}) {{
+  {given}
   {set_up}
   linalg.generic {{indexing_maps = [{maps}], iterator_types = [{kinds}]}}
       ins(%a, %b : {x}, {y}) outs(%c : {out}) {{
   ^bb0(%x: {case.element}, %y: {case.element}, %s: {case.sums}):
-{widen if wide else ""}    %m = arith.mulf %x{wide}, %y{wide} fastmath<reassoc> : {case.sums}
-    %t = arith.addf %s, %m fastmath<reassoc> : {case.sums}
+{widen if wide else ""}    %m = {multiply} %x{wide}, %y{wide}{fast} : {case.sums}
+    %t = {add} %s, %m{fast} : {case.sums}
     linalg.yield %t : {case.sums}
   }}
+  {end}
   func.return
 }}"""
+
+
+@dataclass(frozen=True)
+class Consumer:
+    """An elementwise op after a contraction: what it computes of the sum %s and of %r, and where it reads and stores.
+
+    The indices are of the contraction's result: i the first dimension, j the second.
+    """
+
+    body: str
+    reads: str = ""
+    writes: str = "i, j"
+    result: str = "f32"
+    in_place: bool = False
+
+
+EPILOGUES: dict[str, Consumer] = {
+    "relu": Consumer("%z = arith.constant 0.0 : f32\n %e = arith.maximumf %s, %z : f32"),
+    "relu in place": Consumer("%z = arith.constant 0.0 : f32\n %e = arith.maximumf %s, %z : f32", in_place=True),
+    "residual": Consumer("%e = arith.addf %s, %r : f32", reads="i, j"),
+    "residual in place": Consumer("%e = arith.addf %r, %s : f32", reads="i, j", in_place=True),
+    "scale of columns": Consumer("%e = arith.mulf %s, %r : f32", reads="j"),
+    "scale of rows": Consumer("%e = arith.mulf %s, %r : f32", reads="i", in_place=True),
+    "transposed": Consumer("%e = arith.negf %s : f32", writes="j, i"),
+    "to half": Consumer("%e = arith.truncf %s : f32 to f16", result="f16"),
+    "long": Consumer("%q = math.absf %s : f32\n %p = math.sqrt %q : f32\n %e = arith.addf %p, %r : f32", reads="j"),
+    "long in place": Consumer("%q = math.absf %s : f32\n %e = math.sqrt %q : f32", in_place=True),
+    "to bool": Consumer("%e = arith.cmpf olt, %s, %r : f32", reads="i, j", result="i1"),
+}
+
+
+def epilogue(case: Case, extents: Mapping[str, int]) -> tuple[str, str, str]:
+    """Arguments, what makes %c, and the op."""
+    row = EPILOGUES[case.epilogue]
+    names = split(case.out)
+    named = dict(zip("ij", names))
+    read = ", ".join(named[index] for index in split(row.reads))
+    written = ", ".join(named[index] for index in split(row.writes))
+    out = memref(shape_of(case.out, extents), case.sums)
+    other = memref(shape_of(read, extents), "f32")
+    result = memref(shape_of(written, extents), row.result)
+    loops = ", ".join(names)
+    maps = [case.out, *([read] if read else []), written]
+    found = f"%r0: {other}, " if read else ""
+    arguments = f"{found}%c: {out}" if row.in_place else f"{found}%d: {result}"
+    made = "" if row.in_place else f"%c = memref.alloc() : {out}"
+    text = f"""linalg.generic {{indexing_maps = [{", ".join(f"affine_map<({loops}) -> ({map_})>" for map_ in maps)}],
+      iterator_types = [{", ".join(['"parallel"'] * len(names))}]}}
+      ins(%c{", %r0" if read else ""} : {out}{f", {other}" if read else ""})
+      outs({"%c" if row.in_place else "%d"} : {result}) {{
+  ^bb0(%s: f32{", %r: f32" if read else ""}, %o: {row.result}):
+    {row.body}
+    linalg.yield %e : {row.result}
+  }}"""
+    return arguments, made, text
 
 
 MATMUL = {"lhs": "i, k", "rhs": "k, j", "out": "i, j", "reduces": "k"}
@@ -103,6 +176,24 @@ CASES: dict[str, Case] = {
     "left transposed": Case("i=9 j=13 k=19", "k", "k, i", "k, j", "i, j"),
     "right transposed": Case("i=9 j=13 k=19", "k", "i, k", "j, k", "i, j"),
     "result transposed": Case("i=9 j=13 k=19", "k", "i, k", "k, j", "j, i"),
+    "product of bf16": Case("i=9 j=13 k=19", **MATMUL, element="bf16"),
+    "product of even bf16": Case("i=9 j=32 k=24", **MATMUL, element="bf16"),
+    "product of integers": Case("i=9 j=13 k=19", **MATMUL, element="i8", sums="i32"),
+    "product of integers onto": Case("i=9 j=13 k=19", **MATMUL, element="i8", sums="i32", start="out"),
+    "product of even integers": Case("i=9 j=32 k=24", **MATMUL, element="i8", sums="i32", unsigned="x"),
+    "product of signed by unsigned": Case("i=9 j=13 k=19", **MATMUL, element="i8", sums="i32", unsigned="y"),
+    "product of unsigned": Case("i=9 j=13 k=19", **MATMUL, element="i8", sums="i32", unsigned="xy"),
+    "product of words": Case("i=9 j=13 k=19", **MATMUL, element="i16", sums="i32"),
+    "product of integers, right transposed": Case(
+        "i=9 j=13 k=19", "k", "i, k", "j, k", "i, j", element="i8", sums="i32", start="j"
+    ),
+    "product of integers, left transposed": Case(
+        "i=9 j=13 k=19", "k", "k, i", "k, j", "i, j", element="i8", sums="i32"
+    ),
+    "product of bf16, both transposed": Case("i=9 j=13 k=19", "k", "k, i", "j, k", "i, j", element="bf16"),
+    "product of integers, spread out": Case(
+        "i=9 j=13 k=19", "k", "k, i * 3", "k * 2, j * 2", "i, j", element="i8", sums="i32"
+    ),
     "row times matrix": Case("i=1 j=37 k=21", **MATMUL),
     "matrix times column": Case("i=37 j=1 k=21", **MATMUL),
     "inner product": Case("k=37", "k", "k", "k", ""),
@@ -138,8 +229,11 @@ CASES: dict[str, Case] = {
 SCHEDULES = ("direct", "blocked", "dot", "flatten")
 
 
+ELEMENTS = {str(each): each for each in (f16, bf16, f32, f64, i1, i8, i16, i32)}
+
+
 def dtype(element: str) -> Any:
-    return {"f16": np.float16, "f32": np.float32, "f64": np.float64}[element]
+    return TO_NUMPY[ELEMENTS[element]]
 
 
 def buffers_of(case: Case, module: ModuleOp) -> list[Any]:
@@ -147,8 +241,7 @@ def buffers_of(case: Case, module: ModuleOp) -> list[Any]:
     types: Sequence[Any] = function.regions[0].block.arg_types
     random = np.random.default_rng(1)
     values: list[Any] = [random.integers(-4, 5, type.get_shape()) for type in types]
-    names = [case.element, case.element, *[case.sums] * (len(types) - 2)]
-    return [np.asarray(value, dtype(name)) for value, name in zip(values, names)]
+    return [np.asarray(value, dtype(str(type.element_type))) for value, type in zip(values, types)]
 
 
 def run(module: ModuleOp, buffers: Sequence[Any]) -> Any:
@@ -176,9 +269,28 @@ def test_every_schedule_keeps_the_meaning(name: str, schedule: str) -> None:
     expect_kept(CASES[name], LowerContractions(schedule=schedule, **SMALL))
 
 
+DOTS = [name for name, case in CASES.items() if case.element in ("bf16", "i8", "i16")]
+
+
+@pytest.mark.parametrize("dots", [("bf16", "i8"), ("i16",)])
+@pytest.mark.parametrize("name", DOTS)
+def test_instructions_on_groups_keep_the_meaning(name: str, dots: tuple[str, ...]) -> None:
+    expect_kept(CASES[name], LowerContractions(schedule="blocked", dots=dots, **SMALL))
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_the_cheapest_schedule_keeps_the_meaning(name: str) -> None:
     expect_kept(CASES[name], LowerContractions())
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize("name", EPILOGUES)
+def test_every_schedule_keeps_what_follows(name: str, schedule: str) -> None:
+    for rhs in ("k, j", "j, k"):
+        case = Case("i=9 j=19 k=21", "k", "i, k", rhs, "i, j", epilogue=name)
+        module = expect_kept(case, LowerContractions(schedule=schedule, **SMALL))
+        if schedule == "direct" and rhs == "k, j" and name not in ("transposed", "to bool"):
+            assert not [op for op in module.walk() if isinstance(op, linalg.ops.GenericOp | memref_dialect.AllocOp)]
 
 
 SIZE = st.integers(1, 40)

@@ -27,7 +27,7 @@ from xdsl.dialects.builtin import (
 )
 from xdsl.ir import Attribute, Operation
 
-from xmlc.backends.cpu.emit import parallel
+from xmlc.backends.cpu.emit import grouped, parallel
 from xmlc.backends.cpu.target import Target
 from xmlc.backends.llvm_text import affine_index, arithmetic, control, memory, vectors
 from xmlc.backends.llvm_text.types import (
@@ -42,6 +42,7 @@ from xmlc.backends.llvm_text.types import (
 )
 from xmlc.backends.llvm_text.writer import Row, Writer
 from xmlc.dialects.diagnostics import CompileError, Diagnostic, place_of
+from xmlc.dialects.grouped import DotOp
 
 ALIGN = "llvm.align"  # argument attribute: the alignment that callers promise, in bytes
 MAY_ALIAS = "xmlc.may_alias"  # argument attribute: another argument may point into the same memory
@@ -54,7 +55,8 @@ def emit_module(module: ModuleOp, target: Target, stage: str = "llvm") -> str:
     CompileError lists every kind of op that has no row, with its place; `stage` is named in the message.
     """
     refuse_unknown(module, stage)
-    w = Writer(ROWS, soft_half=not target.converts_half)
+    rows = {**ROWS, DotOp: grouped.dot_row(target.instructions)}
+    w = Writer(rows, soft_half=not target.converts_half)
     pieces = [f'target datalayout = "{target.data_layout}"', f'target triple = "{target.triple}"', ""]
     for op in module.ops:
         w.lines = []
@@ -258,6 +260,7 @@ ROWS: dict[type[Operation], Row] = {
     **memory.ROWS,
     **vectors.ROWS,
     **affine_index.ROWS,
+    **grouped.ROWS,
     func.CallOp: call,
     func.ReturnOp: give_back,
 }

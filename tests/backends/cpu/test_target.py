@@ -45,3 +45,9 @@ def test_an_unknown_target_suggests_a_known_one(text: str, message: str, hint: s
     with pytest.raises(CompileError) as raised:
         parse_target(text)
     assert str(raised.value) == f"error: {message}\nhint: {hint}"
+
+
+def test_a_level_tells_what_it_has_dot_products_of() -> None:
+    found = {name: parse_target(f"x86_64-linux-gnu:{name}").dots for name in ("sse2", "avx512", "avx512-dot")}
+    assert found == {"sse2": ("i16",), "avx512": ("i16",), "avx512-dot": ("bf16", "i8", "i16")}
+    assert parse_target("aarch64-linux-gnu").dots == ()
