@@ -18,6 +18,7 @@ def in_module(module: str, name: str) -> Callable[[], Dialect]:
 
 DIALECTS: dict[str, Callable[[], Dialect]] = {
     "arith": in_module("xmlc.dialects.arith", "ARITH"),
+    "fused": in_module("xmlc.dialects.fused_attention", "FUSED"),
     "gpu": in_module("xmlc.dialects.gpu", "GPU"),
     "grouped": in_module("xmlc.dialects.grouped", "GROUPED"),
     "ml": in_module("xmlc.dialects.ml", "ML"),

@@ -40,6 +40,7 @@ from xdsl.utils.exceptions import PassFailedException
 from xdsl.utils.hints import isa
 
 from xmlc.dialects.diagnostics import CompileError, Diagnostic, place_of
+from xmlc.dialects.fused_attention import FusedAttentionOp
 from xmlc.passes.buffer_liveness import Liveness
 from xmlc.passes.memory import ALIGNMENT, STACK_LIMIT, array_type, byte_size
 
@@ -503,6 +504,8 @@ def _init_of(value: SSAValue) -> SSAValue | None:
     match owner:
         case linalg.ops.GenericOp() | linalg.ops.FillOp():
             return owner.outputs[index]
+        case FusedAttentionOp():
+            return owner.out
         case tensor.InsertOp() | tensor.InsertSliceOp():
             return owner.dest
         case scf.ForOp():
@@ -652,6 +655,22 @@ def _generic(b: Bufferizer, op: linalg.ops.GenericOp) -> None:
     b.replace(op, new)
     for result, place in zip(op.res, places):
         b.settle(result, place)
+
+
+def _attention(b: Bufferizer, op: FusedAttentionOp) -> None:
+    if op.result is None:
+        return
+    operands = (op.query, op.key, op.value, *((op.mask,) if op.mask else ()))
+    query, key, value, *mask = [b.place_to_read(each, op).view for each in operands]
+    place = b.place_to_write(op.result, op.out, op, keep=False)
+    new = FusedAttentionOp.create(
+        operands=(query, key, value, place.view, *mask),
+        properties=op.properties,
+        attributes=op.attributes,
+        location=op.location,
+    )
+    b.replace(op, new)
+    b.settle(op.result, place)
 
 
 def _covers(map_: AffineMap, init: SSAValue) -> bool:
@@ -992,6 +1011,7 @@ def _while(b: Bufferizer, op: scf.WhileOp) -> None:
 
 
 RULES: dict[type[Operation], Callable[[Bufferizer, Any], None]] = {
+    FusedAttentionOp: _attention,
     arith.ConstantOp: _constant,
     func.CallOp: _call,
     func.ReturnOp: _return,

@@ -22,7 +22,7 @@ from xdsl.passes import ModulePass
 from xdsl.traits import is_side_effect_free
 
 from xmlc.dialects.dtypes import FLOATS
-from xmlc.dialects.ml import contraction, elementwise, reduction, shaping, winograd
+from xmlc.dialects.ml import composite, contraction, elementwise, reduction, shaping, winograd
 from xmlc.dialects.ml.types import element_of, shape_of
 from xmlc.passes import remarks
 
@@ -31,6 +31,7 @@ KERNEL = "xmlc.kernel"
 HEAVY: frozenset[type[Operation]] = frozenset(
     (
         *contraction.CONTRACTION,
+        composite.AttentionOp,
         *winograd.WINOGRAD,
         reduction.SortOp,
         reduction.TopKOp,

@@ -23,6 +23,7 @@ from xmlc.passes.fuse_patterns import FusePatterns
 from xmlc.passes.hoist_weights import HoistWeights
 from xmlc.passes.infer_shapes import InferShapes
 from xmlc.passes.inline import Inline
+from xmlc.passes.lower_attention import LowerAttention
 from xmlc.passes.lower_linalg import LowerLinalg
 from xmlc.passes.lower_ml.lower import LowerMl
 from xmlc.passes.lower_print import LowerPrint
@@ -54,13 +55,21 @@ CPU = (
     ),
     Stage(
         "kernels",
-        (Decompose(), Fold(), Simplify(), CommonSubexpressionElimination(), FormKernels(), DeduplicateKernels()),
+        (
+            Decompose(fuses_attention=True),
+            Fold(),
+            Simplify(),
+            CommonSubexpressionElimination(),
+            FormKernels(),
+            DeduplicateKernels(),
+        ),
     ),
     Stage("linalg", (LowerMl(), LowerPrint(), FuseLinalg()), removes=("ml", "toy")),
     Stage(
         "structured",
         (
             Bufferize(),
+            LowerAttention(),
             LowerContractions(),
             LowerRows(),
             LowerTransposes(),
@@ -69,7 +78,7 @@ CPU = (
             ExpandMath(),
             PlanMemory(),
         ),
-        removes=("linalg", "tensor"),
+        removes=("linalg", "tensor", "fused"),
     ),
     Stage("llvm"),
     Stage("asm"),
@@ -99,6 +108,8 @@ def fitted(passes: Sequence[ModulePass], target: Target, threads: int = 1) -> li
                     dots=target.dots,
                     **sizes,
                 )
+            case LowerAttention():
+                return replace(each, vector_bits=target.vector_bits, vector_registers=target.vector_registers)
             case LowerRows() | LowerTransposes():
                 return replace(each, vector_bits=target.vector_bits)
             case Parallelize():

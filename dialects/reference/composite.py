@@ -77,30 +77,36 @@ def instance_norm(op: ml.InstanceNormOp, x: Array, scale: Array, bias: Array) ->
     return rounded(result * by_channel(scale, x.ndim) + by_channel(bias, x.ndim), op)
 
 
-def seen_columns(op: ml.AttentionOp, shape: tuple[int, ...], mask: Array | None) -> Array:
-    """Which columns each row of scores (b, h, m, n) sees."""
+def seen_columns(shape: tuple[int, ...], mask: Array | None, offset: int | None) -> Array:
+    """Which columns each row of scores (b, h, m, n) sees; an offset makes it causal."""
     rows, columns = shape[2:]
     seen: Array = np.ones(shape, bool) if mask is None or mask.dtype != np.bool_ else np.broadcast_to(mask, shape)
-    offset = 0 if op.offset is None else op.offset.value.data
-    return seen if op.causal is None else seen & (np.arange(columns) <= np.arange(rows)[:, None] + offset)
+    return seen if offset is None else seen & (np.arange(columns) <= np.arange(rows)[:, None] + offset)
 
 
-def attention(op: ml.AttentionOp, query: Array, key: Array, value: Array, mask: Array | None = None) -> Array:
-    """Row by row, over the columns that the row sees."""
+def attention_of(
+    query: Array, key: Array, value: Array, mask: Array | None, factor: float, offset: int | None
+) -> Array:
+    """Attention in float64, row by row, over the columns that the row sees."""
     batch, heads, rows, _ = query.shape
     groups, columns = key.shape[1:3]
     q, k, v = wide(query), wide(key), wide(value)
-    seen = seen_columns(op, (batch, heads, rows, columns), mask)
+    seen = seen_columns((batch, heads, rows, columns), mask, offset)
     bias = np.zeros(seen.shape)
     if mask is not None and mask.dtype != np.bool_:
         bias = bias + wide(mask)
     result = np.zeros((batch, heads, rows, v.shape[3]))
     for b, h, i in np.ndindex(batch, heads, rows):
         group, columns_seen = h // (heads // groups), seen[b, h, i]
-        scores = op.factor() * (k[b, group, columns_seen] @ q[b, h, i]) + bias[b, h, i, columns_seen]
+        scores = factor * (k[b, group, columns_seen] @ q[b, h, i]) + bias[b, h, i, columns_seen]
         if scores.size and np.max(scores) != -np.inf:
             result[b, h, i] = normalized_exponentials(scores, 0) @ v[b, group, columns_seen]
-    return rounded(result, op)
+    return result
+
+
+def attention(op: ml.AttentionOp, query: Array, key: Array, value: Array, mask: Array | None = None) -> Array:
+    offset = None if op.causal is None else op.offset.value.data if op.offset else 0
+    return rounded(attention_of(query, key, value, mask, op.factor(), offset), op)
 
 
 REFERENCE: dict[type[Operation], Callable[..., Any]] = {

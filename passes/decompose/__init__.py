@@ -19,6 +19,7 @@ from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint, Rewriter
 
 from xmlc.dialects.diagnostics import CompileError
+from xmlc.dialects.ml.composite import AttentionOp
 from xmlc.passes.decompose import composite, contraction, random, recurrent, reduction, shaping
 
 Row = Callable[[Any], SSAValue | Sequence[SSAValue]]
@@ -66,9 +67,14 @@ class Decompose(ModulePass):
 
     name = "decompose"
     only: str | None = None
+    fuses_attention: bool = False
+    """Leave attention that `lower-attention` has loops for as it is."""
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         if self.only is not None and self.only not in KINDS:
             raise CompileError(f"unknown kind of op '{self.only}'", hint=f"the kinds are {', '.join(KINDS)}")
         wanted = DECOMPOSITIONS if self.only is None else KINDS[self.only]
-        decompose_all([each for each in op.walk() if type(each) in wanted])
+        decompose_all([each for each in op.walk() if type(each) in wanted and not self.leaves(each)])
+
+    def leaves(self, op: Operation) -> bool:
+        return self.fuses_attention and isinstance(op, AttentionOp) and composite.is_fusible(op)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from xdsl.dialects.builtin import i1, i64
+from xdsl.dialects.builtin import f32, i1, i64
 from xdsl.ir import SSAValue
 
 from xmlc.dialects.ml import composite as ml
 from xmlc.dialects.ml import functions as F
-from xmlc.dialects.ml.types import element_of, rank_of
+from xmlc.dialects.ml.types import element_of, rank_of, shape_of
+from xmlc.passes.constants import has_known_sizes
 from xmlc.passes.decompose.operands import insert_ones, known_shape, narrow, wide
 
 
@@ -107,6 +108,18 @@ def attention(op: ml.AttentionOp) -> SSAValue:
     mixed = F.matmul(F.reshape(powers, (*stacked, columns)), value)
     mixed = F.reshape(mixed, known_shape(op, op.out))
     return narrow(F.div(mixed, F.max_(total, F.scalar(total, 1))), op.out)
+
+
+def is_fusible(op: ml.AttentionOp) -> bool:
+    """Whether `lower-attention` has loops for an attention: f32, sizes known, and no mask that rows differ in."""
+    operands = (op.query, op.key, op.value, *((op.mask,) if op.mask else ()))
+    if not all(has_known_sizes(each) and 0 not in shape_of(each) for each in operands):
+        return False
+    if any(element_of(each) != f32 for each in (op.query, op.key, op.value)):
+        return False
+    if op.mask is None:
+        return True
+    return element_of(op.mask) in (f32, i1) and (rank_of(op.mask) < 2 or shape_of(op.mask)[-2] == 1)
 
 
 def masked(op: ml.AttentionOp, scores: SSAValue) -> SSAValue:

@@ -21,7 +21,7 @@ from xmlc.dialects.diagnostics import CompileError, Diagnostic, place_of
 from xmlc.dialects.ml.control import YieldOp
 from xmlc.dialects.ml.shaping import ConstantOp
 from xmlc.dialects.ml.types import DYNAMIC, shape_of
-from xmlc.passes.lower_ml import contraction, elementwise, reduction, shaping, winograd
+from xmlc.passes.lower_ml import composite, contraction, elementwise, reduction, shaping, winograd
 from xmlc.passes.lower_ml.control import REGIONS
 from xmlc.passes.lower_ml.structured import stored
 
@@ -31,6 +31,7 @@ LOWER: dict[type[Operation], Row] = {
     **elementwise.LOWER,
     **shaping.LOWER,
     **reduction.LOWER,
+    **composite.LOWER,
     **contraction.LOWER,
     **winograd.LOWER,
 }

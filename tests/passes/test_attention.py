@@ -1,0 +1,52 @@
+"""Attention in blocks means what the interpreter says: any sizes, masks, causality, groups, and what nobody sees."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import xmlc
+from xmlc.dialects.ml import functions as F
+
+SIZES = {
+    # batch, heads, groups, queries, keys, depth, width of values
+    "one tile": (1, 1, 1, 4, 4, 4, 4),
+    "one query": (2, 3, 3, 1, 70, 16, 16),
+    "whole vectors": (1, 2, 2, 64, 96, 32, 32),
+    "odd everything": (2, 2, 2, 37, 53, 19, 21),
+    "several blocks": (1, 2, 1, 133, 200, 24, 70),
+    "groups": (1, 6, 2, 17, 18, 8, 8),
+}
+MASKS = ("none", "keys", "flags", "causal", "causal with offset", "nothing seen")
+
+
+@pytest.mark.parametrize("mask", MASKS)
+@pytest.mark.parametrize("sizes", SIZES)
+def test_attention_means_what_the_interpreter_says(sizes: str, mask: str) -> None:
+    batch, heads, groups, rows, columns, depth, width = SIZES[sizes]
+    generator = np.random.default_rng(0)
+    shapes = ((batch, heads, rows, depth), (batch, groups, columns, depth), (batch, groups, columns, width))
+    arrays = [generator.standard_normal(shape, np.float32) for shape in shapes]
+    types = {name: xmlc.tensor("x".join(map(str, shape)) + "xf32") for name, shape in zip("qkv", shapes)}
+    options = {"causal": True, "offset": -3 if mask.endswith("offset") else 0} if mask.startswith("causal") else {}
+    if mask in ("keys", "flags", "nothing seen"):
+        flags = generator.random((batch, 1, 1, columns)) < (0 if mask == "nothing seen" else 0.7)
+        arrays.append(flags if mask != "keys" else np.where(flags, 0, -np.inf).astype(np.float32))
+        types["m"] = xmlc.tensor(f"{batch}x1x1x{columns}x{'f32' if mask == 'keys' else 'i1'}")
+    builder = xmlc.Builder()
+    with builder.function(**types) as f:
+        f.returns(F.attention(f["q"], f["k"], f["v"], f["m"] if "m" in types else None, **options))
+    (wanted,) = builder.interpret(*arrays)
+    (found,) = builder.compile()(*arrays)
+    np.testing.assert_allclose(found, wanted, rtol=2e-5, atol=2e-6)
+
+
+def test_nan_and_infinities_spoil_their_query_only() -> None:
+    q, k, v = (np.random.default_rng(i).standard_normal((1, 1, 20, 8)).astype(np.float32) for i in range(3))
+    q[0, 0, 3, 0], q[0, 0, 7, 1] = np.nan, np.inf
+    builder = xmlc.Builder()
+    with builder.function(**dict.fromkeys("qkv", xmlc.tensor("1x1x20x8xf32"))) as f:
+        f.returns(F.attention(f["q"], f["k"], f["v"]))
+    (found,) = builder.compile()(q, k, v)
+    spoilt = np.isnan(found).any(axis=(0, 1, 3))
+    assert list(np.flatnonzero(spoilt)) == [3, 7]
