@@ -24,7 +24,7 @@ class FusedAttentionOp(IRDLOperation):
 
     query (b, h, m, d), key (b, g, n, d), value (b, g, n, e), out (b, h, m, e), all of one float type; a mask of the
     same type, or of i1, broadcasts to (b, h, m, n). On tensors the result takes the place of `out`; buffers are
-    written.
+    written. It is printed in its generic form, so that mlir-opt reads it as an op that it does not know.
     """
 
     name = "fused.attention"
@@ -37,11 +37,6 @@ class FusedAttentionOp(IRDLOperation):
     causal = opt_prop_def(UnitAttr)
     offset = opt_prop_def(IntegerAttr)
     result = opt_result_def(TensorType)
-    assembly_format = (
-        "$query `,` $key `,` $value `into` $out (`mask` $mask^ `:` type($mask))? `scale` `=` $scale "
-        "(`causal` $causal^)? (`offset` `=` $offset^)? attr-dict `:` type($query) `,` type($key) `,` type($value) `,` "
-        "type($out) (`->` type($result)^)?"
-    )
 
 
 FUSED = Dialect("fused", [FusedAttentionOp])

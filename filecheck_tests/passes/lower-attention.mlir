@@ -12,6 +12,6 @@
 // CHECK-NOT: fused.attention
 func.func @attend(%q: memref<2x8x32x64xf32>, %k: memref<2x8x512x64xf32>, %v: memref<2x8x512x64xf32>,
     %out: memref<2x8x32x64xf32>) {
-  fused.attention %q, %k, %v into %out scale = 1.250000e-01 : f32 : memref<2x8x32x64xf32>, memref<2x8x512x64xf32>, memref<2x8x512x64xf32>, memref<2x8x32x64xf32>
+  "fused.attention"(%q, %k, %v, %out) <{scale = 1.250000e-01 : f32}> : (memref<2x8x32x64xf32>, memref<2x8x512x64xf32>, memref<2x8x512x64xf32>, memref<2x8x32x64xf32>) -> ()
   func.return
 }
