@@ -32,6 +32,7 @@ PASSES: dict[str, Callable[[], type[ModulePass]]] = {
     "lower-linalg": in_module("xmlc.passes.lower_linalg", "LowerLinalg"),
     "lower-ml": in_module("xmlc.passes.lower_ml.lower", "LowerMl"),
     "lower-print": in_module("xmlc.passes.lower_print", "LowerPrint"),
+    "lower-gpu-to-nvvm": in_module("xmlc.passes.gpu.lower_to_nvvm", "LowerToNvvm"),
     "map-loops": in_module("xmlc.passes.gpu.map_loops", "MapLoops"),
     "map-rows": in_module("xmlc.passes.gpu.map_rows", "MapRows"),
     "lower-rows": in_module("xmlc.passes.rows.lower", "LowerRows"),

@@ -6,6 +6,7 @@ from xmlc.backends.cpu.stages import CPU
 from xmlc.backends.stages import Stage
 from xmlc.passes.bufferize import Bufferize
 from xmlc.passes.expand_math.expand import ExpandMath
+from xmlc.passes.gpu.lower_to_nvvm import LowerToNvvm
 from xmlc.passes.gpu.map_loops import MapLoops
 from xmlc.passes.gpu.map_rows import MapRows
 from xmlc.passes.lower_linalg import LowerLinalg
@@ -21,7 +22,7 @@ CUDA = (
         (Bufferize(), MapRows(), LowerLinalg(), MapLoops(), ExpandMath(), PlanMemory()),
         removes=("linalg", "tensor"),
     ),
-    Stage("nvvm"),
+    Stage("nvvm", (LowerToNvvm(),)),
     Stage("llvm"),
     Stage("ptx"),
     Stage("cubin"),

@@ -23,7 +23,7 @@ from xdsl.dialects.builtin import (
 from xdsl.ir import Attribute, Operation
 
 from xmlc.backends.cpu.emit.module import call, give_back, many, returned_kind
-from xmlc.backends.cuda.emit import positions
+from xmlc.backends.cuda.emit import intrinsics, positions
 from xmlc.backends.cuda.target import TRIPLE, CudaTarget
 from xmlc.backends.llvm_text import affine_index, arithmetic, control, memory, vectors
 from xmlc.backends.llvm_text.types import BYTES, Unprintable, data_bytes, data_literal, is_memref, stored, symbol
@@ -157,6 +157,7 @@ ROWS: dict[type[Operation], Row] = {
     **vectors.ROWS,
     **affine_index.ROWS,
     **positions.ROWS,
+    **intrinsics.ROWS,
     func.CallOp: call,
     func.ReturnOp: give_back,
     gpu.ReturnOp: finish,
