@@ -16,9 +16,9 @@ from xmlc.driver import Settings, run_stages
 from xmlc.pipeline import printed
 
 LOWERING = (
-    "convert-vector-to-scf,expand-strided-metadata,lower-affine,convert-scf-to-cf,"
+    "convert-vector-to-scf,expand-strided-metadata,lower-affine,convert-scf-to-cf,convert-math-to-llvm,"
     "gpu.module(convert-gpu-to-nvvm{use-bare-ptr-memref-call-conv=1}),"
-    "convert-vector-to-llvm,convert-math-to-llvm,convert-arith-to-llvm,convert-cf-to-llvm,"
+    "convert-vector-to-llvm,convert-arith-to-llvm,convert-cf-to-llvm,"
     "convert-func-to-llvm{use-bare-ptr-memref-call-conv=1},finalize-memref-to-llvm,convert-nvvm-to-llvm,"
     "reconcile-unrealized-casts"
 )
