@@ -1,11 +1,12 @@
-"""How long it takes to start and to compile: import, `xmlc --help`, a model compiled and the same from the cache.
+"""How long it takes to start and to compile: import, `xmlc --help`, a function of one line, models cold and cached.
 
-    python benchmarks/compile_time.py --model minilm=FILE.onnx:batch=1,sequence=16 [-o FILE.json]
+    python benchmarks/compile_time.py [--model NAME=FILE.onnx:batch=1,sequence=16] [--dir FOLDER] [-o FILE.json]
 
 Each figure is wall time of a new process, files in the page cache; best, median and worst of several. A compilation
 is timed inside the process that does it, from opening the file to a function that can be called. `--model` can be
-repeated. `python benchmarks/fetch_models.py` fetches the models. The record names hardware, versions and date; budgets
-are told, not enforced.
+repeated; `--dir` takes the networks that `python benchmarks/export_torch_models.py` writes, and with `--torch-compile`
+torch.compile's time for each, from the loaded network to its first result, its caches off. The record names
+hardware, versions and date; budgets are told, not enforced.
 """
 
 from __future__ import annotations
@@ -45,6 +46,41 @@ print(json.dumps({"import": imported - started, "compile": ready - imported, "fi
                   "parts": parts}))
 """
 
+ONE_LINE = """
+import json, time
+import xmlc
+from xmlc import ml
+xmlc.compile_module
+started = time.perf_counter()
+builder = xmlc.Builder()
+with builder.function(x=xmlc.tensor("1024xf32")) as f:
+    f.returns(ml.exp(f["x"]))
+function = xmlc.compile_module(builder.module)
+print(json.dumps({"compile": time.perf_counter() - started}))
+"""
+
+TORCH_COMPILE = """
+import json, sys, time
+import torch
+exported = torch.export.load(sys.argv[1])
+inputs, network = exported.example_inputs[0], exported.module()
+started = time.perf_counter()
+with torch.inference_mode():
+    torch.compile(network, dynamic=False)(*inputs)
+print(json.dumps({"compile": time.perf_counter() - started}))
+"""
+
+BUDGETS = {
+    "import xmlc": 0.35,
+    "xmlc --help": 0.3,
+    "one line cold": 0.15,
+    "minilm cold": 6,
+    "resnet50 cold": 8,
+    "any network cold": "less than torch.compile",
+    "any network cached": 0.5,
+}
+"""Seconds."""
+
 
 def wall(command: list[str]) -> float:
     """Seconds that a command takes."""
@@ -78,17 +114,47 @@ def start_times(runs: int) -> dict[str, Any]:
     return {name: spread(each) for name, each in times.items()}
 
 
+def child(code: str, *arguments: str, **settings: str) -> dict[str, Any]:
+    """What Python code prints as JSON, run in a new process."""
+    command = [sys.executable, "-c", code, *arguments]
+    environment = os.environ | settings
+    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT, env=environment)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def one_line_time(runs: int) -> dict[str, float]:
+    """A function of one line, compiled first thing in a process, cache off."""
+    return spread([child(ONE_LINE, XMLC_CACHE="0")["compile"] for _ in range(runs)])
+
+
+def torch_compile_time(file: Path) -> dict[str, float]:
+    """Of torch.compile for an exported network; once, since it takes so long."""
+    settings = {"TORCHINDUCTOR_FORCE_DISABLE_CACHES": "1", "TORCHINDUCTOR_COMPILE_THREADS": "1"}
+    return spread([child(TORCH_COMPILE, str(file), **settings)["compile"]])
+
+
+def networks(folder: Path) -> dict[str, tuple[str, str]]:
+    """Name -> file and sizes of each network in a folder."""
+    from xmlc.bench.models import MODELS, models
+
+    found: dict[str, tuple[str, str]] = {}
+    for case in models(folder):
+        assert case.file is not None
+        name = Path(case.file).stem
+        shapes = ("x".join(map(str, shape)) for shape in case.shapes)
+        sizes = ",".join(f"{draw.name}={shape}" for draw, shape in zip(MODELS[name].draws, shapes))
+        found[name] = (case.file, sizes)
+    return found
+
+
 def compile_times(file: str, sizes: str, runs: int) -> dict[str, Any]:
     """A model compiled cold, with an empty cache, then from the cache, `runs` times each."""
     cold: list[dict[str, Any]] = []
     cached: list[dict[str, Any]] = []
     for _ in range(runs):
         with tempfile.TemporaryDirectory() as folder:
-            environment = os.environ | {"XMLC_CACHE_DIR": folder}
             for found in (cold, cached):
-                command = [sys.executable, "-c", COMPILE, file, sizes]
-                done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT, env=environment)
-                found.append(json.loads(done.stdout))
+                found.append(child(COMPILE, file, sizes, XMLC_CACHE_DIR=folder))
     made: dict[str, Any] = {"sizes": sizes, "bytes": Path(file).stat().st_size}
     for name, found in (("cold", cold), ("cached", cached)):
         made[name] = {key: spread([each[key] for each in found]) for key in ("import", "compile", "first_call")}
@@ -99,6 +165,8 @@ def compile_times(file: str, sizes: str, runs: int) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--model", action="append", default=[], metavar="NAME=FILE:SIZES", help="a model to compile")
+    parser.add_argument("--dir", type=Path, metavar="FOLDER", help="networks that were exported from torch")
+    parser.add_argument("--torch-compile", action="store_true", help="measure torch.compile on them too: minutes")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("-o", dest="output", metavar="FILE.json", help="write the record; else it is printed")
     options = parser.parse_args()
@@ -112,14 +180,20 @@ def main() -> None:
         "commit": commit(),
         "versions": versions(),
         "hardware": machine(),
-        "budgets_s": {"import xmlc": 0.35, "xmlc --help": 0.3, "minilm cold": 20, "minilm cached": 1},
+        "budgets_s": BUDGETS,
         "start": start_times(options.runs),
+        "one_line_cold": one_line_time(options.runs),
         "models": {},
     }
     for text in options.model:
         name, _, rest = text.partition("=")
         file, _, sizes = rest.partition(":")
         record["models"][name] = compile_times(str(Path(file).resolve()), sizes, options.runs)
+    for name, (file, sizes) in networks(options.dir).items() if options.dir else ():
+        record["models"][name] = compile_times(file, sizes, options.runs)
+        exported = Path(file).with_suffix(".pt2")
+        if options.torch_compile and exported.exists():
+            record["models"][name]["torch.compile"] = torch_compile_time(exported)
     made = json.dumps(record, indent=2) + "\n"
     if options.output:
         write_whole(Path(options.output), made)
