@@ -10,7 +10,7 @@ from xmlc.dialects.diagnostics import CompileError
 SYMBOL_TABLE = 2  # section type
 LOCAL, FUNCTION_TYPES = 0, (0, 1, 2)  # binding; types: unspecified, object, function
 HIDDEN = (1, 2)  # visibility: internal, hidden
-MACHINES: dict[int, str] = {62: "x86_64", 183: "aarch64"}
+MACHINES: dict[int, str] = {62: "x86_64", 183: "aarch64", 243: "riscv64"}
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ class Target:
     def converts_half(self) -> bool:
         """Whether f16 <-> f32 is an instruction here; where it is not, the emitter spells it with integers."""
         if self.architecture != "x86_64":
-            return True
+            return self.architecture != "riscv64"
         return "f16c" in self.instructions
 
     @property
@@ -88,8 +88,12 @@ LEVELS: dict[str, dict[str, tuple[str, str, int, int]]] = {
         "avx512-dot": ("x86-64-v4", "+avx512vnni,+avx512bf16", 512, 32),
     },
     "aarch64": {"neon": ("generic", "+neon", 128, 32)},
+    "riscv64": {
+        "rv64gc": ("generic-rv64", "+m,+a,+f,+d,+c", 64, 32),  # no vectors: one register holds one number
+        "rvv": ("generic-rv64", "+m,+a,+f,+d,+c,+v", 128, 32),  # of the application profiles, at least so wide
+    },
 }
-BASELINE: dict[str, str] = {"x86_64": "sse2", "aarch64": "neon"}
+BASELINE: dict[str, str] = {"x86_64": "sse2", "aarch64": "neon", "riscv64": "rv64gc"}
 # LLVM processor -> what it has beyond the features that are stated
 INSTRUCTIONS: dict[str, frozenset[str]] = {
     "x86-64": frozenset({"sse2"}),

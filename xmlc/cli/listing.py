@@ -75,10 +75,35 @@ def stage_records() -> Iterable[Record]:
             yield {"target": target, "stage": stage.name, "removes": ",".join(stage.removes), "passes": passes}
 
 
+FEATURES = (
+    "avx2", "fma", "f16c", "avx512f", "avx512bf16", "avx512fp16", "avx512vnni", "avxvnni", "amx-tile", "amx-bf16",
+    "amx-int8", "neon", "bf16", "dotprod", "i8mm", "v",
+)  # fmt: skip
+"""What generated code may gain from, of all that LLVM knows about a processor."""
+
+
 def target_records() -> Iterable[Record]:
-    """Name and last stage of every target."""
+    """What code can be made for: this processor, its levels, others; of GPUs only that there is a target."""
+    from xmlc.backends.cpu.target import LEVELS, host, levels_here, parse_target
+
+    others = [f"{name}-linux-gnu:{level}" for name in LEVELS if name != host().architecture for level in LEVELS[name]]
+    for name in ("cpu", *(f"cpu:{level}" for level in levels_here()), *others):
+        target = parse_target(name)
+        found = set(target.features.split(","))
+        yield {
+            "target": name,
+            "processor": target.processor,
+            "vectors": f"{target.vector_registers} of {target.vector_bits} bits",
+            "caches": ", ".join(f"{size // 1024} KiB" for size in target.caches) or "-",
+            "cores": target.cores if target.caches else "-",
+            "runs here": "yes" if target.is_host else "no",
+            "ends in": targets()["cpu"]()[-1].name,
+            "features": " ".join(each for each in FEATURES if f"+{each}" in found) or f"those of {target.processor}",
+        }
     for name, load in targets().items():
-        yield {"target": name, "ends in": load()[-1].name}
+        if name != "cpu":
+            unknown = dict.fromkeys(("processor", "vectors", "caches", "cores", "runs here"), "-")
+            yield {"target": name, **unknown, "ends in": load()[-1].name, "features": "-"}
 
 
 def option_records() -> Iterable[Record]:
@@ -123,7 +148,7 @@ def stages(as_json: bool) -> None:
 @list_.command(name="targets")
 @as_json
 def targets_(as_json: bool) -> None:
-    """Targets: the values of `--target`."""
+    """Targets: the values of `--target`. Any other LLVM triple of these architectures is one too."""
     show(list(target_records()), as_json)
 
 

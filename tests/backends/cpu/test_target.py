@@ -38,7 +38,7 @@ def test_a_target_prints_what_it_is() -> None:
     [
         ("cpuu", "unknown target 'cpuu'", "did you mean cpu?"),
         ("x86_64-linux-gnu:avx21", "unknown x86_64 instruction set 'avx21'", "did you mean avx2?"),
-        ("sparc-sun-solaris", "unknown architecture 'sparc'", "known: x86_64, aarch64"),
+        ("sparc-sun-solaris", "unknown architecture 'sparc'", "known: x86_64, aarch64, riscv64"),
     ],
 )
 def test_an_unknown_target_suggests_a_known_one(text: str, message: str, hint: str) -> None:
