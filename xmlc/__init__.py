@@ -12,17 +12,37 @@ if TYPE_CHECKING:
     from xmlc.builder import Builder as Builder
     from xmlc.builder import ml as ml
     from xmlc.builder import tensor as tensor
+    from xmlc.derivatives import grad as grad
+    from xmlc.derivatives import jvp as jvp
+    from xmlc.derivatives import value_and_grad as value_and_grad
+    from xmlc.derivatives import vjp as vjp
     from xmlc.dialects.diagnostics import CompileError as CompileError
     from xmlc.driver import compile_module as compile_module
     from xmlc.running import load as load
+    from xmlc.tracing import compile as compile
+    from xmlc.tracing import cond as cond
+    from xmlc.tracing import nn as nn
+    from xmlc.tracing import numpy as numpy
+    from xmlc.tracing import scan as scan
+    from xmlc.tracing import while_loop as while_loop
 
 PUBLIC = {
     "Builder": "xmlc.builder",
     "CompileError": "xmlc.dialects.diagnostics",
+    "compile": "xmlc.tracing",
     "compile_module": "xmlc.driver",
+    "cond": "xmlc.tracing",
+    "grad": "xmlc.derivatives",
+    "jvp": "xmlc.derivatives",
     "load": "xmlc.running",
     "ml": "xmlc.builder",
+    "nn": "xmlc.tracing",
+    "numpy": "xmlc.tracing",
+    "scan": "xmlc.tracing",
     "tensor": "xmlc.builder",
+    "value_and_grad": "xmlc.derivatives",
+    "vjp": "xmlc.derivatives",
+    "while_loop": "xmlc.tracing",
 }
 """Public name -> the module that defines it; the list for type checkers above names the same."""
 

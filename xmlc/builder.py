@@ -13,12 +13,8 @@ network = builder.compile()
 
 from __future__ import annotations
 
-import linecache
-import sys
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
-from types import CodeType
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -28,27 +24,25 @@ from xdsl.builder import ImplicitBuilder
 from xdsl.dialects.builtin import (
     ArrayAttr,
     DictionaryAttr,
-    FileLineColLoc,
     FunctionType,
-    IntAttr,
     ModuleOp,
     StringAttr,
     TensorType,
     UnitAttr,
-    UnknownLoc,
 )
 from xdsl.dialects.func import CallOp, FuncOp, ReturnOp
-from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
+from xdsl.ir import Attribute, Block, Region, SSAValue
 from xdsl.rewriter import InsertPoint
 from xdsl.utils.exceptions import VerifyException
 
 from xmlc.backends.signature import NAME, WEIGHT
 from xmlc.compiled import CompiledModule
 from xmlc.dialects import context
-from xmlc.dialects.diagnostics import CompileError, Place
+from xmlc.dialects.diagnostics import CompileError
 from xmlc.dialects.dtypes import ELEMENTS, FROM_NUMPY
 from xmlc.dialects.ml import functions as ml
 from xmlc.driver import Settings, compile_module
+from xmlc.frontend.python.places import at_user_line, locate, user_place
 from xmlc.pipeline import printed, read_pipeline, run_passes
 from xmlc.verify import verify
 from xmlc.wording import known_names
@@ -58,10 +52,6 @@ Value: TypeAlias = SSAValue
 """A tensor while a program is built: `value.type` is its type."""
 
 __all__ = ["Builder", "Function", "Value", "ml", "tensor"]
-
-ROOT = Path(__file__).resolve().parent.parent
-OURS = (str(ROOT / "xmlc"), str(ROOT / "dialects"), str(Path(sys.modules["xdsl"].__path__[0])))
-"""Folders whose frames are not the user's."""
 
 
 def tensor(text: str) -> TensorType[Attribute]:
@@ -177,48 +167,3 @@ def weight_type(name: str, array: Array) -> TensorType[Attribute]:
     if array.dtype not in FROM_NUMPY:
         raise CompileError(f"the weight '{name}' has element type {array.dtype}", place=user_place())
     return TensorType(FROM_NUMPY[array.dtype], array.shape)
-
-
-# --- the user's place
-
-
-def locate(op: Operation) -> None:
-    """Give an op, and those inside it, the line of Python that made it."""
-    place = user_place()
-    if place is None:
-        return
-    location = FileLineColLoc(StringAttr(place.file), IntAttr(place.line), IntAttr(place.column))
-    for inner in op.walk():
-        if isinstance(inner.location, UnknownLoc):
-            inner.location = location
-
-
-def user_place() -> Place | None:
-    """The innermost line that is neither ours nor xDSL's."""
-    frame = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
-    while frame is not None:
-        if is_user(frame.f_code):
-            return place_in(frame.f_code, frame.f_lasti)
-        frame = frame.f_back
-    return None
-
-
-def at_user_line(error: VerifyException) -> CompileError:
-    """The error of an op that cannot be made, at the line that made it."""
-    trace, place = error.__traceback__, None
-    while trace is not None:
-        if is_user(trace.tb_frame.f_code):
-            place = place_in(trace.tb_frame.f_code, trace.tb_lasti)
-        trace = trace.tb_next
-    line = linecache.getline(place.file, place.line).rstrip("\n") if place else None
-    return CompileError(str(error), place=place, source_line=line)
-
-
-def is_user(code: CodeType) -> bool:
-    return not code.co_filename.startswith(OURS) and code.co_filename != contextmanager.__code__.co_filename
-
-
-def place_in(code: CodeType, instruction: int) -> Place:
-    """The place in the file of an instruction, given by its offset in bytes."""
-    positions = list(code.co_positions())[instruction // 2]
-    return Place(code.co_filename, positions[0] or code.co_firstlineno, (positions[2] or 0) + 1)

@@ -126,6 +126,7 @@ CUDA_SYNC = option(
 DUMP: Option[Path | None] = option(
     "XMLC_DUMP", lambda: None, Path, "folder that receives the program after every stage"
 )
+EXPLAIN = option("XMLC_EXPLAIN", lambda: False, read_truth, "say why a Python function is traced again: 1 or 0")
 LOG = option("XMLC_LOG", lambda: "warning", read_level, f"least level that is logged: {', '.join(LOG_LEVELS)}")
 NUM_THREADS: Option[int | None] = option(
     "XMLC_NUM_THREADS", lambda: None, read_count, "threads that compiled code uses; else what OMP_NUM_THREADS says"

@@ -1,0 +1,1 @@
+"""Python functions as programs: traced with arrays that stand for values of `ml`."""
