@@ -23,6 +23,7 @@ DIALECTS: dict[str, Callable[[], Dialect]] = {
     "grouped": in_module("xmlc.dialects.grouped", "GROUPED"),
     "ml": in_module("xmlc.dialects.ml", "ML"),
     "nvvm": in_module("xmlc.dialects.nvvm", "NVVM"),
+    "powers": in_module("xmlc.dialects.powers", "POWERS"),
     "toy": in_module("xmlc.dialects.toy", "Toy"),
 }
 """Name -> loader. Adding a dialect is adding a row; where xDSL has one of the same name, ours is used."""

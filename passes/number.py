@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
 from math import copysign
@@ -30,6 +31,7 @@ from xdsl.ir import Attribute, Operation, SSAValue
 
 from xmlc.dialects.dtypes import TO_NUMPY
 from xmlc.dialects.lanewise import CmpfOp, CmpiOp, SelectOp
+from xmlc.dialects.powers import ScaleOp
 
 STRICT = arith.FastMathFlagsAttr("none")
 NO_OVERFLOW_FLAGS = arith.IntegerOverflowAttr("none")
@@ -349,7 +351,13 @@ def power_of_two(k: Integer, format: Format) -> Real:
     return ((k + format.bias) << format.mantissa).as_real(format)
 
 
+SCALES: ContextVar[bool] = ContextVar("SCALES", default=False)
+"""Whether the processor has an instruction that multiplies vectors by powers of two, as AVX-512 has (vscalefps)."""
+
+
 def scaled(x: Real, k: Integer) -> Real:
     """x * 2**k, rounded once, for k from twice the smallest to twice the largest exponent."""
+    if SCALES.get() and isinstance(x.value.type, VectorType) and x.format is SINGLE:
+        return Real(ScaleOp(x.value, k.value).out)
     half = k >> 1
     return x * power_of_two(half, x.format) * power_of_two(k - half, x.format)

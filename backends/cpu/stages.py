@@ -112,6 +112,8 @@ def fitted(passes: Sequence[ModulePass], target: Target, threads: int = 1) -> li
                 return replace(each, vector_bits=target.vector_bits, vector_registers=target.vector_registers)
             case LowerRows() | LowerTransposes():
                 return replace(each, vector_bits=target.vector_bits)
+            case ExpandMath():
+                return replace(each, scales=target.architecture == "x86_64" and target.vector_bits == 512)
             case Parallelize():
                 return replace(each, threads=threads)
             case _:

@@ -13,6 +13,7 @@ from xdsl.ir.affine import AffineMap
 from xmlc.backends.llvm_text.arithmetic import computing, float_intrinsic, narrowed, operand
 from xmlc.backends.llvm_text.types import DYNAMIC, Unprintable, element_of, lanes_of, like
 from xmlc.backends.llvm_text.writer import Buffer, Row, Writer
+from xmlc.dialects.powers import ScaleOp
 
 # A vector of i1 is one byte a lane in memory.
 
@@ -282,7 +283,14 @@ def transfer_write(w: Writer, op: vector.TransferWriteOp) -> None:
         masked_write(w, buffer, address, kind, mask, w.names[op.vector])
 
 
+def scale(w: Writer, op: ScaleOp) -> None:
+    kind, exponents = w.kind(op.x.type), w.kind(op.k.type)
+    name = f"@llvm.ldexp.{w.mangled(kind)}.{w.mangled(exponents)}"
+    w.names[op.out] = w.emit(f"call {kind} {name}({kind} {w.names[op.x]}, {exponents} {w.names[op.k]})")
+
+
 ROWS: dict[type[Operation], Row] = {
+    ScaleOp: scale,
     vector.LoadOp: load,
     vector.StoreOp: store,
     vector.MaskedLoadOp: masked_load,

@@ -25,7 +25,7 @@ from xmlc.passes.expand_math.logarithm import log, log1p, log2, log10
 from xmlc.passes.expand_math.power import cbrt, fpowi, ipowi, powf, rsqrt
 from xmlc.passes.expand_math.remainder import remf
 from xmlc.passes.expand_math.trigonometric import cos, sin, tan
-from xmlc.passes.number import FORMATS, Integer, Number, Real, element_of, like
+from xmlc.passes.number import FORMATS, SCALES, Integer, Number, Real, element_of, like
 
 Definition = Callable[..., Number]
 
@@ -142,6 +142,8 @@ class ExpandMath(ModulePass):
     """
 
     name = "expand-math"
+    scales: bool = False
+    """Let LLVM multiply vectors of f32 by powers of two: for processors with an instruction that does."""
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         needed: dict[tuple[Operation, str], tuple[Definition, tuple[Attribute, ...]]] = {}
@@ -152,10 +154,12 @@ class ExpandMath(ModulePass):
             table = symbol_table_of(inner)
             name, types = expand(inner)
             needed[table, name] = definition, types
+        token = SCALES.set(self.scales)
         for (table, name), (definition, types) in needed.items():
             if SymbolTable.lookup_symbol(table, name) is None:
                 block = table.regions[0].block
                 Rewriter.insert_op(define(name, definition, types), InsertPoint.at_end(block))
+        SCALES.reset(token)
 
 
 def supported(op: Operation) -> bool:

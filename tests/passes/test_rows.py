@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from xdsl.ir import SSAValue
 
 import xmlc
+from xmlc.backends.cpu.target import parse_target
 from xmlc.dialects.ml import functions as F
 from xmlc.dialects.ml.types import rank_of
+from xmlc.driver import Settings
 
 Program = Callable[[SSAValue, int], SSAValue]
 
@@ -79,3 +81,13 @@ def test_nan_and_infinities_stay_in_their_row(name: str, columns: int) -> None:
     x[1, 17], x[2, 3], x[3, 0] = np.nan, np.inf, -np.inf
     compare((5, columns), 1, name, x)
     compare((columns, 5), 0, name, np.ascontiguousarray(x.T))
+
+
+def test_a_softmax_agrees_on_processors_without_a_scaling_instruction() -> None:
+    x = np.random.default_rng(0).standard_normal((5, 300), np.float32) * 30
+    builder = xmlc.Builder()
+    with builder.function(x=xmlc.tensor("5x300xf32")) as f:
+        f.returns(F.softmax(f["x"], 1))
+    (wanted,) = builder.interpret(x)
+    (found,) = builder.compile(Settings(target=parse_target("cpu:avx2")))(x)
+    np.testing.assert_allclose(found, wanted, rtol=2e-5, atol=1e-37)
