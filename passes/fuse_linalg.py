@@ -38,6 +38,7 @@ from xdsl.traits import is_side_effect_free
 
 from xmlc.passes import remarks
 from xmlc.passes.index_arithmetic import IndexConstants, evaluate
+from xmlc.passes.lower_ml.winograd import is_winograd
 from xmlc.passes.memory import array_type
 
 SAVED = 4.0
@@ -153,6 +154,8 @@ def why_stored(op: linalg.ops.GenericOp) -> str | None:
             return f"{consumer.name} needs it in memory"
         if consumer.parent is not op.parent:
             return "it is read in an inner block"
+        if is_winograd(consumer):
+            return "a convolution of tiles needs it in memory"
         reads += prod(extents_of(consumer).values()) / elements
     if work * (reads - 1) <= SAVED:
         return None
@@ -183,6 +186,8 @@ class Operand(NamedTuple):
 
 def fuse_into(op: linalg.ops.GenericOp, chosen: set[Operation]) -> linalg.ops.GenericOp:
     """Take the chosen producers of `op` into it, and scalars for the fills and splats it reads; the op that results."""
+    if is_winograd(op):  # its schedule reads whole buffers
+        return op
     maps = [attribute.data for attribute in op.indexing_maps]
     takes: dict[int, linalg.ops.GenericOp] = {}
     scalars: dict[int, SSAValue] = {}

@@ -16,8 +16,11 @@ from xdsl.dialects import arith, func, linalg, scf, tensor
 from xdsl.dialects.builtin import DYNAMIC_INDEX, IndexType, IntegerAttr, ModuleOp, TensorType
 from xdsl.ir import Attribute, Block, Operation, SSAValue
 
+from xmlc.dialects.ml.types import element_of
+from xmlc.dialects.ml.winograd import FILTER
 from xmlc.passes.form_kernels import KERNEL
 from xmlc.passes.fuse_linalg import WORK, extents_of
+from xmlc.passes.lower_ml.winograd import is_winograd
 from xmlc.passes.memory import element_size
 
 
@@ -58,6 +61,9 @@ def count(block: Block, times: int, operations: Counter[str], gathered: Counter[
     """Count the operations of a block that runs `times` times, and the elements it reads one by one."""
     for op in block.ops:
         match op:
+            case linalg.ops.GenericOp() if is_winograd(op):
+                operations[str(element_of(op.results[0]))] += times * products(op)
+                continue
             case linalg.ops.GenericOp():
                 inside = times * points(op)
             case scf.ForOp():
@@ -87,6 +93,12 @@ def points(op: linalg.ops.GenericOp) -> int:
     if DYNAMIC_INDEX in extents:
         raise Unknown
     return prod(extents)
+
+
+def products(op: linalg.ops.GenericOp) -> int:
+    """The operations of the convolution that a sum over transformed tiles stands for."""
+    weight = cast(TensorType[Attribute], op.inputs[2].type).get_shape()
+    return 2 * prod(cast(TensorType[Attribute], op.outputs[0].type).get_shape()) * weight[-2] * FILTER**2
 
 
 def trips(loop: scf.ForOp) -> int:

@@ -27,7 +27,7 @@ from xdsl.dialects.builtin import (
     NoneAttr,
 )
 from xdsl.ir import Attribute, Operation, SSAValue
-from xdsl.ir.affine import AffineExpr, AffineMap
+from xdsl.ir.affine import AffineExpr
 from xdsl.traits import SymbolTable
 
 from xmlc.dialects.ml.winograd import FILTER, POINTS, Matrix, transforms
@@ -37,7 +37,7 @@ from xmlc.passes.contractions.nest import Steps, around
 from xmlc.passes.contractions.recognise import Contraction, Operand, simplified, start_of
 from xmlc.passes.contractions.transpose import transposed
 from xmlc.passes.index_arithmetic import Index
-from xmlc.passes.lower_ml.winograd import factor_maps
+from xmlc.passes.lower_ml.winograd import is_winograd
 from xmlc.passes.machine import Machine
 
 IMAGE, OUTPUT, ROW, COLUMN = range(4)
@@ -83,18 +83,11 @@ def row_major(shape: Sequence[int]) -> tuple[int, ...]:
 
 def winograd_of(op: linalg.ops.GenericOp) -> tuple[Winograd, Operation] | None:
     """The convolution that a sum of six factors is, and the op before it that sets where sums start."""
-    if len(op.inputs) != 6 or not multiplies_all(op) or not all(is_plain(value) for value in op.operands):
+    if not is_winograd(op) or not multiplies_all(op) or not all(is_plain(value) for value in op.operands):
         return None
     weight, x, out = op.inputs[2], op.inputs[5], op.outputs[0]
-    if [len(shape_of(value)) for value in (weight, x, out)] != [5, 4, 4]:
-        return None
     size = shape_of(weight)[0] - FILTER + 1
-    maps = [attribute.data for attribute in op.indexing_maps]
     image = tuple(AffineExpr.dimension(loop) for loop in range(4))
-    if size not in POINTS or maps != [
-        AffineMap(9, 0, each) for each in (*factor_maps(size, shape_of(weight)[-1]), image)
-    ]:
-        return None
     matrices = transforms(size)
     wanted = (matrices.result, matrices.result, None, matrices.data, matrices.data, None)
     if any(matrix is not None and not holds(value, matrix) for value, matrix in zip(op.inputs, wanted)):

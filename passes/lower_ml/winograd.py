@@ -6,9 +6,12 @@ lower-contractions knows the nest by its maps and schedules it; run as it stands
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import cast
 
+from xdsl.dialects.builtin import ShapedType
+from xdsl.dialects.linalg.ops import GenericOp
 from xdsl.ir import Attribute, Operation, SSAValue
-from xdsl.ir.affine import AffineExpr
+from xdsl.ir.affine import AffineExpr, AffineMap
 
 from xmlc.dialects.dtypes import TO_NUMPY
 from xmlc.dialects.ml import winograd as ml
@@ -30,6 +33,17 @@ def factor_maps(size: int, width: int) -> tuple[Map, ...]:
 
     weight = (a, b, o // width, c, o % width)
     return (y % size, a), (x % size, b), weight, (a, i), (b, j), (n, c, tile(y) + i, tile(x) + j)
+
+
+def is_winograd(op: GenericOp) -> bool:
+    """Whether a loop nest is such a sum, told by how it reads its factors."""
+    if len(op.inputs) != 6 or len(op.iterator_types) != len(LOOPS):
+        return False
+    weight = cast(ShapedType, op.inputs[2].type).get_shape()
+    if len(weight) != 5 or weight[0] - ml.FILTER + 1 not in ml.POINTS:
+        return False
+    wanted = (*factor_maps(weight[0] - ml.FILTER + 1, weight[-1]), tuple(map(dim, range(4))))
+    return [each.data for each in op.indexing_maps] == [AffineMap(len(LOOPS), 0, each) for each in wanted]
 
 
 def winograd_conv(op: ml.WinogradConvOp, x: SSAValue, weight: SSAValue, bias: SSAValue | None = None) -> SSAValue:

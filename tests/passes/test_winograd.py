@@ -13,6 +13,7 @@ from oracle import mlir_opt, needs_mlir, parse
 from xdsl.context import Context
 from xdsl.dialects import linalg
 from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.func import FuncOp
 
 import xmlc
 from xmlc import ml
@@ -21,8 +22,11 @@ from xmlc.dialects.reference.interpreter import interpret_into
 from xmlc.driver import Settings
 from xmlc.passes.bufferize import Bufferize
 from xmlc.passes.contractions.lower import LowerContractions
+from xmlc.passes.fuse_linalg import FuseLinalg
+from xmlc.passes.kernel_costs import cost_of
 from xmlc.passes.lower_linalg import LowerLinalg
 from xmlc.passes.lower_ml.lower import LowerMl
+from xmlc.passes.lower_ml.winograd import is_winograd
 from xmlc.passes.winograd import UseWinograd
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -133,6 +137,26 @@ def test_mlir_accepts_the_loop_nest_and_its_schedule() -> None:
     LowerContractions(**SMALL).apply(Context(), module)
     LowerLinalg().apply(Context(), module)
     mlir_opt(str(module))
+
+
+def test_what_moves_the_image_stays_outside_of_the_nest() -> None:
+    moved = SOURCE.replace("%x: tensor<1x16x6x6xf32>", "%t: tensor<6x6x16x1xf32>").replace(
+        "%y =", "%x = ml.transpose %t [3, 2, 0, 1] : tensor<6x6x16x1xf32> -> tensor<1x16x6x6xf32>\n  %y =", 1
+    )
+    module = parse(moved)
+    for each in (LowerMl(), FuseLinalg()):
+        each.apply(Context(), module)
+    assert sum(is_winograd(op) for op in module.walk() if isinstance(op, linalg.ops.GenericOp)) == 1
+
+
+def test_it_counts_as_the_convolution_that_it_is() -> None:
+    module = parse(SOURCE)
+    LowerMl().apply(Context(), module)
+    (kernel,) = module.body.block.ops
+    assert isinstance(kernel, FuncOp)
+    cost = cost_of(kernel)
+    assert cost is not None
+    assert cost.flops == 2 * 16 * 4 * 4 * 16 * 9
 
 
 def test_a_kernel_is_a_thousand_ops() -> None:
