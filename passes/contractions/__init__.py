@@ -4,6 +4,7 @@ recognise   linalg.generic -> Contraction: for each operand, how far it moves in
 choose      the cost model: which loop is vectorised, register tile, cache blocks, what is packed
 emitter     loops, views and vectors as ops
 tile        the register tile: accumulators carried by the reduction loops
+planes      images padded part by part, in the loop that reads them
 direct      register tiles over the operands where they lie
 blocked     cache blocks and packed panels (GotoBLAS)
 dot         vectors along the reduction

@@ -256,6 +256,7 @@ def direct_with(found: Contraction, machine: Machine, column: int, row: int) -> 
         Shape(row, high, column, wide, lanes),
         tuple(steps),
         tuple(Reduction(loop, extents[loop], extents[loop] if shares else unroll) for loop in reductions),
+        machine.second_cache // 4 * 8 // bits_of(found.element),
     )
     return Schedule(
         "direct",

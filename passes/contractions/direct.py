@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from xmlc.passes.contractions.emitter import Emitter
 from xmlc.passes.contractions.nest import Steps, around
+from xmlc.passes.contractions.planes import padded_planes, planes_of
 from xmlc.passes.contractions.recognise import Contraction, Operand
 from xmlc.passes.contractions.result import result_of
 from xmlc.passes.contractions.tile import Reduction, Shape, Tile
@@ -20,9 +21,28 @@ class Direct:
     shape: Shape
     steps: tuple[Steps, ...]
     reductions: tuple[Reduction, ...]
+    most: int = 0
+    """The elements that may be padded in the outermost loop: what stays in the second cache."""
 
 
 def emit_direct(emitter: Emitter, found: Contraction, plan: Direct) -> None:
+    """The tiles; where what the outermost loop reads is a part of a padded image, each part is padded on its own."""
+    own = planes_of(found, plan.steps[0], plan.most) if len(plan.steps) > 1 else None
+    if own is None:
+        emit_tiles(emitter, found, plan, {})
+        return
+    outermost, rest = plan.steps[0], plan.steps[1:]
+    padding, count = own
+    with emitter.loop(outermost.extent, parallel=True) as index:
+        inner = padded_planes(emitter, found, padding, count, outermost.loop, index, plan.shape.lanes)
+        emit_tiles(emitter, inner, replace(plan, steps=rest), {outermost.loop: index})
+    for op in padding.ops:
+        op.detach()
+        op.erase()
+
+
+def emit_tiles(emitter: Emitter, found: Contraction, plan: Direct, outside: Mapping[int, Index]) -> None:
+    """The tiles at given indices of the loops around the plan's."""
     shape = plan.shape
     lhs, rhs = (emitter.view(operand, found.extents, shape.column_loop) for operand in (found.lhs, found.rhs))
     result = result_of(emitter, found, shape.column_loop)
@@ -31,7 +51,8 @@ def emit_direct(emitter: Emitter, found: Contraction, plan: Direct) -> None:
         start = emitter.view(start, found.extents, shape.column_loop)
     whole = {reduction.loop: found.extents[reduction.loop] for reduction in plan.reductions}
 
-    def body(at: Mapping[int, Index], sizes: Mapping[int, int]) -> None:
+    def body(inside: Mapping[int, Index], sizes: Mapping[int, int]) -> None:
+        at = {**outside, **inside}
         rows = sizes.get(shape.row_loop, 1)
         tile = Tile(
             emitter,

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 from xdsl.context import Context
 from xdsl.dialects import func, linalg, memref
 from xdsl.dialects.builtin import ModuleOp
+from xdsl.ir import SSAValue
 from xdsl.passes import ModulePass
 
 from xmlc.passes import remarks
 from xmlc.passes.contractions.choose import Schedule, schedules
 from xmlc.passes.contractions.emitter import Emitter
-from xmlc.passes.contractions.epilogue import recognised
+from xmlc.passes.contractions.epilogue import recognised, with_epilogue
 from xmlc.passes.contractions.recognise import Recognised
-from xmlc.passes.contractions.winograd import winograd, winograd_of
+from xmlc.passes.contractions.winograd import can_store, winograd, winograd_of
 from xmlc.passes.index_arithmetic import IndexConstants
 from xmlc.passes.machine import Machine
 
@@ -27,7 +28,7 @@ class LowerContractions(ModulePass):
 
     name = "lower-contractions"
     schedule: str | None = None
-    """Use this schedule wherever it fits: direct, blocked, dot, flatten."""
+    """Use this schedule wherever it fits: direct, blocked, dot, flatten, winograd."""
     vector_bits: int = Machine.vector_bits
     vector_registers: int = Machine.vector_registers
     first_cache: int = Machine.first_cache
@@ -58,7 +59,23 @@ class LowerContractions(ModulePass):
         chosen, schedule = options[0]
         remarks.passed(op, lambda: why([each for _, each in options]))
         schedule.emit(Emitter(chosen.consumer or op, constants))
+        read = op.operands
         erase(op, chosen)
+        erase_unread(read)
+
+
+def erase_unread(buffers: Sequence[SSAValue]) -> None:
+    """Erase buffers that nothing reads any more: a schedule may have padded an image part by part."""
+    for value in dict.fromkeys(buffers):
+        owner = value.owner
+        if isinstance(owner, BUFFERS) and not value.uses:
+            source = owner.operands
+            owner.detach()
+            owner.erase()
+            erase_unread(source)
+
+
+BUFFERS = (memref.AllocOp, memref.ExpandShapeOp, memref.CollapseShapeOp)
 
 
 def own_loop(recognised: Recognised) -> float:
@@ -74,8 +91,10 @@ STORED_AND_LOADED = 0.25
 def schedules_of(op: linalg.ops.GenericOp, machine: Machine) -> list[tuple[Recognised, Schedule]] | None:
     """What fits a contraction, for each way to see it; None for other ops."""
     if (convolution := winograd_of(op)) is not None:
-        given, setter = convolution
-        return [(Recognised(given.found, setter), winograd(given, machine))]
+        given, plain = convolution
+        whole = with_epilogue(op, plain)
+        ways = [each for each in (whole, plain) if each is not None and can_store(each.found)]
+        return [(each, winograd(replace(given, found=each.found), machine)) for each in ways]
     found = recognised(op)
     return [(each, schedule) for each in found for schedule in schedules(each.found, machine)] if found else None
 

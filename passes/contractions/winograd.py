@@ -34,7 +34,9 @@ from xmlc.dialects.ml.winograd import FILTER, POINTS, Matrix, transforms
 from xmlc.passes.contractions.choose import Schedule, direct
 from xmlc.passes.contractions.emitter import EXACT, Emitter, View, bits_of
 from xmlc.passes.contractions.nest import Steps, around
-from xmlc.passes.contractions.recognise import Contraction, Operand, simplified, start_of
+from xmlc.passes.contractions.recognise import Contraction, Operand, Recognised, simplified, start_of
+from xmlc.passes.contractions.result import result_of
+from xmlc.passes.contractions.tile import Shape, Tile
 from xmlc.passes.contractions.transpose import transposed
 from xmlc.passes.index_arithmetic import Index
 from xmlc.passes.lower_ml.winograd import is_winograd
@@ -81,8 +83,8 @@ def row_major(shape: Sequence[int]) -> tuple[int, ...]:
 # Recognition
 
 
-def winograd_of(op: linalg.ops.GenericOp) -> tuple[Winograd, Operation] | None:
-    """The convolution that a sum of six factors is, and the op before it that sets where sums start."""
+def winograd_of(op: linalg.ops.GenericOp) -> tuple[Winograd, Recognised] | None:
+    """The convolution that a sum of six factors is, without an epilogue."""
     if not is_winograd(op) or not multiplies_all(op) or not all(is_plain(value) for value in op.operands):
         return None
     weight, x, out = op.inputs[2], op.inputs[5], op.outputs[0]
@@ -96,7 +98,15 @@ def winograd_of(op: linalg.ops.GenericOp) -> tuple[Winograd, Operation] | None:
     start, setter = start_of(op, result, image, 4)
     if start is None or setter is None:
         return None
-    return Winograd(Contraction(shape_of(out), (False,) * 4, lhs, rhs, result, start, result), size), setter
+    found = Contraction(shape_of(out), (False,) * 4, lhs, rhs, result, start, result)
+    return Winograd(found, size), Recognised(found, setter)
+
+
+def can_store(found: Contraction) -> bool:
+    """Whether vectors of pixels can be stored, more than once: what is read and written with them is in one piece."""
+    read = found.epilogue.buffers if found.epilogue is not None else ()
+    whole = found.out.strides[COLUMN] == found.sums.strides[COLUMN] == 1
+    return whole and found.restarts and all(each.strides[COLUMN] in (0, 1) for each in read)
 
 
 def is_plain(value: SSAValue) -> bool:
@@ -314,8 +324,7 @@ def transform_result(emitter: Emitter, given: Winograd, plan: Plan, products: Vi
 
     first = first_row(emitter, given, at)
     left = size if height % size == 0 else emitter.least(emitter.less(height, first), size)
-    mask = emitter.mask(width, lanes) if width < lanes else None
-    out = emitter.view(found.out, found.extents, COLUMN)
+    result = result_of(emitter, found, COLUMN)
     start = emitter.view(found.start, found.extents) if isinstance(found.start, Operand) else found.start
     assert start is not None
 
@@ -325,14 +334,11 @@ def transform_result(emitter: Emitter, given: Winograd, plan: Plan, products: Vi
             emitter.load_vector(source, emitter.indices(source, {PLACE: place}), lanes) for place in range(lanes)
         ]
         where = {**at, ROW: emitter.plus(first, row), COLUMN: inner[PLACE]}
-        sizes = {OUTPUT: lanes, COLUMN: min(lanes, width)}
-        target = emitter.corner(out, where, sizes)
-        before = emitter.corner(start, where, sizes) if isinstance(start, View) else start
-        for output, value in enumerate(transposed(emitter, vectors)):
-            place = {OUTPUT: output}
-            first_term = emitter.load(before, place) if isinstance(before, View) else before
-            total = combine(emitter, arith.AddfOp, value, emitter.splat(first_term, lanes))
-            emitter.store_vector(total, target, emitter.indices(target, place), mask)
+        tile = Tile(emitter, Shape(OUTPUT, lanes, COLUMN, min(lanes, width), lanes), found.element)
+        before = tile.start(emitter.corner(start, where, tile.shape.sizes) if isinstance(start, View) else start)
+        values = transposed(emitter, vectors)
+        sums = [combine(emitter, arith.AddfOp, value, first) for value, first in zip(values, before, strict=True)]
+        tile.store(sums, result.corner(emitter, where, tile.shape.sizes))
 
     with emitter.loop(left) as row:
         around(emitter, (pixels(width, lanes),), lambda inner, _: transpose_channels(row, inner))

@@ -32,22 +32,21 @@ from xmlc.passes.winograd import UseWinograd
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
-def program(x: Sequence[int], outputs: int, padding: int = 1, bias: bool = True, scale: float = 1.0) -> xmlc.Builder:
+def program(x: Sequence[int], outputs: int, bias: bool = True) -> xmlc.Builder:
     """A convolution of `x` whose filters and bias are weights."""
     random = np.random.default_rng(2)
-    weights = {"w": np.float32(random.normal(size=(outputs, x[1], 3, 3)) * scale)}
+    weights: dict[str, Any] = {"w": random.normal(size=(outputs, x[1], 3, 3)).astype(np.float32)}
     if bias:
-        weights["b"] = np.float32(random.normal(size=outputs))
+        weights["b"] = random.normal(size=outputs).astype(np.float32)
     builder = xmlc.Builder()
     shape = "x".join(map(str, x))
     with builder.function("main", x=xmlc.tensor(f"{shape}xf32"), **weights) as f:
-        window = {"low": (padding, padding), "high": (padding, padding)}
-        f.returns(y=ml.conv(f["x"], f["w"], *[f[name] for name in ("b",) if bias], **window))
+        f.returns(y=ml.conv(f["x"], f["w"], *[f[name] for name in ("b",) if bias], low=(1, 1), high=(1, 1)))
     return builder
 
 
 def image(x: Sequence[int]) -> Array:
-    return np.float32(np.random.default_rng(3).normal(size=x))
+    return np.random.default_rng(3).normal(size=x).astype(np.float32)
 
 
 def transformed(builder: xmlc.Builder, size: int) -> ModuleOp:
