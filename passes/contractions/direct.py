@@ -27,11 +27,11 @@ class Direct:
 
 def emit_direct(emitter: Emitter, found: Contraction, plan: Direct) -> None:
     """The tiles; where what the outermost loop reads is a part of a padded image, each part is padded on its own."""
-    own = planes_of(found, plan.steps[0], plan.most) if len(plan.steps) > 1 else None
+    outermost, rest = plan.steps[0], plan.steps[1:]
+    own = planes_of(found, outermost, plan.most)
     if own is None:
         emit_tiles(emitter, found, plan, {})
         return
-    outermost, rest = plan.steps[0], plan.steps[1:]
     padding, count = own
     with emitter.loop(outermost.extent, parallel=True) as index:
         inner = padded_planes(emitter, found, padding, count, outermost.loop, index, plan.shape.lanes)
