@@ -59,23 +59,7 @@ class LowerContractions(ModulePass):
         chosen, schedule = options[0]
         remarks.passed(op, lambda: why([each for _, each in options]))
         schedule.emit(Emitter(chosen.consumer or op, constants))
-        read = op.operands
         erase(op, chosen)
-        erase_unread(read)
-
-
-def erase_unread(buffers: Sequence[SSAValue]) -> None:
-    """Erase buffers that nothing reads any more: a schedule may have padded an image part by part."""
-    for value in dict.fromkeys(buffers):
-        owner = value.owner
-        if isinstance(owner, BUFFERS) and not value.uses:
-            source = owner.operands
-            owner.detach()
-            owner.erase()
-            erase_unread(source)
-
-
-BUFFERS = (memref.AllocOp, memref.ExpandShapeOp, memref.CollapseShapeOp)
 
 
 def own_loop(recognised: Recognised) -> float:
@@ -108,13 +92,24 @@ def why(options: Sequence[Schedule]) -> str:
 
 
 def erase(op: linalg.ops.GenericOp, done: Recognised) -> None:
-    """Erase the ops that a contraction was made of, and the buffer of its sums if nothing is kept there."""
-    sums = op.outputs[0]
+    """Erase the ops that a contraction was made of, and the buffers that nothing reads any more."""
+    used = op.operands
     for each in (op, done.setter, done.consumer):
         if each is not None:
             each.detach()
             each.erase()
-    owner = sums.owner
-    if isinstance(owner, memref.AllocOp | memref.AllocaOp) and not sums.uses:
-        owner.detach()
-        owner.erase()
+    erase_unread(used)
+
+
+def erase_unread(buffers: Sequence[SSAValue]) -> None:
+    """Erase buffers without uses: of sums that are stored elsewhere, or of an image that is padded part by part."""
+    for value in dict.fromkeys(buffers):
+        owner = value.owner
+        if isinstance(owner, BUFFERS) and not value.uses:
+            source = owner.operands
+            owner.detach()
+            owner.erase()
+            erase_unread(source)
+
+
+BUFFERS = (memref.AllocOp, memref.AllocaOp, memref.ExpandShapeOp, memref.CollapseShapeOp)

@@ -19,7 +19,7 @@ from xdsl.ir import Attribute, Operation, SSAValue
 
 from xmlc.passes.contractions.emitter import Emitter, View
 from xmlc.passes.contractions.nest import Steps, around
-from xmlc.passes.contractions.recognise import Contraction, Operand
+from xmlc.passes.contractions.recognise import Contraction, Operand, root
 from xmlc.passes.index_arithmetic import Index
 
 PLANE, ROW, COLUMN = range(3)
@@ -78,7 +78,9 @@ def planes_of(found: Contraction, outermost: Steps, most: int) -> tuple[Padding,
     """How the left factor is padded, and how many planes each iteration of the outermost loop reads, at most `most`
     elements; None where that is not a part of its own."""
     padding = padding_of(found.lhs.value)
-    if padding is None or found.lhs.offset or outermost.size != 1 or found.lhs.element != found.element:
+    if padding is None or found.lhs.offset or found.lhs.element != found.element or outermost.size != 1:
+        return None
+    if root(padding.image) in (root(found.out.value), root(found.sums.value)):
         return None
     part = found.lhs.strides[outermost.loop]
     others = [loop for loop in range(len(found.extents)) if loop != outermost.loop]

@@ -90,6 +90,24 @@ def test_threads_give_the_same(size: int) -> None:
     np.testing.assert_array_equal(one, two)
 
 
+@pytest.mark.parametrize("shape", ((1, 16, 9, 18), (2, 8, 6, 5)))
+@pytest.mark.parametrize("activation", ("relu", "silu", "residual"))
+def test_what_follows_is_computed_before_results_are_stored(activation: str, shape: Sequence[int]) -> None:
+    builder = xmlc.Builder()
+    random = np.random.default_rng(5)
+    weight = random.normal(size=(16, shape[1], 3, 3)).astype(np.float32)
+    residual = (shape[0], 16, *shape[2:])
+    types: dict[str, Any] = {"x": xmlc.tensor("x".join(map(str, shape)) + "xf32"), "w": weight}
+    types["r"] = xmlc.tensor("x".join(map(str, residual)) + "xf32")
+    with builder.function("main", **types) as f:
+        y = ml.conv(f["x"], f["w"], low=(1, 1), high=(1, 1))
+        f.returns(y=ml.relu(ml.add(y, f["r"])) if activation == "residual" else getattr(ml, activation)(y))
+    (wanted,) = builder.interpret(image(shape), image(residual))
+    builder.module = transformed(builder, 4)
+    (found,) = builder.compile()(image(shape), image(residual))
+    expect_close(found, wanted)
+
+
 SMALL: dict[str, Any] = {"vector_bits": 128, "vector_registers": 16, "first_cache": 1024, "second_cache": 16384}
 """A machine on which an image is several strips."""
 
