@@ -11,7 +11,9 @@ saves storing the tensor and loading it: fuse if
     work * (reads - 1) <= SAVED
 
 where `work` sums `WORK` over the body plus an access for each input after the first. Bodies that only move data have
-no work: they are fused wherever they are read, even if they are also read by an op they cannot be fused into.
+no work: they are fused wherever they are read, even if they are also read by an op they cannot be fused into. What has
+work is not fused into an op that only transposes: to compute along one tensor's memory and store along another's costs
+more than a copy in tiles.
 """
 
 from __future__ import annotations
@@ -74,6 +76,9 @@ WORK: dict[type[Operation], float] = {
 """Cost of an op of a body in simple operations. Other ops of `math` cost 20, everything else 1."""
 
 _EXPENSIVE = 20.0
+
+TILE = 16
+"""Transposed dimensions shorter than this are not worth a copy of their own."""
 
 
 @dataclass(frozen=True)
@@ -156,6 +161,8 @@ def why_stored(op: linalg.ops.GenericOp) -> str | None:
             return "it is read in an inner block"
         if is_winograd(consumer):
             return "a convolution of tiles needs it in memory"
+        if transposes(consumer):
+            return "what reads it transposes, which is quick in tiles that are copied and nothing else"
         reads += prod(extents_of(consumer).values()) / elements
     if work * (reads - 1) <= SAVED:
         return None
@@ -163,6 +170,22 @@ def why_stored(op: linalg.ops.GenericOp) -> str | None:
         f"each element is read {reads:.3g} times, and to compute it again takes {work:g} operations, "
         f"where storing and loading it takes {SAVED:g}"
     )
+
+
+def transposes(op: linalg.ops.GenericOp) -> bool:
+    """Whether an op copies a tensor so that its memory runs along another loop: see `lower-transposes`."""
+    body = op.body.block
+    if len(op.inputs) != 1 or body.first_op is not body.last_op or body.last_op is None:
+        return False
+    if body.last_op.operands[0] is not body.args[0]:
+        return False
+    extents = extents_of(op)
+    read, written = (
+        [each for each in attribute.data.results if extents.get(each) != 1][-1:] for attribute in op.indexing_maps
+    )
+    if not read or not written or read == written:
+        return False
+    return min(extents.get(each, 0) for each in (*read, *written)) >= TILE
 
 
 def extents_of(op: linalg.ops.GenericOp) -> dict[AffineExpr, int]:

@@ -74,3 +74,43 @@ func.func @index_and_splat(%x: tensor<8xi64>) -> tensor<2xi64> {
   } -> tensor<2xi64>
   func.return %r : tensor<2xi64>
 }
+
+// What computes is not fused into what only transposes: that is copied in tiles.
+// CHECK-LABEL: @transposed
+// CHECK: linalg.generic
+// CHECK: linalg.generic
+// CHECK-LABEL: @a_short_side
+// CHECK: linalg.generic
+// CHECK-NOT: linalg.generic
+func.func @transposed(%x: tensor<32x64xf32>) -> tensor<64x32xf32> {
+  %e = tensor.empty() : tensor<32x64xf32>
+  %n = linalg.generic {indexing_maps = [affine_map<(i, j) -> (i, j)>, affine_map<(i, j) -> (i, j)>],
+      iterator_types = ["parallel", "parallel"]} ins(%x : tensor<32x64xf32>) outs(%e : tensor<32x64xf32>) {
+  ^bb0(%a: f32, %o: f32):
+    %s = arith.mulf %a, %a : f32
+    linalg.yield %s : f32
+  } -> tensor<32x64xf32>
+  %f = tensor.empty() : tensor<64x32xf32>
+  %r = linalg.generic {indexing_maps = [affine_map<(i, j) -> (j, i)>, affine_map<(i, j) -> (i, j)>],
+      iterator_types = ["parallel", "parallel"]} ins(%n : tensor<32x64xf32>) outs(%f : tensor<64x32xf32>) {
+  ^bb0(%a: f32, %o: f32):
+    linalg.yield %a : f32
+  } -> tensor<64x32xf32>
+  func.return %r : tensor<64x32xf32>
+}
+func.func @a_short_side(%x: tensor<32x3xf32>) -> tensor<3x32xf32> {
+  %e = tensor.empty() : tensor<32x3xf32>
+  %n = linalg.generic {indexing_maps = [affine_map<(i, j) -> (i, j)>, affine_map<(i, j) -> (i, j)>],
+      iterator_types = ["parallel", "parallel"]} ins(%x : tensor<32x3xf32>) outs(%e : tensor<32x3xf32>) {
+  ^bb0(%a: f32, %o: f32):
+    %s = arith.mulf %a, %a : f32
+    linalg.yield %s : f32
+  } -> tensor<32x3xf32>
+  %f = tensor.empty() : tensor<3x32xf32>
+  %r = linalg.generic {indexing_maps = [affine_map<(i, j) -> (j, i)>, affine_map<(i, j) -> (i, j)>],
+      iterator_types = ["parallel", "parallel"]} ins(%n : tensor<32x3xf32>) outs(%f : tensor<3x32xf32>) {
+  ^bb0(%a: f32, %o: f32):
+    linalg.yield %a : f32
+  } -> tensor<3x32xf32>
+  func.return %r : tensor<3x32xf32>
+}

@@ -56,7 +56,10 @@ class Value:
                 self.ssa = self.facts.constant(self.array)
         elif self.ssa is None:
             assert self.array is not None
-            self.ssa = self.facts.weight(self.name, self.array)
+            if counts(self.array):
+                self.ssa = self.facts.counting(self.array)
+            else:
+                self.ssa = self.facts.weight(self.name, self.array)
         return self.ssa
 
     def known(self) -> Array:
@@ -65,6 +68,13 @@ class Value:
             assert self.ssa is not None
             raise self.facts.unknown(self.name, self.ssa)
         return self.array
+
+
+def counts(array: Array) -> bool:
+    """Whether an array of integers is 0, 1, 2 … along its last dimension, the others being of size 1."""
+    if array.dtype.kind not in "iu" or array.ndim == 0 or array.size != array.shape[-1]:
+        return False
+    return bool((array.reshape(-1) == np.arange(array.size)).all())
 
 
 @cache
@@ -97,6 +107,13 @@ class Facts:
             result = F.constant(array)
         assert isinstance(result, OpResult)
         self.last_constant = result.op
+        self.arrays[result] = array
+        return result
+
+    def counting(self, array: Array) -> SSAValue:
+        """An array that counts, made where it is used: a pass can see what it is, which it cannot of a weight."""
+        with ImplicitBuilder(Builder(InsertPoint.at_start(self.entry))):
+            result = F.iota(array.shape, array.ndim - 1, FROM_NUMPY[array.dtype])
         self.arrays[result] = array
         return result
 

@@ -12,14 +12,15 @@ from xmlc.passes.fuse_patterns.activation import ACTIVATION
 from xmlc.passes.fuse_patterns.affine import AFFINE
 from xmlc.passes.fuse_patterns.attention import ATTENTION
 from xmlc.passes.fuse_patterns.normalization import NORMALIZATION
+from xmlc.passes.fuse_patterns.one_hot import ONE_HOT
 from xmlc.passes.laws import apply_laws
 
-LAWS = (*ACTIVATION, *NORMALIZATION, *AFFINE, *ATTENTION)
+LAWS = (*ACTIVATION, *NORMALIZATION, *AFFINE, *ATTENTION, *ONE_HOT)
 
 
 @dataclass(frozen=True)
 class FusePatterns(ModulePass):
-    """Find activations, norms, softmax, attention and affine maps that are spelled out, and write them as one op.
+    """Find activations, norms, softmax, attention, look-ups and affine maps that are spelled out; write them as one op.
 
     Wants constants on the right, as `simplify` leaves them. What is folded into weights becomes ops on weights,
     which `hoist-weights` moves to load time; where weights are not marked as such, nothing is folded into them.

@@ -13,9 +13,9 @@ from ml_samples import operand_type, program
 from oracle import parse
 from strategies import programs
 from xdsl.context import Context
-from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, ModuleOp, StringAttr, UnitAttr
+from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, ModuleOp, StringAttr, UnitAttr, f32, i32
 from xdsl.dialects.func import FuncOp
-from xdsl.ir import Operation
+from xdsl.ir import Operation, SSAValue
 
 from xmlc.check import check_pipeline
 from xmlc.dialects.ml import functions as F
@@ -202,3 +202,19 @@ def test_the_checker_follows_weights_through_every_stage() -> None:
     passes = [each for stage in CPU for each in stage.passes]
     check_pipeline(module, passes)
     assert [op.name for op in module.walk() if isinstance(op, Operation) and op.name.startswith("ml.")] == []
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_a_product_of_one_hot_rows_is_a_look_up_even_out_of_range(swapped: bool) -> None:
+    def build(indices: SSAValue, table: SSAValue) -> SSAValue:
+        row = F.iota((1, 1, 7), 2, i32)
+        hot = F.compare(row, indices, "eq") if swapped else F.compare(indices, row, "eq")
+        return F.matmul(F.cast(hot, f32), table)
+
+    before = program([operand_type("i32:2x5x1"), operand_type("f32:7x3")], build)
+    after = applied(before.clone(), FusePatterns())
+    assert "gather" in ops(after) and "matmul" not in ops(after)
+    indices = np.array([[-3, -1, 0, 1, 2], [5, 6, 7, 8, 2**31 - 1]], np.int32).reshape(2, 5, 1)
+    table = np.random.default_rng(0).standard_normal((7, 3)).astype(np.float32)
+    (expected,), (found,) = (interpret(each, "main", [indices, table]) for each in (before, after))
+    np.testing.assert_array_equal(found, expected)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from onnx import helper
+from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 from onnx_models import model, node
 from xdsl.dialects.builtin import NameLoc, StringAttr, UnitAttr
@@ -314,3 +314,25 @@ def test_topk_before_opset_10_has_k_as_an_attribute() -> None:
     x = np.random.default_rng(1).standard_normal((2, 5)).astype(np.float32)
     (found,) = run(import_model(model([node("TopK", "x", "y i", k=2)], {"x": x.shape}, ["y"], opset=9)), x)
     np.testing.assert_array_equal(found, -np.sort(-x)[:, :2])
+
+
+@pytest.mark.parametrize(
+    ("array", "does"),
+    [
+        (np.arange(100), True),
+        (np.arange(100, dtype=np.int32).reshape(1, 1, 100), True),
+        (np.arange(100).reshape(100, 1), False),
+        (np.arange(100).reshape(10, 10), False),
+        (np.arange(1, 101), False),
+        (np.arange(100, dtype=np.float32), False),
+    ],
+)
+def test_a_large_array_that_counts_is_no_weight(array: np.ndarray[Any, Any], does: bool) -> None:
+    proto = model([node("Add", "x c", "y")], {"x": array.shape}, ["y"])
+    proto.graph.input[0].type.tensor_type.elem_type = helper.np_dtype_to_tensor_dtype(array.dtype)
+    proto.graph.initializer.append(numpy_helper.from_array(array, "c"))
+    program = import_model(proto)
+    assert (not program.weights) == does
+    x = np.ones(array.shape, array.dtype)
+    (y,) = interpret(program.module, "main", [x, *program.weights.values()])
+    np.testing.assert_array_equal(y, x + array)
