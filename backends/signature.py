@@ -1,13 +1,15 @@
 """The calling convention of a compiled module, as data: what each argument of its entry point is.
 
-The entry point takes bare pointers in this order: inputs, weights, outputs, arena. The record is made from the
-entry function while it still has tensors, travels with the machine code, and serves every way to call it.
+The entry point takes in this order: inputs, weights, free sizes, outputs, arena. An array is a bare pointer, followed
+by those of its sizes that are not known when it is compiled; a free size is a 64-bit integer. The record is made from
+the entry function while it still has tensors, travels with the machine code, and serves every way to call it.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,18 +27,25 @@ from xdsl.ir import Attribute
 
 from xmlc.dialects.diagnostics import CompileError, place_of
 from xmlc.dialects.dtypes import FROM_NUMPY, TO_NUMPY
+from xmlc.dialects.sizes import Size, read_size, sizes_of
 
 PREPARE = "prepare"
 """The function that the pass `hoist-weights` makes: weights -> what @main takes in their place; run once, at load."""
 NAME, WEIGHT, SYMBOLS = "ml.name", "ml.weight", "ml.symbols"
 """Attributes of arguments and results: what the user calls it; whether it is a weight; its sizes' names."""
+SIZE = "ml.size"
+"""Attribute of an argument that is a free size: its name."""
 OUTPUT, ARENA = "xmlc.output", "xmlc.arena"
 """Attributes of arguments that take results, and of the one that is memory for intermediate results."""
 
 
 @dataclass(frozen=True)
 class Tensor:
-    """One array: its name, element type, sizes (-1 where free) and, where the source names them, symbols."""
+    """One array: its name, element type, sizes (`DYNAMIC_INDEX` where free) and what each of these is.
+
+    Of an input it is the name of the free size, if it has one; a compiled program says in terms of these names what
+    the sizes of its results are: `2*batch`.
+    """
 
     name: str
     element: str
@@ -70,6 +79,10 @@ class Signature:
     inputs: tuple[Tensor, ...]
     weights: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
+    sizes: tuple[str, ...] = ()
+    """The names of its free sizes, in the order it takes them."""
+    assumptions: tuple[str, ...] = ()
+    """What must not be negative, in terms of the free sizes, for the program to be right."""
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
@@ -78,7 +91,8 @@ class Signature:
     def from_json(cls, text: str) -> Signature:
         data: dict[str, Any] = json.loads(text)
         lists = {key: tuple(read_tensor(each) for each in data[key]) for key in ("inputs", "weights", "outputs")}
-        return cls(data["entry"], **lists)
+        texts = {key: tuple(data[key]) for key in ("sizes", "assumptions")}
+        return cls(data["entry"], **lists, **texts)
 
 
 @dataclass(frozen=True)
@@ -87,6 +101,7 @@ class EntryPoint:
 
     signature: Signature
     arena_bytes: int
+    """A number, or a size that depends on the free ones."""
 
 
 def read_tensor(data: dict[str, Any]) -> Tensor:
@@ -135,10 +150,25 @@ def tensor_of(function: FuncOp, type: Attribute, attributes: dict[str, Attribute
         message = f"the {default.rstrip('0123456789')} '{called}' of @{function.sym_name.data} is {type}"
         raise CompileError(message, place=place_of(function.location), hint="a program takes and gives tensors")
     shape: tuple[int, ...] = type.get_shape()
+    if isinstance(type, TensorType) and (sizes := sizes_of(type.encoding)) is not None:  # pyright: ignore
+        named = tuple(str(size) if isinstance(size, Size) else None for size in sizes)
     return Tensor(called, str(type.element_type), shape, named)  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
 
 
 def arena_bytes(function: FuncOp) -> int:
     """How much memory for intermediate results `plan-memory` found the function to need."""
     size = function.attributes.get("xmlc.arena_bytes")
+    if isinstance(size, StringAttr):
+        return read_size(size.data)
     return size.value.data if isinstance(size, IntegerAttr) else 0
+
+
+def with_sizes(signature: Signature, lowered: FuncOp, assumptions: Sequence[int]) -> Signature:
+    """The signature with the free sizes that the function takes after all passes, and what is assumed of them."""
+    attributes = lowered.arg_attrs.data if lowered.arg_attrs else ()
+    names = [each.data.get(SIZE) for each in attributes]
+    return replace(
+        signature,
+        sizes=tuple(name.data for name in names if isinstance(name, StringAttr)),
+        assumptions=tuple(map(str, assumptions)),
+    )

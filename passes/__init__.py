@@ -16,6 +16,7 @@ def in_module(module: str, name: str) -> Callable[[], type[ModulePass]]:
 
 PASSES: dict[str, Callable[[], type[ModulePass]]] = {
     "decompose": in_module("xmlc.passes.decompose", "Decompose"),
+    "bind-sizes": in_module("xmlc.passes.bind_sizes", "BindSizes"),
     "bufferize": in_module("xmlc.passes.bufferize", "Bufferize"),
     "deduplicate-kernels": in_module("xmlc.passes.deduplicate_kernels", "DeduplicateKernels"),
     "differentiate": in_module("xmlc.passes.differentiate", "Differentiate"),
@@ -29,6 +30,7 @@ PASSES: dict[str, Callable[[], type[ModulePass]]] = {
     "inline": in_module("xmlc.passes.inline", "Inline"),
     "lower-attention": in_module("xmlc.passes.lower_attention", "LowerAttention"),
     "lower-contractions": in_module("xmlc.passes.contractions.lower", "LowerContractions"),
+    "lower-free-contractions": in_module("xmlc.passes.contractions.free_sizes", "LowerFreeContractions"),
     "lower-linalg": in_module("xmlc.passes.lower_linalg", "LowerLinalg"),
     "lower-ml": in_module("xmlc.passes.lower_ml.lower", "LowerMl"),
     "lower-print": in_module("xmlc.passes.lower_print", "LowerPrint"),
@@ -43,6 +45,7 @@ PASSES: dict[str, Callable[[], type[ModulePass]]] = {
     "simplify": in_module("xmlc.passes.simplify", "Simplify"),
     "simplify-toy": in_module("xmlc.passes.simplify_toy", "SimplifyToy"),
     "winograd": in_module("xmlc.passes.winograd", "UseWinograd"),
+    "specialise": in_module("xmlc.passes.specialise", "Specialise"),
     "strength-reduction": in_module("xmlc.passes.strength_reduction", "StrengthReduction"),
     "time-kernels": in_module("xmlc.passes.time_kernels", "TimeKernels"),
 }

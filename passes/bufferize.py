@@ -41,8 +41,11 @@ from xdsl.utils.hints import isa
 
 from xmlc.dialects.diagnostics import CompileError, Diagnostic, place_of
 from xmlc.dialects.fused_attention import FusedAttentionOp
+from xmlc.dialects.ml.types import shape_of
+from xmlc.dialects.sizes import Size, is_symbolic
 from xmlc.passes.buffer_liveness import Liveness
 from xmlc.passes.memory import ALIGNMENT, STACK_LIMIT, array_type, byte_size
+from xmlc.passes.size_values import SizeValues
 
 OUTPUT = "xmlc.output"
 KERNEL = "xmlc.kernel"
@@ -153,6 +156,7 @@ class Bufferizer:
         self.function = function
         self.constants = constants
         self.liveness = Liveness(function)
+        self.sizes = SizeValues.of(function)
         self.is_kernel = KERNEL in function.attributes
         self.places: dict[SSAValue, Place] = {}
         self.wishes: dict[SSAValue, Wish] = {}
@@ -267,6 +271,8 @@ class Bufferizer:
         owner = value.owner
         if isinstance(owner, tensor.EmptyOp):
             return tuple(owner.dynamic_sizes)
+        if is_symbolic(shape_of(value)):
+            return self.free_sizes(value.type)
         source = next((v for v in (_init_of(value), value) if v is not None and v in self.places), None)
         if source is None and (init := _init_of(value)) is not None:
             return self.dynamic_sizes(init, op)
@@ -284,6 +290,10 @@ class Bufferizer:
                 self.before(op, index, extent)
                 sizes.append(extent.result)
         return sizes
+
+    def free_sizes(self, type_: Attribute) -> Sequence[SSAValue]:
+        """The values of the symbolic sizes of a tensor's type."""
+        return [self.sizes[size] for size in shape_of(type_) if isinstance(size, Size)]
 
     # Wishes
 
@@ -431,8 +441,9 @@ class Bufferizer:
         properties: dict[str, Attribute] = {"reassociation": reassociation}
         if kind is memref.ExpandShapeOp:
             properties["static_output_shape"] = array_type(shape.get_shape(), i64)
+        sizes = self.free_sizes(shape) if kind is memref.ExpandShapeOp else ()
         new = kind.create(
-            operands=(view,), result_types=(buffer_type(shape),), properties=properties, location=op.location
+            operands=(view, *sizes), result_types=(buffer_type(shape),), properties=properties, location=op.location
         )
         self.before(op, new)
         self.views.append(new)

@@ -16,12 +16,12 @@ from xdsl.rewriter import InsertPoint
 from xmlc.dialects.dtypes import is_bool
 from xmlc.dialects.ml import ML
 from xmlc.dialects.ml.random import RANDOM
-from xmlc.dialects.ml.shaping import ConstantOp, IotaOp, dense
+from xmlc.dialects.ml.shaping import ConstantOp, IotaOp, SizesOp, dense
 from xmlc.dialects.ml.types import DYNAMIC, element_of, shape_of
 from xmlc.dialects.reference.interpreter import Array, Frame, Program, row_of
 
-FOLDABLE = frozenset(ML.operations) - {*RANDOM, ConstantOp, IotaOp}
-"""What may be computed at compile time: everything but random numbers, which would be large, and iota likewise."""
+FOLDABLE = frozenset(ML.operations) - {*RANDOM, ConstantOp, IotaOp, SizesOp}
+"""What may be computed at compile time: all but random numbers and iota, which would be large, and sizes."""
 
 
 def constant_like(array: Array, result: SSAValue) -> SSAValue:

@@ -24,6 +24,7 @@ from xdsl.traits import is_side_effect_free
 from xmlc.dialects.dtypes import FLOATS
 from xmlc.dialects.ml import composite, contraction, elementwise, reduction, shaping, winograd
 from xmlc.dialects.ml.types import element_of, shape_of
+from xmlc.dialects.sizes import typical
 from xmlc.passes import remarks
 
 KERNEL = "xmlc.kernel"
@@ -112,7 +113,7 @@ def give_each_its_own(block: Block) -> None:
 def points(op: Operation) -> int:
     """How many points the op's loop nest has, a contraction's counted by its result."""
     values = [*op.results] if type(op) in HEAVY else [*op.results, *op.operands]
-    return max((prod(shape_of(value)) for value in values), default=1)
+    return max((typical(prod(shape_of(value))) for value in values), default=1)
 
 
 class Grouping:

@@ -38,6 +38,8 @@ from xdsl.ir.affine import AffineDimExpr, AffineExpr, AffineMap
 from xdsl.passes import ModulePass
 from xdsl.traits import is_side_effect_free
 
+from xmlc.dialects.ml.types import shape_of
+from xmlc.dialects.sizes import same_size, typical
 from xmlc.passes import remarks
 from xmlc.passes.index_arithmetic import IndexConstants, evaluate
 from xmlc.passes.lower_ml.winograd import is_winograd
@@ -151,7 +153,7 @@ def why_stored(op: linalg.ops.GenericOp) -> str | None:
     work = work_of(op)
     if work == 0:
         return None
-    elements = max(1, prod(op.res[0].type.get_shape()))
+    elements = max(1, typical(prod(shape_of(op.res[0]))))
     reads = 0.0
     for use in op.res[0].uses:
         consumer = use.operation
@@ -163,7 +165,7 @@ def why_stored(op: linalg.ops.GenericOp) -> str | None:
             return "a convolution of tiles needs it in memory"
         if transposes(consumer):
             return "what reads it transposes, which is quick in tiles that are copied and nothing else"
-        reads += prod(extents_of(consumer).values()) / elements
+        reads += typical(prod(extents_of(consumer).values())) / elements
     if work * (reads - 1) <= SAVED:
         return None
     return (
@@ -192,9 +194,8 @@ def extents_of(op: linalg.ops.GenericOp) -> dict[AffineExpr, int]:
     """The extent of each loop, told by an operand whose index it is."""
     extents: dict[AffineExpr, int] = {}
     for value, attribute in zip(op.operands, op.indexing_maps):
-        if isinstance(type_ := value.type, TensorType):
-            shape = cast(TensorType[Attribute], type_).get_shape()
-            for expression, extent in zip(attribute.data.results, shape):
+        if isinstance(value.type, TensorType):
+            for expression, extent in zip(attribute.data.results, shape_of(value)):
                 if isinstance(expression, AffineDimExpr):
                     extents[expression] = extent
     return extents
@@ -289,9 +290,9 @@ def _sized(
         if number in scalars:
             continue
         for value, map_ in _inputs_of(takes[number], operand.map) if number in takes else [operand]:
-            shape = cast(TensorType[Attribute], value.type).get_shape() if map_.results else ()
+            shape = shape_of(value) if map_.results else ()
             for expression, extent in zip(map_.results, shape, strict=True):
-                if extents.get(expression, extent) != extent:
+                if not same_size(extents.get(expression, extent), extent):
                     return False
                 found.add(expression)
     return found >= extents.keys()

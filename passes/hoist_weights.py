@@ -32,8 +32,8 @@ from xdsl.traits import is_side_effect_free
 
 from xmlc.dialects.dtypes import TO_NUMPY
 from xmlc.dialects.ml.elementwise import CastOp
-from xmlc.dialects.ml.shaping import ConstantOp
-from xmlc.dialects.ml.types import DYNAMIC, element_of, shape_of
+from xmlc.dialects.ml.shaping import ConstantOp, SizesOp
+from xmlc.dialects.ml.types import element_of, has_static_shape, shape_of
 
 NAME, WEIGHT, PREPARE = "ml.name", "ml.weight", "prepare"
 
@@ -104,7 +104,10 @@ def widens(op: Operation) -> bool:
 
 
 def is_static(value: SSAValue) -> bool:
-    return isinstance(value.type, TensorType) and DYNAMIC not in shape_of(value)
+    """Whether a value is the same in every call for all that its type and its op say: neither depends on free sizes."""
+    if isinstance(value.owner, SizesOp):
+        return False
+    return isinstance(value.type, TensorType) and has_static_shape(value)
 
 
 def hoist(module: ModuleOp, function: FuncOp, growth: float, slack: int) -> None:

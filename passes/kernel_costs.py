@@ -18,6 +18,7 @@ from xdsl.ir import Attribute, Block, Operation, SSAValue
 
 from xmlc.dialects.ml.types import element_of
 from xmlc.dialects.ml.winograd import FILTER
+from xmlc.dialects.sizes import is_symbolic
 from xmlc.passes.form_kernels import KERNEL
 from xmlc.passes.fuse_linalg import WORK, extents_of
 from xmlc.passes.lower_ml.winograd import is_winograd
@@ -90,7 +91,7 @@ def is_arithmetic(op: Operation) -> bool:
 def points(op: linalg.ops.GenericOp) -> int:
     """How often the body runs."""
     extents = extents_of(op).values()
-    if DYNAMIC_INDEX in extents:
+    if DYNAMIC_INDEX in extents or is_symbolic(tuple(extents)):
         raise Unknown
     return prod(extents)
 

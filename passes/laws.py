@@ -13,7 +13,8 @@ A law is a function of one op that returns what the op equals, or None where it 
 
 Its docstring states it. The op's annotation says what it looks at (a union for several kinds). What it builds, with
 the functions of `xmlc.dialects.ml.functions`, goes before the op and gets its place in the source. A law must
-build nothing where it returns None, and must not change other ops. `@law(holds=…)` says how far it is true.
+build nothing where it returns None, and must not change other ops. Where it asks what only run time knows
+(`UnknownSize`), it does not apply. `@law(holds=…)` says how far it is true.
 """
 
 from __future__ import annotations
@@ -31,6 +32,9 @@ from xdsl.dialects.builtin import UnknownLoc
 from xdsl.ir import Block, Operation, SSAValue
 from xdsl.rewriter import InsertPoint
 from xdsl.transforms.dead_code_elimination import is_trivially_dead
+
+from xmlc.dialects.ml.types import shape_of
+from xmlc.dialects.sizes import UnknownSize, is_symbolic
 
 LOG = logging.getLogger("xmlc.laws")
 
@@ -90,6 +94,23 @@ def law(
     return make if function is None else make(function)
 
 
+def is_of_other_sizes(op: Operation, equal: SSAValue | Sequence[SSAValue]) -> bool:
+    """Whether what an op equals is spelled with other sizes, which are the same only as it is assumed."""
+    values = (equal,) if isinstance(equal, SSAValue) else equal
+    return any(
+        old.type != new.type and (is_symbolic(shape_of(old)) or is_symbolic(shape_of(new)))
+        for old, new in zip(op.results, values, strict=True)
+    )
+
+
+def discard(before: Operation | None, op: Operation) -> None:
+    """Erase what a law built before `op` and did not use."""
+    while (made := op.prev_op) is not before:
+        assert made is not None
+        made.detach()
+        made.erase()
+
+
 class LawDriver:
     """Applies laws to all ops of a region tree, and again to what has changed, until none matches."""
 
@@ -137,7 +158,14 @@ class LawDriver:
         before = op.prev_op
         with ImplicitBuilder(Builder(InsertPoint.before(op))):
             for each in self.rows[type(op)]:
-                equal = each(op)
+                try:
+                    equal = each(op)
+                except UnknownSize:
+                    discard(before, op)
+                    continue
+                if equal is not None and is_of_other_sizes(op, equal):
+                    discard(before, op)
+                    continue
                 if equal is not None:
                     break
                 assert op.prev_op is before, f"the law {each.name} built something and did not apply"

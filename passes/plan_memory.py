@@ -3,7 +3,9 @@
 A private function (a kernel) has no memory of its own: its buffers become trailing arguments, buffers of one type that
 are not needed at once the same argument, and each caller allocates them before the call. A public function gets
 one trailing argument, the arena, and its buffers become views of it at offsets found by best fit, largest first.
-The arena's size is the attribute `xmlc.arena_bytes` of the function; `xmlc.live_bytes` (what is needed at the worst
+Buffers whose sizes are known only at run time lie behind the others, at offsets computed at the function's entry.
+The arena's size is the attribute `xmlc.arena_bytes` of the function, in words
+where it depends on free sizes; `xmlc.live_bytes` (what is needed at the worst
 moment, which no plan can beat) and `xmlc.buffer_bytes` (what it would be without sharing) tell how good the plan is.
 """
 
@@ -11,16 +13,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import prod
 
 from xdsl.context import Context
 from xdsl.dialects import func, memref
 from xdsl.dialects.builtin import (
+    DYNAMIC_INDEX,
     ArrayAttr,
     DictionaryAttr,
     FunctionType,
     IntegerAttr,
     MemRefType,
     ModuleOp,
+    StringAttr,
     UnitAttr,
     i8,
     i64,
@@ -29,9 +34,12 @@ from xdsl.ir import Block, BlockArgument, Operation, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.utils.exceptions import PassFailedException
 
+from xmlc.dialects.diagnostics import CompileError, place_of
+from xmlc.dialects.sizes import is_natural, is_symbolic, typical
 from xmlc.passes import remarks
 from xmlc.passes.index_arithmetic import IndexConstants
-from xmlc.passes.memory import ALIGNMENT, array_type, byte_size
+from xmlc.passes.memory import ALIGNMENT, array_type, element_size
+from xmlc.passes.size_values import KnownSizes, SizeValues, function_around
 
 ARENA = "xmlc.arena"
 ARENA_BYTES = "xmlc.arena_bytes"
@@ -96,6 +104,7 @@ class Lifetime:
     size: int
     first: int
     last: int
+    shape: tuple[int, ...] = ()
 
     def overlaps(self, other: Lifetime) -> bool:
         return self.first <= other.last and other.first <= self.last
@@ -121,6 +130,7 @@ def lifetimes(function: func.FuncOp) -> list[Lifetime]:
     start: dict[Operation, int] = {}
     end: dict[Operation, int] = {}
     _number(function.body.blocks, start, end)
+    known = KnownSizes(function)
     found: list[Lifetime] = []
     for alloc in [op for op in function.walk() if isinstance(op, memref.AllocOp)]:
         uses = list(_real_uses(alloc.memref))
@@ -129,12 +139,19 @@ def lifetimes(function: func.FuncOp) -> list[Lifetime]:
             continue
         assert alloc.parent is not None
         within = [_ancestor_in(alloc.parent, op) for op in uses]
+        shape = known.shape(alloc.memref.type, alloc.dynamic_sizes)
+        if shape is None:
+            raise CompileError(
+                f"the size of a buffer, {alloc.memref.type}, is not known when the program starts",
+                place=place_of(alloc.location),
+            )
         found.append(
             Lifetime(
                 alloc,
-                byte_size(alloc.memref.type),
+                prod(shape) * element_size(alloc.memref.type.element_type),
                 min(start[op] for op in within),
                 max(end[op] for op in within),
+                shape,
             )
         )
     return found
@@ -177,6 +194,7 @@ def _ancestor_in(block: Block, op: Operation) -> Operation:
 def _give_workspaces(function: func.FuncOp, calls: Sequence[func.CallOp]) -> None:
     """Allocs become trailing arguments; callers allocate them before the call."""
     shared: list[tuple[BlockArgument, list[Lifetime]]] = []
+    sizes = {call: SizeValues.of(function_around(call)) for call in calls}
     entry = function.body.block
     for lifetime in lifetimes(function):
         type_ = lifetime.alloc.memref.type
@@ -184,7 +202,9 @@ def _give_workspaces(function: func.FuncOp, calls: Sequence[func.CallOp]) -> Non
             (
                 argument
                 for argument, others in shared
-                if argument.type == type_ and not any(map(lifetime.overlaps, others))
+                if argument.type == type_
+                and others[0].shape == lifetime.shape
+                and not any(map(lifetime.overlaps, others))
             ),
             None,
         )
@@ -201,17 +221,20 @@ def _give_workspaces(function: func.FuncOp, calls: Sequence[func.CallOp]) -> Non
         return
     add_arguments(function, [argument for argument, _ in shared], WORKSPACE)
     for call in calls:
-        allocs = [
-            memref.AllocOp.create(
-                result_types=(argument.type,),
-                properties={
-                    "alignment": IntegerAttr(ALIGNMENT, i64),
-                    "operandSegmentSizes": array_type((0, 0)),
-                },
-                location=call.location,
+        allocs: list[memref.AllocOp] = []
+        for argument, (first, *_) in shared:
+            free = sizes[call].all(first.shape)
+            allocs.append(
+                memref.AllocOp.create(
+                    operands=free,
+                    result_types=(argument.type,),
+                    properties={
+                        "alignment": IntegerAttr(ALIGNMENT, i64),
+                        "operandSegmentSizes": array_type((len(free), 0)),
+                    },
+                    location=call.location,
+                )
             )
-            for argument, _ in shared
-        ]
         assert call.parent is not None
         call.parent.insert_ops_before(allocs, call)
         call.operands = [*call.operands, *(alloc.memref for alloc in allocs)]
@@ -233,22 +256,32 @@ def add_arguments(function: func.FuncOp, arguments: Sequence[BlockArgument], mar
 def _give_arena(function: func.FuncOp) -> None:
     """Allocs become views of the arena, the last argument."""
     buffers = lifetimes(function)
-    offsets, total = best_fit(buffers)
+    fixed = [buffer for buffer in buffers if not is_symbolic(buffer.shape)]
+    free = [buffer for buffer in buffers if is_symbolic(buffer.shape)]
+    offsets, fixed_total = best_fit(fixed)
+    free_offsets, total = slots(free, fixed_total)
     entry = function.body.block
-    arena = entry.insert_arg(MemRefType(i8, (total,)), len(entry.args))
+    size = DYNAMIC_INDEX if is_symbolic((total,)) else total
+    arena = entry.insert_arg(MemRefType(i8, (size,)), len(entry.args))
     arena.name_hint = "arena"
     add_arguments(function, [arena], ARENA)
-    constants = IndexConstants(function.body.block)
-    for buffer, offset in zip(buffers, offsets):
+    constants, sizes = IndexConstants(function.body.block), SizeValues.of(function)
+    for buffer, offset in zip((*fixed, *free), (*offsets, *free_offsets)):
         alloc = buffer.alloc
-        shift = constants[offset]
-        view = memref.ViewOp.create(operands=(arena, shift), result_types=(alloc.memref.type,), location=alloc.location)
+        shift = sizes[offset] if is_symbolic((offset,)) else constants[offset]
+        view = memref.ViewOp.create(
+            operands=(arena, shift, *alloc.dynamic_sizes), result_types=(alloc.memref.type,), location=alloc.location
+        )
         view.result.name_hint = alloc.memref.name_hint
         assert alloc.parent is not None
         alloc.parent.insert_op_before(view, alloc)
         alloc.memref.replace_all_uses_with(view.result)
         alloc.detach()
         alloc.erase()
+    if free:
+        function.attributes[ARENA_BYTES] = StringAttr(str(total))
+        remarks.analysis(function, lambda: f"{len(buffers)} buffers share an arena of {total} bytes")
+        return
     live, apart = live_bytes(buffers), sum(_aligned(buffer.size) for buffer in buffers)
     for name, value in ((ARENA_BYTES, total), (LIVE_BYTES, live), (BUFFER_BYTES, apart)):
         function.attributes[name] = IntegerAttr(value, i64)
@@ -263,6 +296,29 @@ def _give_arena(function: func.FuncOp) -> None:
 
 def _aligned(size: int) -> int:
     return -(-size // ALIGNMENT) * ALIGNMENT
+
+
+def slots(buffers: Sequence[Lifetime], start: int) -> tuple[list[int], int]:
+    """Offsets of buffers whose sizes are known only at run time, behind `start`, and where they end.
+
+    Largest first (by what is typical), each shares the slot of others that are provably no smaller and not needed at
+    the same time, or gets a slot of its own behind them.
+    """
+    made: list[tuple[int, int, list[Lifetime]]] = []
+    offsets = [0] * len(buffers)
+    end = start
+    for number in sorted(range(len(buffers)), key=lambda number: -typical(buffers[number].size)):
+        buffer, size = buffers[number], _aligned(buffers[number].size)
+        for offset, room, others in made:
+            if is_natural(room - size) and not any(map(buffer.overlaps, others)):
+                others.append(buffer)
+                offsets[number] = offset
+                break
+        else:
+            made.append((end, size, [buffer]))
+            offsets[number] = end
+            end = end + size
+    return offsets, end
 
 
 def live_bytes(buffers: Sequence[Lifetime]) -> int:

@@ -21,7 +21,7 @@ from xdsl.rewriter import InsertPoint, Rewriter
 from xmlc.dialects.dtypes import TO_NUMPY
 from xmlc.dialects.ml import functions as F
 from xmlc.dialects.ml.contraction import ConvOp
-from xmlc.dialects.ml.types import DYNAMIC, element_of, shape_of
+from xmlc.dialects.ml.types import element_of, has_static_shape, shape_of
 from xmlc.dialects.ml.winograd import FILTER, POINTS, transforms
 from xmlc.passes import remarks
 from xmlc.passes.hoist_weights import sources_in_weights
@@ -44,7 +44,12 @@ def panel_of(outputs: int) -> int | None:
 def fits(op: ConvOp) -> bool:
     """Whether a convolution is one that tiles are known for."""
     shapes = (shape_of(op.x), shape_of(op.weight), shape_of(op.out))
-    if element_of(op.x) != f32 or len(shapes[0]) != 4 or any(DYNAMIC in shape or 0 in shape for shape in shapes):
+    if (
+        element_of(op.x) != f32
+        or len(shapes[0]) != 4
+        or not has_static_shape(op.x)
+        or any(0 in shape for shape in shapes)
+    ):
         return False
     strides, dilations, low, high = op.window_lists()
     plain = all(each == 1 for each in (*strides, *dilations)) and min(*low, *high) >= 0

@@ -19,7 +19,8 @@ from xmlc.backends.cpu.jit import LoadedModule, load_object
 from xmlc.backends.signature import EntryPoint, Signature, Tensor
 from xmlc.buffers import Outputs, aligned, allocate
 from xmlc.dialects.diagnostics import CompileError
-from xmlc.dialects.ml.types import shape_text
+from xmlc.dialects.ml.types import DYNAMIC, shape_text
+from xmlc.dialects.sizes import Size, evaluated, read_size
 from xmlc.printing import PRINT_FUNCTIONS
 
 Array = NDArray[Any]
@@ -33,9 +34,9 @@ CALLBACKS: dict[str, Any] = {
 
 @dataclass
 class Frame:
-    """What one call needs and the next can use again: the pointers it passes, where those are, and the arena."""
+    """What one call needs and the next can use again: the slots it passes, where those are, and the arena."""
 
-    pointers: Any
+    slots: Any
     place: int
     arena: Array
 
@@ -58,20 +59,30 @@ class CompiledModule:
 
         Where there is a `prepare`, it is called with weights now, and its results are weights too, by their names.
         """
-        self.signature = signature
-        self.arena_bytes = arena_bytes
         self.module: LoadedModule = load_object(code, CALLBACKS)
         self.entry: Callable[[int], None] = self.module.function(signature.entry)
         if prepare is not None:
             weights = {**weights, **self.prepared(prepare, weights)}
         self.weights = bound(signature, weights)
-        self.frames: list[Frame] = []
         self.outputs = Outputs()
-        # what each call asks of the signature, once for all calls
+        self.lay_out(signature, arena_bytes)
+
+    def lay_out(self, signature: Signature, arena_bytes: int, slots: Slots | None = None) -> None:
+        """Make ready for calls: what each of them asks of the signature is found once for all."""
+        self.signature = signature
+        self.arena_bytes = arena_bytes
+        self.slots = slots or slots_of(signature, arena_bytes)
+        self.frames: list[Frame] = []
         self.count = len(signature.inputs)
-        self.first_output = self.count + len(self.weights)
         self.expected = [(spec, spec.dtype, spec.shape) for spec in signature.inputs]
         self.results = [(spec.shape, spec.dtype, spec.dtype.itemsize * prod(spec.shape)) for spec in signature.outputs]
+
+    def with_layout(self, signature: Signature, arena_bytes: int, slots: Slots) -> CompiledModule:
+        """The same code as a function of arrays whose shapes are those of another signature."""
+        made = CompiledModule.__new__(CompiledModule)
+        made.module, made.entry, made.weights, made.outputs = self.module, self.entry, self.weights, self.outputs
+        made.lay_out(signature, arena_bytes, slots)
+        return made
 
     def __call__(self, *inputs: Any) -> tuple[Array, ...]:
         """The outputs for inputs in the order of the signature.
@@ -87,11 +98,11 @@ class CompiledModule:
         ]
         outputs = tuple([self.outputs.take(*each) for each in self.results])
         frame = self.free_frame()
-        pointers = frame.pointers
-        for i, array in enumerate(arrays):
-            pointers[i] = address(array)
-        for i, array in enumerate(outputs, self.first_output):
-            pointers[i] = address(array)
+        slots = frame.slots
+        for i, array in zip(self.slots.inputs, arrays):
+            slots[i] = address(array)
+        for i, array in zip(self.slots.outputs, outputs):
+            slots[i] = address(array)
         self.entry(frame.place)
         self.frames.append(frame)
         return outputs
@@ -101,30 +112,86 @@ class CompiledModule:
         try:
             return self.frames.pop()
         except IndexError:  # asking first would race with another thread
-            return new_frame(self.signature, self.weights, self.arena_bytes)
+            return new_frame(self.slots, self.weights, self.arena_bytes)
 
     def prepared(self, entry: EntryPoint, weights: Mapping[str, Array]) -> dict[str, Array]:
         """What another entry point makes of weights, by name."""
         signature = entry.signature
         given = bound(signature, weights)
         outputs: dict[str, Array] = {spec.name: np.empty(spec.shape, spec.dtype) for spec in signature.outputs}
-        frame = new_frame(signature, given, entry.arena_bytes)
-        for i, array in enumerate(outputs.values(), len(given)):
-            frame.pointers[i] = address(array)
+        slots = slots_of(signature, entry.arena_bytes)
+        frame = new_frame(slots, given, entry.arena_bytes)
+        for i, array in zip(slots.outputs, outputs.values()):
+            frame.slots[i] = address(array)
         self.module.function(signature.entry)(frame.place)
         return outputs
 
 
-def new_frame(signature: Signature, weights: Sequence[Array], arena_bytes: int) -> Frame:
-    """The pointers that an entry point takes, with its weights and a fresh arena filled in."""
+@dataclass
+class Slots:
+    """Where the entry point takes what: positions among the 8-byte slots that a call passes, and those that are fixed.
+
+    An array takes a slot for its address and one for each size that the code does not know.
+    """
+
+    inputs: list[int]
+    weights: list[int]
+    outputs: list[int]
+    arena: int
+    count: int
+    numbers: dict[int, int]
+    """Position -> the size that stands there in every call."""
+
+
+def slots_of(signature: Signature, arena_bytes: int, value: Callable[[str], int] | None = None) -> Slots:
+    """The slots of an entry point; `value` gives its free sizes, if it has any."""
+    numbers: dict[int, int] = {}
+    position = 0
+
+    def number(size: int) -> None:
+        nonlocal position
+        numbers[position] = size
+        position += 1
+
+    def placed(specs: Sequence[Tensor]) -> list[int]:
+        nonlocal position
+        places: list[int] = []
+        for spec in specs:
+            places.append(position)
+            position += 1
+            for size in free_sizes(spec):
+                assert value is not None
+                number(evaluated(size, value))
+        return places
+
+    inputs, weights = placed(signature.inputs), placed(signature.weights)
+    for name in signature.sizes:
+        assert value is not None
+        number(value(name))
+    outputs = placed(signature.outputs)
+    arena = position
+    position += 1
+    if isinstance(arena_bytes, Size):
+        assert value is not None
+        number(evaluated(arena_bytes, value))
+    return Slots(inputs, weights, outputs, arena, position, numbers)
+
+
+def free_sizes(spec: Tensor) -> list[int]:
+    """Those sizes of an array that the code does not know, in terms of the free ones."""
+    return [read_size(str(each)) for each, size in zip(spec.sizes, spec.shape) if size == DYNAMIC]
+
+
+def new_frame(slots: Slots, weights: Sequence[Array], arena_bytes: int) -> Frame:
+    """The slots that an entry point takes, with its weights, sizes and a fresh arena filled in."""
     arena = aligned(allocate(arena_bytes), arena_bytes)
-    first = len(signature.inputs)
-    count = first + len(weights) + len(signature.outputs)
-    pointers = (ctypes.c_void_p * (count + 1))()
-    for i, weight in enumerate(weights, first):
-        pointers[i] = address(weight)
-    pointers[count] = address(arena)
-    return Frame(pointers, ctypes.addressof(pointers), arena)
+    values = (ctypes.c_void_p * slots.count)()
+    for i, weight in zip(slots.weights, weights):
+        values[i] = address(weight)
+    for i, size in slots.numbers.items():
+        values[i] = size
+    values[slots.arena] = address(arena)
+    return Frame(values, ctypes.addressof(values), arena)
 
 
 def bound(signature: Signature, weights: Mapping[str, Array]) -> list[Array]:

@@ -20,11 +20,13 @@ from xdsl.passes import ModulePass
 
 from xmlc.backends.cpu.target import Target, parse_target
 from xmlc.backends.cuda.target import CudaTarget, parse_cuda
-from xmlc.backends.signature import PREPARE, EntryPoint, Signature, arena_bytes, signature_of
+from xmlc.backends.signature import PREPARE, EntryPoint, Signature, arena_bytes, signature_of, with_sizes
 from xmlc.cache import Cache
 from xmlc.cache_key import cache_key, explain_miss
 from xmlc.compiled import Array, CompiledModule
 from xmlc.dialects.diagnostics import CompileError, place_of
+from xmlc.dialects.sizes import assumptions_of, read_size
+from xmlc.dynamic import DynamicModule
 from xmlc.options import CACHE, DUMP, NUM_THREADS, VERIFY
 from xmlc.pipeline import Timer, Watcher, printed, run_passes
 from xmlc.wording import did_you_mean
@@ -297,13 +299,16 @@ class Compiled:
 
     def to_bytes(self) -> bytes:
         entries = [self.main, *([self.prepare] if self.prepare else [])]
-        head = [{"signature": each.signature.to_json(), "arena_bytes": each.arena_bytes} for each in entries]
+        head = [{"signature": each.signature.to_json(), "arena_bytes": str(each.arena_bytes)} for each in entries]
         return json.dumps(head).encode() + b"\n" + self.code
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Compiled:
         head, _, code = data.partition(b"\n")
-        entries = [EntryPoint(Signature.from_json(each["signature"]), each["arena_bytes"]) for each in json.loads(head)]
+        entries = [
+            EntryPoint(Signature.from_json(each["signature"]), read_size(each["arena_bytes"]))
+            for each in json.loads(head)
+        ]
         return cls(entries[0], entries[1] if len(entries) > 1 else None, code)
 
 
@@ -352,7 +357,8 @@ def compile_anew(module: ModuleOp, settings: Settings) -> Compiled:
     if settings.profile:
         signature = settings.profile.added_to(signature, entry_of(module))
     code = machine_code(llvm_ir(module, settings), settings)
-    main = EntryPoint(signature, arena_bytes(entry_of(module)))
+    entry = entry_of(module)
+    main = EntryPoint(with_sizes(signature, entry, assumptions_of(module).natural), arena_bytes(entry))
     prepare: EntryPoint | None = None
     if prepare_signature is not None:
         lowered = prepare_of(module)
@@ -372,7 +378,8 @@ def compile_module(
     assert isinstance(settings.target, Target), "a program for a GPU is compiled by compile_for_target"
     made = compile_program(module, settings)
     settings.timer.start("load")
-    loaded = CompiledModule(made.main.signature, made.code, made.main.arena_bytes, weights or {}, made.prepare)
+    kind = DynamicModule if made.main.signature.sizes else CompiledModule
+    loaded = kind(made.main.signature, made.code, made.main.arena_bytes, weights or {}, made.prepare)
     settings.timer.stop()
     return loaded
 

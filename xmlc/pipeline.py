@@ -20,6 +20,7 @@ from xdsl.utils.arg_spec import ArgSpec, parse_pipeline
 from xdsl.utils.exceptions import ArgSpecParseError, DiagnosticException
 
 from xmlc.dialects.diagnostics import CompileError, place_of
+from xmlc.dialects.sizes import UnknownSize, assuming, assumptions_of
 from xmlc.files import write_whole
 from xmlc.options import REPRODUCER_DIR
 from xmlc.passes import PASSES
@@ -98,11 +99,15 @@ def run_passes(
         for watcher in watchers:
             watcher.before(transformation, module)
         try:
-            transformation.apply(context, module)
+            with assuming(assumptions_of(module)):
+                transformation.apply(context, module)
             if verify_each and (found := verification_errors(module)):
                 raise BrokenModule(f"after '{transformation.name}': " + "\n".join(each.render() for each in found))
         except CompileError:
             raise
+        except UnknownSize as error:
+            message = f"the pass '{transformation.name}' has to know a size: {error}"
+            raise CompileError(message, place=place_of(module.location), hint="give the free sizes") from error
         except DiagnosticException as error:  # how xDSL's passes refuse a program
             place = place_of(module.location)
             raise CompileError(f"the pass '{transformation.name}' failed: {error}", place=place) from error

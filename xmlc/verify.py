@@ -10,6 +10,7 @@ from xdsl.ir import Block, Operation, Region, SSAValue
 from xdsl.utils.exceptions import VerifyException
 
 from xmlc.dialects.diagnostics import CompileError, Diagnostic, place_of
+from xmlc.dialects.sizes import assuming, assumptions_of
 from xmlc.wording import in_our_words
 
 
@@ -22,9 +23,11 @@ def verify(module: ModuleOp) -> None:
 def verification_errors(module: ModuleOp) -> list[Diagnostic]:
     """Everything that is wrong in `module`, in the order of the text."""
     found: list[Diagnostic] = []
+    assumptions = assumptions_of(module)
     for op in module.walk():
         try:
-            op.verify(verify_nested_ops=False)
+            with assuming(assumptions):
+                op.verify(verify_nested_ops=False)
             for region in op.regions:
                 for block in region.blocks:
                     if block.is_empty:

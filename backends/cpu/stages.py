@@ -11,7 +11,9 @@ from xdsl.transforms.dead_code_elimination import DeadCodeElimination
 
 from xmlc.backends.cpu.target import Target
 from xmlc.backends.stages import Stage
+from xmlc.passes.bind_sizes import BindSizes
 from xmlc.passes.bufferize import Bufferize
+from xmlc.passes.contractions.free_sizes import LowerFreeContractions
 from xmlc.passes.contractions.lower import LowerContractions
 from xmlc.passes.decompose import Decompose
 from xmlc.passes.deduplicate_kernels import DeduplicateKernels
@@ -64,19 +66,12 @@ CPU = (
             DeduplicateKernels(),
         ),
     ),
-    Stage("linalg", (LowerMl(), LowerPrint(), FuseLinalg()), removes=("ml", "toy")),
+    Stage("linalg", (BindSizes(), LowerMl(), LowerPrint(), FuseLinalg()), removes=("ml", "toy")),
     Stage(
         "structured",
         (
-            Bufferize(),
-            LowerAttention(),
-            LowerContractions(),
-            LowerRows(),
-            LowerTransposes(),
-            LowerLinalg(),
-            Parallelize(),
-            ExpandMath(),
-            PlanMemory(),
+            *(Bufferize(), LowerAttention(), LowerContractions(), LowerFreeContractions(), LowerRows()),
+            *(LowerTransposes(), LowerLinalg(), Parallelize(), ExpandMath(), PlanMemory()),
         ),
         removes=("linalg", "tensor", "fused"),
     ),
@@ -114,6 +109,8 @@ def fitted(passes: Sequence[ModulePass], target: Target, threads: int = 1) -> li
                 return replace(each, vector_bits=target.vector_bits)
             case ExpandMath():
                 return replace(each, scales=target.architecture == "x86_64" and target.vector_bits == 512)
+            case LowerFreeContractions():
+                return replace(each, vector_bits=target.vector_bits, vector_registers=target.vector_registers)
             case Parallelize():
                 return replace(each, threads=threads)
             case _:

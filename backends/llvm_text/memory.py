@@ -126,7 +126,8 @@ def kept_dimensions(result: MemRefType[Attribute], sizes: Sequence[Extent], stri
     kept: list[int] = []
     for position, (size, stride) in enumerate(zip(sizes, strides)):
         place = len(kept)
-        fits = place < len(wanted) and (wanted[place] is None or wanted[place] == size)
+        # A size that is known to be one is not what the type leaves open.
+        fits = place < len(wanted) and (size != 1 if wanted[place] is None else wanted[place] == size)
         if fits and isinstance(stride, int) and isinstance(steps[place], int):
             # A unit dimension may be kept or dropped: only its stride tells.
             fits = size != 1 or stride == steps[place]

@@ -45,6 +45,7 @@ from xmlc.dialects.ml.types import (
     shape_text,
     tensor,
 )
+from xmlc.dialects.sizes import same_size
 
 NUMBERS = FLOATS + INTEGERS
 
@@ -55,7 +56,7 @@ def matmul_type(lhs: Attribute, rhs: Attribute, bias: Attribute | None = None) -
     left, right = shape_of(lhs), shape_of(rhs)
     if len(left) < 2 or len(right) < 2:
         raise VerifyException(f"cannot multiply {lhs} by {rhs}: both must have rank 2 or more")
-    if DYNAMIC not in (left[-1], right[-2]) and left[-1] != right[-2]:
+    if DYNAMIC not in (left[-1], right[-2]) and not same_size(left[-1], right[-2]):
         raise VerifyException(
             f"cannot multiply {lhs} by {rhs}: the inner sizes, {left[-1]} and {right[-2]}, must be equal"
         )

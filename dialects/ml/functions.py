@@ -122,6 +122,7 @@ select = function(elementwise.SelectOp)
 clamp = function(elementwise.ClampOp)
 
 # --- shaping
+sizes_of = function(shaping.SizesOp)
 constant_of = function(shaping.ConstantOp)
 iota = function(shaping.IotaOp)
 slice_ = function(shaping.SliceOp)
@@ -178,6 +179,13 @@ random_normal = function(random.RandomNormalOp)
 
 
 # --- those that are nothing when there is nothing to do, and constants
+
+
+def sizes(values: Any) -> SSAValue:
+    """The tensor of 64-bit integers that an array of sizes, some known only at run time, stands for."""
+    array = np.asarray(values, object)
+    flat = sizes_of(array.ravel().tolist())
+    return flat if array.ndim == 1 else reshape(flat, array.shape)
 
 
 def constant(value: ArrayLike, element: Attribute | None = None) -> SSAValue:

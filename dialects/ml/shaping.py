@@ -7,7 +7,7 @@ from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
-from xdsl.dialects.builtin import BytesAttr, DenseIntOrFPElementsAttr
+from xdsl.dialects.builtin import ArrayAttr, BytesAttr, DenseIntOrFPElementsAttr, i64
 from xdsl.dialects.utils import EnumAttribute
 from xdsl.ir import Attribute, SpacedOpaqueSyntaxAttribute, SSAValue
 from xdsl.irdl import (
@@ -47,6 +47,7 @@ from xmlc.dialects.ml.types import (
     shape_text,
     tensor,
 )
+from xmlc.dialects.sizes import Size, encoding_of, sizes_of
 
 
 @irdl_op_definition
@@ -105,6 +106,32 @@ def array_of(value: DenseIntOrFPElementsAttr) -> NDArray[np.generic]:
     else:
         flat = np.frombuffer(value.data.data, dtype)
     return np.broadcast_to(flat, (prod(shape),)).reshape(shape) if flat.size == 1 else flat.reshape(shape)
+
+
+@irdl_op_definition
+class SizesOp(IRDLOperation):
+    """Sizes of the program as a vector of integers: shape arithmetic that is known only at run time.
+
+    `ml.sizes ["batch", "2*length"]`: numbers and free sizes, as they are written in the types of tensors.
+    """
+
+    name = "ml.sizes"
+    sizes = prop_def(ArrayAttr)
+    out = result_def(Tensor)
+    traits = traits_def(Pure())
+    assembly_format = "$sizes attr-dict `->` type($out)"
+
+    def __init__(self, sizes: Sequence[int]):
+        super().__init__(result_types=(tensor((len(sizes),), i64),), properties={"sizes": encoding_of(sizes)})
+
+    def values(self) -> tuple[int, ...]:
+        """The sizes."""
+        values = sizes_of(self.sizes)  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
+        assert values is not None
+        return values
+
+    def verify_(self) -> None:
+        expect_type(self.out.type, tensor((len(self.values()),), i64))
 
 
 @irdl_op_definition
@@ -248,10 +275,12 @@ def slice_type(x: Attribute, starts: Sequence[int], sizes: Sequence[int], stride
     if not len(starts) == len(sizes) == len(strides) == len(shape):
         raise VerifyException(f"a slice of {x} needs {len(shape)} starts, sizes and strides")
     for axis, (start, size, stride, extent) in enumerate(zip(starts, sizes, strides, shape)):
+        if size == DYNAMIC:
+            continue
         if size < 0 or stride == 0:
             raise VerifyException(f"size {size} with stride {stride} in dimension {axis} is not a slice")
         last = start + (size - 1) * stride
-        if size and extent != DYNAMIC and not (0 <= start < extent and 0 <= last < extent):
+        if size != 0 and extent != DYNAMIC and not (0 <= start < extent and 0 <= last < extent):
             raise VerifyException(
                 f"slice from {start} to {last} is out of bounds for size {extent} of dimension {axis}"
             )
@@ -278,13 +307,22 @@ class SliceOp(IRDLOperation):
         super().__init__(
             operands=(x,),
             result_types=(slice_type(x.type, starts, sizes, strides),),
-            properties={"starts": integers(starts), "sizes": integers(sizes), "strides": integers(strides)},
+            properties={
+                "starts": integers(starts),
+                "sizes": integers(DYNAMIC if isinstance(size, Size) else size for size in sizes),
+                "strides": integers(strides),
+            },
         )
+
+    def size_list(self) -> tuple[int, ...]:
+        """The sizes; those known only at run time as the result's type says them."""
+        stated, found = self.sizes.get_values(), shape_of(self.out)
+        return tuple(known if size == DYNAMIC else size for size, known in zip(stated, found, strict=True))
 
     def verify_(self) -> None:
         expect_type(
             self.out.type,
-            slice_type(self.x.type, self.starts.get_values(), self.sizes.get_values(), self.strides.get_values()),
+            slice_type(self.x.type, self.starts.get_values(), self.size_list(), self.strides.get_values()),
         )
 
 
@@ -671,6 +709,6 @@ class OneHotOp(IRDLOperation):
 
 
 SHAPING = (
-    ConstantOp, IotaOp, BroadcastOp, ReshapeOp, TransposeOp, ConcatOp, SliceOp, PadOp, ReverseOp, TileOp,
+    ConstantOp, SizesOp, IotaOp, BroadcastOp, ReshapeOp, TransposeOp, ConcatOp, SliceOp, PadOp, ReverseOp, TileOp,
     GatherOp, GatherElementsOp, GatherNdOp, ScatterElementsOp, ScatterNdOp, OneHotOp,
 )  # fmt: skip

@@ -1,7 +1,8 @@
 """Tensor types of `ml`: construction, broadcasting, and the checks that inference functions share.
 
-Sizes are ints; `DYNAMIC` (-1) stands for one known only at run time. Every inference function raises
-`VerifyException` with a message for the user: what was found, what was wanted.
+Sizes are ints. One known only at run time is a `Size` (see `dialects.sizes`), which takes an int's place, or `DYNAMIC`
+where nothing is known of it. Every inference function raises `VerifyException` with a message for the user: what was
+found, what was wanted.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from xdsl.irdl import AttrConstraint, IntConstraint, VerificationContext
 from xdsl.utils.exceptions import VerifyException
 
 from xmlc.dialects.dtypes import ELEMENTS
+from xmlc.dialects.sizes import Size, encoding_of, is_symbolic, same_size, sizes_of
 
 DYNAMIC = DYNAMIC_INDEX
 TensorLike: TypeAlias = TensorType[Attribute]
@@ -42,7 +44,11 @@ Tensor = TensorType.constr(ElementConstraint())
 
 def tensor(shape: Iterable[int], element: Attribute) -> TensorLike:
     """The type `tensor<shape x element>`."""
-    return TensorType(element, tuple(shape))
+    sizes = tuple(shape)
+    if not is_symbolic(sizes):
+        return TensorType(element, sizes)
+    known = [DYNAMIC if isinstance(size, Size) else size for size in sizes]
+    return TensorType(element, known, encoding_of(sizes))
 
 
 def type_of(value: SSAValue | Attribute) -> TensorLike:
@@ -54,7 +60,15 @@ def type_of(value: SSAValue | Attribute) -> TensorLike:
 
 
 def shape_of(value: SSAValue | Attribute) -> tuple[int, ...]:
-    return type_of(value).get_shape()
+    """The sizes of a tensor's dimensions."""
+    found = type_of(value)
+    sizes = sizes_of(found.encoding)
+    return found.get_shape() if sizes is None else sizes
+
+
+def has_static_shape(value: SSAValue | Attribute) -> bool:
+    """Whether every size is known when the program is compiled."""
+    return DYNAMIC not in type_of(value).get_shape()
 
 
 def element_of(value: SSAValue | Attribute) -> Attribute:
@@ -77,8 +91,8 @@ def shape_text(shape: Sequence[int]) -> str:
 def merge_sizes(a: int, b: int, what: str) -> int:
     """The size two equal dimensions share; a known one wins over `?`."""
     if a == DYNAMIC or b == DYNAMIC:
-        return max(a, b)
-    if a != b:
+        return b if a == DYNAMIC else a
+    if not same_size(a, b):
         raise VerifyException(f"{what} must be equal, found {a} and {b}")
     return a
 
@@ -90,12 +104,13 @@ def broadcast_shapes(*shapes: Sequence[int]) -> tuple[int, ...]:
     for axis in range(-rank, 0):
         sizes = {shape[axis] for shape in shapes if len(shape) >= -axis} - {1}
         known = sizes - {DYNAMIC}
-        if len(known) > 1:
+        first = min(known, key=lambda size: (isinstance(size, Size), str(size)), default=1)
+        if not all(same_size(first, size) for size in known):
             raise VerifyException(
                 f"cannot broadcast shapes {' and '.join(map(shape_text, shapes))}: "
-                f"sizes {' and '.join(map(str, sorted(known)))} differ in dimension {axis}"
+                f"sizes {' and '.join(sorted(map(str, known)))} differ in dimension {axis}"
             )
-        result.append(known.pop() if known else (DYNAMIC if sizes else 1))
+        result.append(first if known else (DYNAMIC if sizes else 1))
     return tuple(result)
 
 
@@ -134,10 +149,11 @@ def expect_rank(value: SSAValue | Attribute, rank: int, what: str) -> None:
 def expect_type(found: Attribute, inferred: TensorLike) -> None:
     """Check a declared result type against the inferred one; `?` is compatible with any size."""
     declared = type_of(found)
+    sizes, wanted = shape_of(declared), shape_of(inferred)
     same = (
         declared.element_type == inferred.element_type
-        and len(declared.get_shape()) == len(inferred.get_shape())
-        and all(a == b or DYNAMIC in (a, b) for a, b in zip(declared.get_shape(), inferred.get_shape(), strict=True))
+        and len(sizes) == len(wanted)
+        and all(DYNAMIC in (a, b) or same_size(a, b) for a, b in zip(sizes, wanted, strict=True))
     )
     if not same:
         raise VerifyException(f"result type is {declared}, expected {inferred}")

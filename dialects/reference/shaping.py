@@ -20,6 +20,10 @@ def constant(op: ml.ConstantOp) -> Array:
     return op.array()
 
 
+def sizes(op: ml.SizesOp) -> Array:
+    return np.array(op.values(), np.int64)
+
+
 def iota(op: ml.IotaOp) -> Array:
     shape, axis = shape_of(op.out), op.axis.value.data
     line = np.arange(shape[axis]).astype(TO_NUMPY[element_of(op.out)])
@@ -43,7 +47,7 @@ def concat(op: ml.ConcatOp, *inputs: Array) -> Array:
 
 
 def slice_(op: ml.SliceOp, x: Array) -> Array:
-    lists = zip(op.starts.get_values(), op.sizes.get_values(), op.strides.get_values())
+    lists = zip(op.starts.get_values(), op.size_list(), op.strides.get_values())
     return x[np.ix_(*[start + stride * np.arange(size) for start, size, stride in lists])]
 
 
@@ -122,6 +126,7 @@ def one_hot(op: ml.OneHotOp, indices: Array, off: Array, on: Array) -> Array:
 
 REFERENCE: dict[type[Operation], Callable[..., Array]] = {
     ml.ConstantOp: constant,
+    ml.SizesOp: sizes,
     ml.IotaOp: iota,
     ml.BroadcastOp: broadcast,
     ml.ReshapeOp: reshape,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from collections.abc import Sequence as Ordered
@@ -18,7 +19,6 @@ from xdsl.dialects.builtin import (
     FunctionType,
     ModuleOp,
     StringAttr,
-    TensorType,
     UnitAttr,
 )
 from xdsl.dialects.func import FuncOp, ReturnOp
@@ -28,6 +28,9 @@ from xdsl.utils.exceptions import VerifyException
 
 from xmlc.dialects.diagnostics import CompileError, Diagnostic, Place
 from xmlc.dialects.dtypes import FROM_NUMPY
+from xmlc.dialects.ml.types import shape_of
+from xmlc.dialects.ml.types import tensor as tensor_type
+from xmlc.dialects.sizes import UnknownSize, symbol
 from xmlc.frontend.onnx import expand
 from xmlc.frontend.onnx.attributes import attribute_value
 from xmlc.frontend.onnx.faults import fault_of
@@ -36,7 +39,7 @@ from xmlc.frontend.onnx.operators import find
 from xmlc.frontend.onnx.program import Port, Program
 from xmlc.frontend.onnx.tensors import Array, array_of, dense_of, dtype_of
 from xmlc.frontend.onnx.unsupported import NeedsValue, Unsupported
-from xmlc.frontend.onnx.values import Facts, Value, name_location, tensor_type
+from xmlc.frontend.onnx.values import Facts, Value, name_location
 
 OLDEST_OPSET = 7
 DOMAINS = {"ai.onnx": ""}
@@ -138,14 +141,18 @@ def import_model(
     symbols: Mapping[str, int] | None = None,
     values: Mapping[str, Array] | None = None,
     file: str = "model",
+    dynamic: bool = False,
 ) -> Program:
     """The program of a model whose data is loaded (see `load`), for given sizes of its free dimensions.
+
+    With `dynamic`, free dimensions that are not given stay free, and what `dialects.sizes.Assumptions` are in force
+    decides where their sizes make a difference; where nothing does, that is a CompileError.
 
     `shapes` gives whole input shapes by input name, `symbols` sizes by the name of the dimension; `values` fixes
     inputs that decide shapes. Raises Unsupported with every operator that xmlc lacks, NeedsValue where shapes
     depend on inputs not in `values`, CompileError for a model that is wrong or whose free dimensions are not given.
     """
-    return Importer(model, file, values or {}).program(shapes or {}, dict(symbols or {}))
+    return Importer(model, file, values or {}).program(shapes or {}, dict(symbols or {}), dynamic)
 
 
 class Importer:
@@ -164,13 +171,13 @@ class Importer:
         self.unsupported = False
         self.needed: list[str] = []
 
-    def program(self, shapes: Mapping[str, Ordered[int]], symbols: dict[str, int]) -> Program:
+    def program(self, shapes: Mapping[str, Ordered[int]], symbols: dict[str, int], dynamic: bool) -> Program:
         graph = self.model.graph
         scope = Scope(opsets_of(self.model.opset_import))
         report_missing(self.model, self.functions, scope, self.place)
-        inputs = input_ports(self.model, shapes, symbols, self.place)
+        inputs = input_ports(self.model, shapes, symbols, self.place, dynamic)
         for port in inputs:
-            self.entry.insert_arg(TensorType(FROM_NUMPY[port.dtype], port.shape), len(self.entry.args))
+            self.entry.insert_arg(tensor_type(port.shape, FROM_NUMPY[port.dtype]), len(self.entry.args))
         self.facts.inputs = {argument: port.name for argument, port in zip(self.entry.args, inputs, strict=True)}
         for argument, port in zip(self.entry.args, inputs, strict=True):
             given = self.values.get(port.name)
@@ -184,7 +191,7 @@ class Importer:
             ReturnOp(*results)
         declared = {port.name: declared_sizes(port) for port in graph.output}
         outputs = tuple(
-            Port(port.name, self.value(port.name, result).dtype, tensor_type(result).get_shape(), declared[port.name])
+            Port(port.name, self.value(port.name, result).dtype, shape_of(result), declared[port.name])
             for port, result in zip(graph.output, results, strict=True)
         )
         return finish(self.entry, inputs, outputs, self.facts.weights)
@@ -246,7 +253,7 @@ class Importer:
             except NeedsValue as needs:
                 self.needed += needs.inputs
                 results = None
-            except VerifyException as error:
+            except (VerifyException, UnknownSize) as error:
                 self.problem(describe(node), CompileError(str(error)))
                 results = None
             except CompileError as error:
@@ -469,9 +476,13 @@ def input_dtype(info: onnx.ValueInfoProto, place: Place) -> np.dtype[Any]:
 
 
 def input_ports(
-    model: onnx.ModelProto, shapes: Mapping[str, Ordered[int]], symbols: dict[str, int], place: Place
+    model: onnx.ModelProto,
+    shapes: Mapping[str, Ordered[int]],
+    symbols: dict[str, int],
+    place: Place,
+    dynamic: bool = False,
 ) -> tuple[Port, ...]:
-    """The inputs with their sizes: declared ones, those of `shapes`, those `symbols` names."""
+    """The inputs with their sizes: declared ones, those of `shapes`, those `symbols` names; others stay free."""
     infos = input_infos(model)
     strange = sorted(shapes.keys() - {info.name for info in infos})
     if strange:
@@ -488,9 +499,32 @@ def input_ports(
         if given is not None:
             bind(info.name, declared, given, symbols, place)
         ports.append(Port(info.name, dtype, tuple(given) if given is not None else (), declared))
+    if dynamic:
+        name_free_sizes(ports, symbols)
     return tuple(
         port if port.name in shapes else replace(port, shape=bound_shape(port, symbols, place)) for port in ports
     )
+
+
+def name_free_sizes(ports: Ordered[Port], symbols: dict[str, int]) -> None:
+    """Let each size that is not known be a symbol with an identifier for a name; nameless ones are never equal."""
+    taken: set[str] = set()
+    for port in ports:
+        for axis, size in enumerate(port.declared or ()):
+            key = nameless(port.name, axis) if size is None else size
+            if isinstance(key, str) and key not in symbols:
+                name = unique = re.sub(r"\W+", "_", key.strip()).strip("_") or "size"
+                if name[0].isdigit():
+                    name = unique = f"size_{name}"
+                while unique in taken:
+                    unique = f"{name}_{len(taken)}"
+                taken.add(unique)
+                symbols[key] = symbol(unique)
+
+
+def nameless(name: str, axis: int) -> str:
+    """What a free size without a name is called."""
+    return f"{name}.{axis}"
 
 
 def bind(
@@ -521,7 +555,10 @@ def bound_shape(port: Port, symbols: Mapping[str, int], place: Place) -> tuple[i
     """A declared shape with its symbols replaced."""
     if port.declared is None:
         raise CompileError(f"input {port.name!r} has no shape", place=place, hint="give the shapes of the inputs")
-    sizes = [symbols.get(size) if isinstance(size, str) else size for size in port.declared]
+    sizes = [
+        size if isinstance(size, int) else symbols.get(nameless(port.name, axis) if size is None else size)
+        for axis, size in enumerate(port.declared)
+    ]
     if None in sizes:
         free = sizes_text(port.declared)
         raise CompileError(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,10 @@ from xdsl.rewriter import InsertPoint
 from xmlc.dialects.diagnostics import CompileError
 from xmlc.dialects.dtypes import FROM_NUMPY, TO_NUMPY
 from xmlc.dialects.ml import functions as F
-from xmlc.dialects.ml.types import TensorLike, type_of
+from xmlc.dialects.ml.types import TensorLike, shape_of, type_of
 from xmlc.dialects.reference.interpreter import file_of
+from xmlc.dialects.sizes import UnknownSize, is_symbolic
+from xmlc.frontend.onnx.shape_arithmetic import ON_SIZES, is_of_sizes, known_if_constant
 from xmlc.frontend.onnx.tensors import Array
 from xmlc.frontend.onnx.unsupported import NeedsValue, Unsupported
 
@@ -41,18 +44,18 @@ class Value:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return self.array.shape if self.array is not None else tensor_type(self.tensor()).get_shape()
+        return self.array.shape if self.array is not None else shape_of(self.tensor())
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        if self.array is not None:
-            return self.array.dtype
+        if self.array is not None and not (is_of_sizes(self.array) and self.ssa is not None):
+            return np.dtype(np.int64) if is_of_sizes(self.array) else self.array.dtype
         return TO_NUMPY[tensor_type(self.tensor()).element_type]
 
     def tensor(self) -> SSAValue:
         """The SSA value: an op's result, an input, a small constant, or a weight."""
         if self.array is not None and self.array.size <= CONSTANT_ELEMENTS:
-            if self.ssa is None or not self.facts.is_leaf(self.ssa):
+            if self.ssa is None or not (self.facts.is_leaf(self.ssa) or is_of_sizes(self.array)):
                 self.ssa = self.facts.constant(self.array)
         elif self.ssa is None:
             assert self.array is not None
@@ -104,7 +107,7 @@ class Facts:
         after = self.last_constant
         point = InsertPoint.at_start(self.entry) if after is None else InsertPoint.after(after)
         with ImplicitBuilder(Builder(point)):
-            result = F.constant(array)
+            result = F.sizes(array) if is_of_sizes(array) else F.constant(array)
         assert isinstance(result, OpResult)
         self.last_constant = result.op
         self.arrays[result] = array
@@ -134,7 +137,7 @@ class Facts:
             return
         self.visited.add(op)
         for result in op.results:
-            if any(size < 0 for size in tensor_type(result).get_shape()):
+            if any(size < 0 for size in shape_of(result)):
                 raise CompileError("a size of the result comes out negative")
         for operand in op.operands:
             self.visit(operand, location)
@@ -148,16 +151,25 @@ class Facts:
         evaluate = meaning(type(op))
         if evaluate is None or op.regions:
             return
-        if any(np.prod(tensor_type(each).get_shape()) > FOLDED_ELEMENTS for each in (*op.operands, *op.results)):
+        operands = [array for operand in op.operands if (array := self.arrays.get(operand)) is not None]
+        if len(operands) < len(op.operands):
             return
-        operands = [self.arrays.get(operand) for operand in op.operands]
-        if any(operand is None for operand in operands):
+        shapes = [shape_of(each) for each in (*op.operands, *op.results)]
+        if any(is_symbolic(shape) or prod(shape) > FOLDED_ELEMENTS for shape in shapes):
             return
-        with np.errstate(all="ignore"):
-            results = evaluate(op, *operands)
+        if any(map(is_of_sizes, operands)):
+            evaluate = ON_SIZES.get(type(op))
+            if evaluate is None:
+                return
+            operands = [array.astype(object) for array in operands]
+        try:
+            with np.errstate(all="ignore"):
+                results = evaluate(op, *operands)
+        except UnknownSize:
+            return  # it is computed when the program runs
         given: tuple[Any, ...] = results if isinstance(results, tuple) else (results,)  # pyright: ignore[reportUnknownVariableType]
         for result, array in zip(op.results, given, strict=True):
-            self.arrays[result] = np.asarray(array)
+            self.arrays[result] = known_if_constant(np.asarray(array))
 
     def unknown(self, name: str, value: SSAValue) -> Exception:
         """Why the array of `value` is not known: which inputs it depends on."""
@@ -167,7 +179,8 @@ class Facts:
             if each in self.arrays:
                 continue
             if isinstance(each, BlockArgument):
-                if each not in self.inputs or np.prod(tensor_type(each).get_shape()) > SPECIALISED_ELEMENTS:
+                shape = shape_of(each)
+                if each not in self.inputs or is_symbolic(shape) or prod(shape) > SPECIALISED_ELEMENTS:
                     what = self.inputs.get(each)
                     return Unsupported(
                         f"operand {name!r} must be known at compile time but depends on "

@@ -6,12 +6,13 @@ from math import prod
 
 import numpy as np
 from xdsl.dialects.builtin import i64
-from xdsl.ir import SSAValue
+from xdsl.ir import Attribute, SSAValue
 
 from xmlc.dialects.dtypes import SIGNED, TO_NUMPY, UNSIGNED, u64
 from xmlc.dialects.ml import functions as F
 from xmlc.dialects.ml import reduction as ml
 from xmlc.dialects.ml.types import element_of
+from xmlc.dialects.sizes import is_symbolic
 from xmlc.passes.decompose.operands import known_shape, narrow, wide
 
 
@@ -28,8 +29,14 @@ def reduce_mean(op: ml.ReduceMeanOp) -> SSAValue:
     x, axes = widest(op.x), op.axes.get_values()
     shape = known_shape(op, op.x)
     total = F.reduce_sum(x, axes, keep_dims=op.keep_dims is not None)
-    count = np.asarray(prod(shape[axis] for axis in axes)).astype(TO_NUMPY[element_of(x)])
-    return narrow(F.div(total, F.constant(count)), op.out)
+    return narrow(F.div(total, number_of(prod(shape[axis] for axis in axes), element_of(x))), op.out)
+
+
+def number_of(size: int, element: Attribute) -> SSAValue:
+    """A size as a scalar of an element type."""
+    if is_symbolic((size,)):
+        return F.cast(F.reshape(F.sizes([size]), ()), element)
+    return F.constant(np.asarray(size).astype(TO_NUMPY[element]))
 
 
 DECOMPOSITIONS = {ml.ReduceMeanOp: reduce_mean}

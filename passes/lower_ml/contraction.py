@@ -9,12 +9,11 @@ from collections.abc import Callable, Sequence
 from math import prod
 
 import numpy as np
-from xdsl.dialects.builtin import TensorType
 from xdsl.ir import Attribute, Operation, SSAValue
 
 from xmlc.dialects.dtypes import TO_NUMPY, computing_type, is_unsigned, storage_type
 from xmlc.dialects.ml import contraction as ml
-from xmlc.dialects.ml.types import element_of, rank_of, shape_of
+from xmlc.dialects.ml.types import element_of, rank_of, shape_of, tensor
 from xmlc.dialects.reference.contraction import ROUND, source_coordinates
 from xmlc.passes.lower_ml.combine import COMBINE, neutral
 from xmlc.passes.lower_ml.elementwise import convert_float
@@ -45,7 +44,7 @@ def start_of_sums(shape: Sequence[int], element: Attribute, bias: SSAValue | Non
     """A tensor of sums that holds the bias, or 0."""
     if bias is None:
         return filled(shape, number(0, element))
-    return parallel([(bias, bias_map)], TensorType(element, shape), widened)
+    return parallel([(bias, bias_map)], tensor(shape, element), widened)
 
 
 def sum_of_products(
@@ -181,7 +180,7 @@ def avg_pool(op: ml.AvgPoolOp, x: SSAValue) -> SSAValue:
             divisor = divisor * Real(part)
         return convert_float((Real(value) / divisor).value, element)
 
-    return parallel(inputs, TensorType(element, shape_of(total)), body)
+    return parallel(inputs, tensor(shape_of(total), element), body)
 
 
 def window_counts(op: ml.AvgPoolOp) -> list[np.ndarray[tuple[int], np.dtype[np.int64]]]:
@@ -209,7 +208,7 @@ def resize(op: ml.ResizeOp, x: SSAValue) -> SSAValue:
         ]
         return taken(x, nearest)
     element = element_of(x)
-    x = parallel([(x, identity(len(shape)))], TensorType(computing_type(element), shape), widened)
+    x = parallel([(x, identity(len(shape)))], tensor(shape, computing_type(element)), widened)
     for axis, (at, same) in enumerate(zip(places, unchanged)):
         if not same:
             x = interpolated(x, axis, np.clip(at, 0, shape[axis] - 1))
@@ -233,7 +232,7 @@ def interpolated(x: SSAValue, axis: int, at: np.ndarray[tuple[int], np.dtype[np.
         return (low * (1.0 - Real(part)) + high * Real(part)).value
 
     tables = [(table(values), (dim(axis),)) for values in (left, right, share)]
-    return parallel(tables, TensorType(element, shape), body)
+    return parallel(tables, tensor(shape, element), body)
 
 
 LOWER: dict[type[Operation], Callable[..., SSAValue]] = {

@@ -10,12 +10,22 @@ from typing import TYPE_CHECKING, Any
 
 from xdsl.builder import ImplicitBuilder
 from xdsl.dialects import arith, scf, tensor
-from xdsl.dialects.builtin import DYNAMIC_INDEX, DenseArrayBase, TensorType, i64
+from xdsl.dialects.builtin import DYNAMIC_INDEX, DenseArrayBase, i64
 from xdsl.ir import Block, Operation, Region, SSAValue
 
 from xmlc.dialects.ml import control as ml
 from xmlc.dialects.ml.types import element_of, shape_of
-from xmlc.passes.lower_ml.structured import build_index, counted_loop, empty, extract, index, stored
+from xmlc.dialects.ml.types import tensor as tensor_type
+from xmlc.passes.lower_ml.structured import (
+    build_index,
+    counted_loop,
+    empty,
+    extract,
+    free_sizes,
+    index,
+    known_sizes,
+    stored,
+)
 
 if TYPE_CHECKING:
     from xmlc.passes.lower_ml.lower import Lowering
@@ -77,16 +87,16 @@ def slice_at(x: SSAValue, i: SSAValue) -> SSAValue:
     """x[i], without dimension 0"""
     shape = shape_of(x)[1:]
     return tensor.ExtractSliceOp.build(
-        operands=(x, [i], [], []),
+        operands=(x, [i], free_sizes(shape), []),
         properties=one_of_dimension_0(shape),
-        result_types=(TensorType(element_of(x), shape),),
+        result_types=(tensor_type(shape, element_of(x)),),
     ).result
 
 
 def with_slice(x: SSAValue, i: SSAValue, value: SSAValue) -> SSAValue:
     """x with `value` as x[i]"""
     return tensor.InsertSliceOp.build(
-        operands=(value, x, [i], [], []),
+        operands=(value, x, [i], free_sizes(shape_of(value)), []),
         properties=one_of_dimension_0(shape_of(value)),
         result_types=(x.type,),
     ).result
@@ -96,7 +106,7 @@ def one_of_dimension_0(shape: Sequence[int]) -> dict[str, DenseArrayBase[Any]]:
     """How a slice is written that takes one index of dimension 0 and everything of the others, of sizes `shape`."""
     return {
         "static_offsets": DenseArrayBase.from_list(i64, [DYNAMIC_INDEX, *[0] * len(shape)]),
-        "static_sizes": DenseArrayBase.from_list(i64, [1, *shape]),
+        "static_sizes": DenseArrayBase.from_list(i64, [1, *known_sizes(shape)]),
         "static_strides": DenseArrayBase.from_list(i64, [1] * (1 + len(shape))),
     }
 

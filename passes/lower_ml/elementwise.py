@@ -414,7 +414,7 @@ def lower(op: Operation, *operands: SSAValue) -> SSAValue:
     type = stored(op.results[0].type)
     splats = [splat_of(value) for value in op.operands]
     inputs: list[tuple[SSAValue, Map]] = [
-        (value, broadcast_map(shape_of(value), type.get_shape()))
+        (value, broadcast_map(shape_of(value), shape_of(type)))
         for value, splat in zip(operands, splats)
         if splat is None
     ]

@@ -23,7 +23,8 @@ from xmlc.dialects.ml.shaping import ConstantOp
 from xmlc.dialects.ml.types import DYNAMIC, shape_of
 from xmlc.passes.lower_ml import composite, contraction, elementwise, reduction, shaping, winograd
 from xmlc.passes.lower_ml.control import REGIONS
-from xmlc.passes.lower_ml.structured import stored
+from xmlc.passes.lower_ml.structured import SIZES, stored
+from xmlc.passes.size_values import SizeValues
 
 Row = Callable[..., SSAValue | Sequence[SSAValue]]
 
@@ -69,10 +70,14 @@ class Lowering:
         """What stands for a block; `arguments` replaces the types of its arguments."""
         types = [stored_type(each.type) for each in source.args] if arguments is None else arguments
         target = Block(arg_types=types)
+        self.into(target, source)
+        return target
+
+    def into(self, target: Block, source: Block) -> None:
+        """Fill a block, which has its arguments, with what stands for the ops of another."""
         self.stand_for(source.args, target.args)
         with ImplicitBuilder(target):
             self.ops(source, target)
-        return target
 
     def ops(self, source: Block, target: Block) -> None:
         """Build at the end of `target` what stands for the ops of `source`, but for constants and `ml.yield`."""
@@ -121,7 +126,11 @@ def lower_function(function: FuncOp) -> None:
     outputs = [stored_type(type) for type in function.function_type.outputs]
     function.properties["function_type"] = FunctionType.from_lists(inputs, outputs)
     if function.body.blocks:
-        block = Lowering().block(function.body.block)
+        source = function.body.block
+        block = Block(arg_types=[stored_type(each.type) for each in source.args])
+        token = SIZES.set(SizeValues.of(function, block))
+        Lowering().into(block, source)
+        SIZES.reset(token)
         function.body.detach_block(function.body.block)
         function.body.add_block(block)
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from xdsl.dialects import arith
-from xdsl.dialects.builtin import IndexType, TensorType, i1, i64
+from xdsl.dialects.builtin import IndexType, i1, i64
 from xdsl.ir import Attribute, Operation, SSAValue
 
 from xmlc.dialects.dtypes import computing_type, is_float, is_unsigned, storage_type
 from xmlc.dialects.ml import reduction as ml
-from xmlc.dialects.ml.types import element_of, rank_of, shape_of
+from xmlc.dialects.ml.types import element_of, rank_of, shape_of, tensor
 from xmlc.passes.lower_ml.combine import COMBINE, neutral
 from xmlc.passes.lower_ml.elementwise import convert_float
 from xmlc.passes.lower_ml.structured import (
@@ -49,7 +49,7 @@ def rounded(x: SSAValue, element: Attribute) -> SSAValue:
     def body(value: SSAValue) -> SSAValue:
         return convert_float(value, element)
 
-    return parallel([(x, identity(len(shape)))], TensorType(element, shape), body)
+    return parallel([(x, identity(len(shape)))], tensor(shape, element), body)
 
 
 def fold(name: str) -> Callable[..., SSAValue]:
@@ -169,7 +169,7 @@ def order(op: ml.SortOp | ml.TopKOp, x: SSAValue, descending: bool) -> SSAValue:
 
 
 def parallel_places(size: int) -> SSAValue:
-    return parallel([], TensorType(i64, (size,)), lambda: build(arith.IndexCastOp, (loop_index(0),), i64))
+    return parallel([], tensor((size,), i64), lambda: build(arith.IndexCastOp, (loop_index(0),), i64))
 
 
 def merged(
@@ -218,7 +218,7 @@ def picked(x: SSAValue, places: SSAValue, axis: int) -> SSAValue:
         at[axis] = build(arith.IndexCastOp, (place,), IndexType())
         return extract(x, at)
 
-    return parallel([(places, identity(rank))], TensorType(element_of(x), shape_of(places)), body)
+    return parallel([(places, identity(rank))], tensor(shape_of(places), element_of(x)), body)
 
 
 def sort(op: ml.SortOp, x: SSAValue) -> tuple[SSAValue, SSAValue]:
@@ -230,7 +230,7 @@ def topk(op: ml.TopKOp, x: SSAValue) -> tuple[SSAValue, SSAValue]:
     """The first k places of the sorted order"""
     axis, rank = op.axis.value.data, rank_of(x)
     places = order(op, x, op.smallest is None)
-    type = TensorType(i64, shape_of(op.indices))
+    type = tensor(shape_of(op.indices), i64)
     first = parallel([], type, lambda: extract(places, [loop_index(i) for i in range(rank)]))
     return picked(x, first, axis), first
 

@@ -9,12 +9,14 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from xdsl.dialects import arith
-from xdsl.dialects.builtin import DenseIntOrFPElementsAttr, TensorType, i64
+from xdsl.dialects.builtin import DenseIntOrFPElementsAttr, i64
+from xdsl.dialects.tensor import FromElementsOp
 from xdsl.ir import Attribute, Operation, SSAValue
 
 from xmlc.dialects.dtypes import is_float, is_unsigned, storage_type
 from xmlc.dialects.ml import shaping as ml
-from xmlc.dialects.ml.types import element_of, rank_of, shape_of
+from xmlc.dialects.ml.types import element_of, rank_of, shape_of, tensor
+from xmlc.dialects.sizes import is_symbolic
 from xmlc.passes.lower_ml.combine import COMBINE
 from xmlc.passes.lower_ml.structured import (
     as_index,
@@ -46,6 +48,12 @@ def constant(op: ml.ConstantOp) -> SSAValue:
     if type != op.out.type:
         value = DenseIntOrFPElementsAttr(type, value.data)  # pyright: ignore
     return build(arith.ConstantOp, (), type, value=value)
+
+
+def sizes(op: ml.SizesOp) -> SSAValue:
+    """The sizes as integers"""
+    elements = [build(arith.IndexCastOp, (index(size),), i64) for size in op.values()]
+    return build(FromElementsOp, tuple(elements), stored(op.out.type))
 
 
 def iota(op: ml.IotaOp) -> SSAValue:
@@ -94,12 +102,12 @@ def concat(op: ml.ConcatOp, *inputs: SSAValue) -> SSAValue:
 
 
 def slice_(op: ml.SliceOp, x: SSAValue) -> SSAValue:
-    return sliced(x, op.starts.get_values(), op.sizes.get_values(), op.strides.get_values())
+    return sliced(x, op.starts.get_values(), op.size_list(), op.strides.get_values())
 
 
 def sliced(x: SSAValue, starts: Sequence[int], sizes: Sequence[int], strides: Sequence[int]) -> SSAValue:
     """out[i] = x[starts + i * strides]"""
-    type = TensorType(element_of(x), sizes)
+    type = tensor(sizes, element_of(x))
     source = [dim(i) * stride + start for i, (start, stride) in enumerate(zip(starts, strides))]
     if all(n == whole or read != dim(i) for i, (n, whole, read) in enumerate(zip(sizes, shape_of(x), source))):
         return parallel([(x, tuple(source))], type, same)
@@ -124,6 +132,19 @@ def shifted(i: SSAValue, start: int, stride: int) -> SSAValue:
 def reverse(op: ml.ReverseOp, x: SSAValue) -> SSAValue:
     """out[i] = x[size - 1 - i] along the axes"""
     axes, shape = op.axes.get_values(), shape_of(x)
+    if is_symbolic([shape[axis] for axis in axes]):
+
+        def body() -> SSAValue:
+            places = [(loop_index(i), size) for i, size in enumerate(shape)]
+            return extract(
+                x,
+                [
+                    build_index(arith.SubiOp, index(size - 1), place) if i in axes else place
+                    for i, (place, size) in enumerate(places)
+                ],
+            )
+
+        return parallel([], stored(op.out.type), body)
     source = tuple(dim(i) * -1 + (size - 1) if i in axes else dim(i) for i, size in enumerate(shape))
     return parallel([(x, source)], stored(op.out.type), same)
 
@@ -161,7 +182,7 @@ def taken(x: SSAValue, sources: Sequence[np.ndarray[tuple[int], np.dtype[np.int6
             at[i] = as_index(place)
         return extract(x, at)
 
-    return parallel(tables, TensorType(element_of(x), [len(source) for source in sources]), body)
+    return parallel(tables, tensor([len(source) for source in sources], element_of(x)), body)
 
 
 # --- by index
@@ -261,6 +282,7 @@ def one_hot(op: ml.OneHotOp, indices: SSAValue, off: SSAValue, on: SSAValue) -> 
 
 LOWER: dict[type[Operation], Callable[..., SSAValue]] = {
     ml.ConstantOp: constant,
+    ml.SizesOp: sizes,
     ml.IotaOp: iota,
     ml.BroadcastOp: broadcast,
     ml.ReshapeOp: reshape,

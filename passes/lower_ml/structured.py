@@ -7,7 +7,9 @@ space is `dim(k)`, and each operand says by affine expressions which element it 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from math import prod
 from typing import Any, TypeAlias, cast
 
 import numpy as np
@@ -26,13 +28,18 @@ from xdsl.dialects.builtin import (
 from xdsl.dialects.linalg.attrs import IteratorType, IteratorTypeAttr
 from xdsl.dialects.linalg.ops import FillOp, GenericOp, IndexOp, YieldOp
 from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
-from xdsl.ir.affine import AffineConstantExpr, AffineExpr, AffineMap
+from xdsl.ir.affine import AffineBinaryOpExpr, AffineConstantExpr, AffineExpr, AffineMap
 
 from xmlc.dialects.dtypes import FROM_NUMPY, storage_type
-from xmlc.dialects.ml.types import TensorLike, element_of, shape_of
+from xmlc.dialects.ml.types import DYNAMIC, TensorLike, element_of, shape_of
+from xmlc.dialects.ml.types import tensor as tensor_type
+from xmlc.dialects.sizes import Size, UnknownSize, is_symbolic
 from xmlc.passes.number import build, constant_attribute
+from xmlc.passes.size_values import SizeValues
 
 Map: TypeAlias = tuple[AffineExpr, ...]
+Groups: TypeAlias = tuple[list[list[int]], list[list[int]]]
+"""Two shapes in corresponding parts: lists of dimensions."""
 Body: TypeAlias = Callable[..., SSAValue | Sequence[SSAValue]]
 
 PARALLEL = IteratorTypeAttr(IteratorType.PARALLEL)
@@ -54,7 +61,7 @@ def zero() -> AffineExpr:
 
 def stored(type: Attribute) -> TensorLike:
     """The signless tensor type that holds a tensor of `ml`."""
-    return TensorType(storage_type(element_of(type)), shape_of(type))
+    return tensor_type(shape_of(type), storage_type(element_of(type)))
 
 
 def broadcast_map(shape: Sequence[int], result: Sequence[int]) -> Map:
@@ -70,7 +77,12 @@ def broadcast_map(shape: Sequence[int], result: Sequence[int]) -> Map:
 
 def empty(shape: Sequence[int], element: Attribute) -> SSAValue:
     """A tensor whose elements are written before they are read."""
-    return build(tensor.EmptyOp, (), TensorType(element, shape))
+    return build(tensor.EmptyOp, free_sizes(shape), tensor_type(shape, element))
+
+
+def known_sizes(shape: Sequence[int]) -> list[int]:
+    """A shape with what is known only at run time marked as dynamic."""
+    return [DYNAMIC if isinstance(size, Size) else size for size in shape]
 
 
 def number(value: float | int, element: Attribute) -> SSAValue:
@@ -78,8 +90,19 @@ def number(value: float | int, element: Attribute) -> SSAValue:
     return build(arith.ConstantOp, (), element, value=constant_attribute(value, element))
 
 
+SIZES: ContextVar[SizeValues] = ContextVar("sizes")
+"""The values of the free sizes in the function that is being built."""
+
+
+def free_sizes(shape: Sequence[int]) -> tuple[SSAValue, ...]:
+    """The values of those sizes of a shape that are known only at run time."""
+    return tuple(SIZES.get()[size] for size in shape if isinstance(size, Size))
+
+
 def index(value: int) -> SSAValue:
-    """A constant of type index."""
+    """A size or a number as a value of type index."""
+    if isinstance(value, Size):
+        return SIZES.get()[value]
     return build(arith.ConstantOp, (), INDEX, value=IntegerAttr(value, INDEX))
 
 
@@ -96,6 +119,13 @@ def table(values: np.ndarray[Any, np.dtype[Any]]) -> SSAValue:
     return build(arith.ConstantOp, (), type, value=dense)
 
 
+def holds_size(expression: AffineExpr | Size) -> bool:
+    """Whether a symbolic size got into an affine expression, which has numbers only."""
+    if isinstance(expression, AffineBinaryOpExpr):
+        return holds_size(expression.lhs) or holds_size(expression.rhs)
+    return isinstance(expression, Size)
+
+
 def generic(
     inputs: Sequence[tuple[SSAValue, Map]],
     outputs: Sequence[tuple[SSAValue, Map]],
@@ -108,6 +138,8 @@ def generic(
     with ImplicitBuilder(block):
         made = body(*block.args)
         YieldOp.create(operands=(made,) if isinstance(made, SSAValue) else made)
+    if any(holds_size(each) for _, results in operands for each in results):
+        raise UnknownSize("an element is read at a distance known only at run time")
     maps = [AffineMapAttr(AffineMap(len(iterators), 0, results)) for _, results in operands]
     targets = [value for value, _ in outputs]
     op = GenericOp(
@@ -123,7 +155,7 @@ def generic(
 
 def parallel(inputs: Sequence[tuple[SSAValue, Map]], type: TensorLike, body: Body) -> SSAValue:
     """A new tensor of `type` whose element at each index is `body` of the inputs' elements."""
-    shape = type.get_shape()
+    shape = shape_of(type)
     target = empty(shape, type.element_type)
 
     def without_target(*elements: SSAValue) -> SSAValue | Sequence[SSAValue]:
@@ -147,10 +179,10 @@ def placed(source: SSAValue, target: SSAValue, offsets: Sequence[int]) -> SSAVal
     if 0 in shape:  # MLIR takes no offset at the end, not even of nothing
         return target
     return tensor.InsertSliceOp.build(
-        operands=[source, target, [], [], []],
+        operands=[source, target, free_sizes(offsets), free_sizes(shape), []],
         properties={
-            "static_offsets": DenseArrayBase.from_list(i64, list(offsets)),
-            "static_sizes": DenseArrayBase.from_list(i64, list(shape)),
+            "static_offsets": DenseArrayBase.from_list(i64, known_sizes(offsets)),
+            "static_sizes": DenseArrayBase.from_list(i64, known_sizes(shape)),
             "static_strides": DenseArrayBase.from_list(i64, [1] * len(shape)),
         },
         result_types=[target.type],
@@ -199,14 +231,14 @@ def reassociation(groups: Sequence[Sequence[int]]) -> ArrayAttr[ArrayAttr[Intege
 def collapse(x: SSAValue, groups: Sequence[Sequence[int]]) -> SSAValue:
     """Adjacent dimensions merged, group by group."""
     shape = shape_of(x)
-    type = TensorType(element_of(x), [int(np.prod([shape[i] for i in group])) for group in groups])
+    type = tensor_type([prod(shape[i] for i in group) for group in groups], element_of(x))
     return build(tensor.CollapseShapeOp, (x,), type, reassociation=reassociation(groups))
 
 
 def expand(x: SSAValue, shape: Sequence[int], groups: Sequence[Sequence[int]]) -> SSAValue:
     """Dimensions split: the dimensions of group k of `shape` come from dimension k of x."""
-    type = TensorType(element_of(x), shape)
-    return tensor.ExpandShapeOp(x, [], reassociation(groups), list(shape), type).results[0]
+    type = tensor_type(shape, element_of(x))
+    return tensor.ExpandShapeOp(x, free_sizes(shape), reassociation(groups), known_sizes(shape), type).results[0]
 
 
 def reshaped(x: SSAValue, shape: Sequence[int]) -> SSAValue:
@@ -216,20 +248,28 @@ def reshaped(x: SSAValue, shape: Sequence[int]) -> SSAValue:
         return x
     if not before or not after:  # xDSL takes no reshape from or to rank 0, which MLIR has
         only = extract(x, [index(0)] * len(before))
-        return build(tensor.FromElementsOp, (only,), TensorType(only.type, after))
-    sources, targets = common_groups(before, after)
+        return build(tensor.FromElementsOp, (only,), tensor_type(after, only.type))
+    try:
+        sources, targets = common_groups(before, after)
+    except (UnknownSize, IndexError):  # symbolic sizes whose products are not spelled alike
+        sources, targets = whole(before, after)
     if len(sources) < len(before):
         x = collapse(x, sources)
     return expand(x, after, targets) if len(targets) < len(after) else x
 
 
-def common_groups(before: Sequence[int], after: Sequence[int]) -> tuple[list[list[int]], list[list[int]]]:
+def whole(before: Sequence[int], after: Sequence[int]) -> Groups:
+    """Two shapes as one part each."""
+    return [list(range(len(before)))], [list(range(len(after)))]
+
+
+def common_groups(before: Sequence[int], after: Sequence[int]) -> Groups:
     """Two shapes cut into as many parts as possible that have the same product, as lists of their dimensions.
 
     Every dimension is in a part.
     """
     if 0 in before:
-        return [list(range(len(before)))], [list(range(len(after)))]
+        return whole(before, after)
     sources: list[list[int]] = []
     targets: list[list[int]] = []
     i = j = 0
@@ -237,7 +277,7 @@ def common_groups(before: Sequence[int], after: Sequence[int]) -> tuple[list[lis
         source, target = [i], [j]
         left, right = before[i], after[j]
         while left != right:
-            if left < right:
+            if is_shorter(left, right):
                 i += 1
                 left *= before[i]
                 source.append(i)
@@ -252,6 +292,17 @@ def common_groups(before: Sequence[int], after: Sequence[int]) -> tuple[list[lis
     sources[-1] += range(i, len(before))
     targets[-1] += range(j, len(after))
     return sources, targets
+
+
+def is_shorter(left: int, right: int) -> bool:
+    """Whether the part on the left is to grow: the smaller one, for symbolic sizes the one that divides the other."""
+    if not is_symbolic((left, right)):
+        return left < right
+    for divisor, multiple in ((left, right), (right, left)):
+        with suppress(UnknownSize):
+            if multiple % divisor == 0:
+                return divisor is left
+    raise UnknownSize(f"{left} and {right} do not divide each other")
 
 
 @contextmanager

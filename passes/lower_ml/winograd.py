@@ -16,6 +16,7 @@ from xdsl.ir.affine import AffineExpr, AffineMap
 from xmlc.dialects.dtypes import TO_NUMPY
 from xmlc.dialects.ml import winograd as ml
 from xmlc.dialects.ml.types import element_of, shape_of
+from xmlc.dialects.sizes import UnknownSize, is_symbolic
 from xmlc.passes.lower_ml.contraction import start_of_sums, sum_of_products
 from xmlc.passes.lower_ml.shaping import padded
 from xmlc.passes.lower_ml.structured import PARALLEL, REDUCTION, Map, dim, number, table
@@ -26,6 +27,8 @@ LOOPS = (*[PARALLEL] * 4, *[REDUCTION] * 5)
 
 def factor_maps(size: int, width: int) -> tuple[Map, ...]:
     """How the factors A^T, A^T, weight, B^T, B^T, x are read, for tiles of `size` and panels of `width` channels."""
+    if is_symbolic((width,)):
+        raise UnknownSize(f"panels of {width} channels, known only at run time")
     n, o, y, x, a, b, c, i, j = map(dim, range(9))
 
     def tile(place: AffineExpr) -> AffineExpr:

@@ -186,7 +186,7 @@ def unary_of_broadcast(op: UnaryOp | CastOp) -> SSAValue | None:
 
 def parts(op: SliceOp) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
     """Starts, sizes and strides."""
-    return tuple(op.starts.get_values()), tuple(op.sizes.get_values()), tuple(op.strides.get_values())
+    return tuple(op.starts.get_values()), op.size_list(), tuple(op.strides.get_values())
 
 
 @law

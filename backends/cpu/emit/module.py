@@ -114,6 +114,8 @@ def function(w: Writer, op: func.FuncOp) -> None:
     if block.next_block is not None:
         raise Unprintable("the function has several blocks, not structured control flow")
     w.names, w.buffers, w.distinct, w.block_name, w.count = {}, {}, set(), "entry", 0
+    w.entry, body = [], []
+    w.lines = body  # what binds parameters may compute strides
     parameters: list[str] = []
     for argument, attributes in zip(block.args, argument_attributes(op)):
         kinds = w.part_kinds(argument.type)
@@ -129,8 +131,6 @@ def function(w: Writer, op: func.FuncOp) -> None:
     is_private = private is not None and private.data == "private"
     linkage = "internal " if is_private else ""
     group = "#1" if INLINE in op.attributes else "#0"
-    w.entry, body = [], []
-    w.lines = body
     w.block(block)
     w.lines = [f"define {linkage}{returned} {name}({', '.join(parameters)}) {group} {{\nentry:", *w.entry, *body, "}"]
     if not is_private:

@@ -9,6 +9,7 @@ from xdsl.ir import SSAValue
 from xmlc.dialects.dtypes import TO_NUMPY, is_unsigned
 from xmlc.dialects.ml import functions as F
 from xmlc.dialects.ml.types import element_of, rank_of, shape_of
+from xmlc.dialects.sizes import is_symbolic
 from xmlc.frontend.onnx.operators.shaping import positive
 from xmlc.frontend.onnx.tensors import Array
 from xmlc.frontend.onnx.unsupported import Unsupported
@@ -17,15 +18,22 @@ from xmlc.frontend.onnx.values import Value
 
 def from_front(indices: Value, size: int) -> SSAValue:
     """Indices of which negative ones count from the end, as indices that all count from the front."""
-    if indices.array is not None:
+    if indices.array is not None and (indices.array >= 0).all():
+        return indices.tensor()
+    if indices.array is not None and not is_symbolic((size,)):
         wrapped = np.where(indices.array < 0, indices.array + size, indices.array)
-        if np.array_equal(wrapped, indices.array):
-            return indices.tensor()
         return Value(indices.facts, indices.name, array=wrapped.astype(indices.array.dtype)).tensor()
     found = indices.tensor()
     if is_unsigned(element_of(found)):
         return found
-    return F.select(F.compare(found, F.scalar(found, 0), "lt"), F.add(found, F.scalar(found, size)), found)
+    return F.select(F.compare(found, F.scalar(found, 0), "lt"), F.add(found, size_like(found, size)), found)
+
+
+def size_like(value: SSAValue, size: int) -> SSAValue:
+    """A size as a scalar of a value's element type."""
+    if is_symbolic((size,)):
+        return F.cast(F.reshape(F.sizes([size]), ()), element_of(value))
+    return F.scalar(value, size)
 
 
 def Gather(x: SSAValue, indices: Value, *, axis: int = 0) -> SSAValue:
@@ -45,8 +53,9 @@ def GatherND(x: SSAValue, indices: Value, *, batch_dims: int = 0) -> SSAValue:
 def tuples_from_front(indices: Value, shape: tuple[int, ...]) -> SSAValue:
     """Index tuples along the last axis, each part counted from the front of its dimension."""
     found = indices.tensor()
-    sizes = np.array(shape[: shape_of(found)[-1]], TO_NUMPY[element_of(found)])
-    return F.select(F.compare(found, F.scalar(found, 0), "lt"), F.add(found, F.constant(sizes)), found)
+    shape, element = shape[: shape_of(found)[-1]], element_of(found)
+    sizes = F.cast(F.sizes(shape), element) if is_symbolic(shape) else F.constant(np.array(shape, TO_NUMPY[element]))
+    return F.select(F.compare(found, F.scalar(found, 0), "lt"), F.add(found, sizes), found)
 
 
 COMBINE = {"none": "set", "add": "add", "mul": "mul", "max": "max", "min": "min"}

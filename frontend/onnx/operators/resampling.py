@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from math import prod
 
 import numpy as np
@@ -15,6 +16,7 @@ from xmlc.dialects.diagnostics import CompileError
 from xmlc.dialects.dtypes import TO_NUMPY, is_float
 from xmlc.dialects.ml import functions as F
 from xmlc.dialects.ml.types import element_of, rank_of, shape_of
+from xmlc.dialects.sizes import is_symbolic
 from xmlc.frontend.onnx.operator import Node
 from xmlc.frontend.onnx.operators.shaping import integers, positive
 from xmlc.frontend.onnx.tensors import Array
@@ -42,8 +44,16 @@ def upsampled(x: SSAValue, scales: Sequence[float], mode: str) -> SSAValue:
     """Sampled at i / scale, the nearest element being the one before."""
     if mode not in ("nearest", "linear"):
         raise CompileError(f"unknown mode {mode!r}")
-    sizes = [int(np.floor(size * scale)) for size, scale in zip(shape_of(x), scales, strict=True)]
+    sizes = [scaled(size, scale) for size, scale in zip(shape_of(x), scales, strict=True)]
     return F.resize(x, sizes, mode, "asymmetric", "floor", scales)
+
+
+def scaled(size: int, scale: float) -> int:
+    """size * scale, rounded down."""
+    if not is_symbolic((size,)):
+        return int(np.floor(size * scale))
+    ratio = Fraction(scale)
+    return size * ratio.numerator // ratio.denominator
 
 
 @dataclass(frozen=True)
@@ -198,8 +208,7 @@ def wanted_sizes(
     if scales is not None and scales.size:
         factors = [float(scale) for scale in scales.reshape(-1)]
         return [
-            (axis, int(np.floor(length * factor)), factor)
-            for axis, length, factor in zip(axes, lengths, factors, strict=True)
+            (axis, scaled(length, factor), factor) for axis, length, factor in zip(axes, lengths, factors, strict=True)
         ]
     raise CompileError("neither sizes nor scales are given")
 

@@ -6,14 +6,18 @@ from collections.abc import Sequence
 from math import prod
 
 import numpy as np
+from xdsl.dialects.builtin import i64
 from xdsl.ir import SSAValue
+from xdsl.utils.exceptions import VerifyException
 
 from xmlc.dialects.diagnostics import CompileError
 from xmlc.dialects.dtypes import FROM_NUMPY, TO_NUMPY
 from xmlc.dialects.ml import functions as F
-from xmlc.dialects.ml.types import element_of, rank_of, shape_of
+from xmlc.dialects.ml.types import broadcast_shapes, element_of, rank_of, shape_of
+from xmlc.dialects.sizes import UnknownSize, is_symbolic
 from xmlc.frontend.onnx import tensors
 from xmlc.frontend.onnx.operator import Node
+from xmlc.frontend.onnx.shape_arithmetic import array_of_sizes, is_of_sizes
 from xmlc.frontend.onnx.tensors import Array
 from xmlc.frontend.onnx.unsupported import Unsupported
 from xmlc.frontend.onnx.values import FOLDED_ELEMENTS, Value
@@ -49,7 +53,7 @@ def ConstantOfShape(shape: Array, *, value: Array | None = None) -> SSAValue | A
 
 def filled(shape: Sequence[int], fill: Array) -> SSAValue | Array:
     """A tensor of one value: known at import where it is small."""
-    if prod(shape) <= FOLDED_ELEMENTS:
+    if not is_symbolic(shape) and prod(shape) <= FOLDED_ELEMENTS:
         return np.full(shape, fill)
     return F.broadcast(F.constant(fill), tuple(shape))
 
@@ -64,6 +68,8 @@ def Range(start: Array, limit: Array, delta: Array) -> SSAValue | Array:
     start, limit, delta = (each.reshape(()) for each in (start, limit, delta))
     if delta == 0:
         raise CompileError("the step of a range must not be 0")
+    if is_of_sizes(limit):
+        return symbolic_range(start.item(), limit.item(), delta.item())
     count = max(int(np.ceil((limit.astype(np.float64) - start) / delta)), 0)
     if start.dtype.kind in "iu":
         count = len(range(int(start), int(limit), int(delta)))
@@ -73,27 +79,35 @@ def Range(start: Array, limit: Array, delta: Array) -> SSAValue | Array:
     return F.add(F.mul(steps, F.constant(delta)), F.constant(start))
 
 
+def symbolic_range(start: int, limit: int, step: int) -> SSAValue:
+    """A range whose end is known only at run time."""
+    if is_symbolic((start, step)) or step < 0 or not start < limit:
+        raise UnknownSize(f"a range from {start} to {limit} in steps of {step}")
+    steps = F.iota((-(-(limit - start) // step),), 0, i64)
+    return F.add(F.mul(steps, F.constant(np.int64(step))), F.constant(np.int64(start)))
+
+
 # --- facts about a shape
 
 
 def Shape(x: Value) -> Array:
-    return np.array(x.shape, np.int64)
+    return array_of_sizes(x.shape)
 
 
 def Shape_15(x: Value, *, start: int = 0, end: int | None = None) -> Array:
-    return np.array(x.shape[start:end], np.int64)
+    return array_of_sizes(x.shape[start:end])
 
 
 def Size(x: Value) -> Array:
-    return np.array(prod(x.shape), np.int64)
+    return array_of_sizes([prod(x.shape)]).reshape(())
 
 
 # --- the same elements under another shape
 
 
 def integers(array: Array) -> tuple[int, ...]:
-    """The elements of a tensor of integers, in order."""
-    return tuple(int(each) for each in array.reshape(-1))
+    """The elements of a tensor of integers, in order; sizes known only at run time stay symbolic."""
+    return tuple(each if is_symbolic((each,)) else int(each) for each in array.reshape(-1).tolist())
 
 
 def Reshape(x: SSAValue, shape: Array, *, allowzero: int = 0) -> SSAValue:
@@ -165,8 +179,8 @@ def Transpose(x: SSAValue, *, perm: tuple[int, ...] | None = None) -> SSAValue:
 def Expand(x: SSAValue, shape: Array) -> SSAValue:
     """Both sides stretch: a size 1 in `shape` keeps x's size."""
     try:
-        return F.broadcast(x, np.broadcast_shapes(shape_of(x), integers(shape)))
-    except ValueError as error:
+        return F.broadcast(x, broadcast_shapes(shape_of(x), integers(shape)))
+    except VerifyException as error:
         raise CompileError(f"cannot expand {list(shape_of(x))} to {list(integers(shape))}") from error
 
 
@@ -270,10 +284,32 @@ def sliced(
         if step == 0:
             raise CompileError("the step of a slice must not be 0")
         # an end at or before -size - 1 means "past the front" for a negative step, which None spells
+        if is_symbolic((shape[axis], start, end)):
+            begin[axis], size[axis], stride[axis] = symbolic_slice(shape[axis], start, end, step)
+            continue
         past = step < 0 and end < -shape[axis]
         taken = range(shape[axis])[slice(start, None if past else end, step)]
         begin[axis], size[axis], stride[axis] = (taken[0] if taken else 0), len(taken), step
     return F.slice_(x, begin, size, stride)
+
+
+LARGE = 1 << 31
+"""Ends from here on stand for the end of a dimension, whatever its size."""
+
+
+def symbolic_slice(size: int, start: int, end: int, step: int) -> tuple[int, int, int]:
+    """Start, size and stride of a slice whose bounds or dimension are known only at run time.
+
+    UnknownSize where it is not known which end is first, or where it starts.
+    """
+    if step < 1:
+        raise UnknownSize("a slice runs backwards through a size known only at run time")
+    start, end = (at + size if at < 0 else at for at in (start, end))
+    if is_symbolic((start,)):
+        raise UnknownSize(f"a slice starts at {start}, known only at run time")
+    # asked in this way, an end at the size is no special case
+    end = size if (not is_symbolic((end,)) and end >= LARGE) or size < end else end
+    return (start, -(-(end - start) // step), step) if start < end else (0, 0, step)
 
 
 def Tile(x: SSAValue, repeats: Array) -> SSAValue:

@@ -1,0 +1,38 @@
+// RUN: xmlc opt %s -p lower-free-contractions | filecheck %s
+
+// Columns by two vectors, then by one under a mask; inside of them rows by 12, then by 4, then by 1.
+// CHECK-LABEL: @product
+// CHECK-NOT: linalg
+// CHECK: scf.for
+// CHECK: scf.for
+// CHECK: vector.load %c{{.*}} : memref<?x?xf32>, vector<16xf32>
+// CHECK: scf.for {{.*}} iter_args
+// CHECK-COUNT-24: vector.fma
+// CHECK: vector.create_mask
+// CHECK: vector.maskedload %c
+func.func @product(%a: memref<?x64xf32>, %b: memref<64x?xf32>, %c: memref<?x?xf32>) {
+  linalg.generic {indexing_maps = [affine_map<(i, j, k) -> (i, k)>, affine_map<(i, j, k) -> (k, j)>,
+      affine_map<(i, j, k) -> (i, j)>], iterator_types = ["parallel", "parallel", "reduction"]}
+      ins(%a, %b : memref<?x64xf32>, memref<64x?xf32>) outs(%c : memref<?x?xf32>) {
+  ^bb0(%x: f32, %y: f32, %s: f32):
+    %m = arith.mulf %x, %y fastmath<reassoc> : f32
+    %t = arith.addf %s, %m fastmath<reassoc> : f32
+    linalg.yield %t : f32
+  }
+  func.return
+}
+
+// Limit: where no loop moves the result and a factor by one element, it becomes plain loops later.
+// CHECK-LABEL: @columns_lie_apart
+// CHECK: linalg.generic
+func.func @columns_lie_apart(%a: memref<?x64xf32>, %b: memref<?x64xf32>, %c: memref<?x?xf32>) {
+  linalg.generic {indexing_maps = [affine_map<(i, j, k) -> (i, k)>, affine_map<(i, j, k) -> (j, k)>,
+      affine_map<(i, j, k) -> (i, j)>], iterator_types = ["parallel", "parallel", "reduction"]}
+      ins(%a, %b : memref<?x64xf32>, memref<?x64xf32>) outs(%c : memref<?x?xf32>) {
+  ^bb0(%x: f32, %y: f32, %s: f32):
+    %m = arith.mulf %x, %y fastmath<reassoc> : f32
+    %t = arith.addf %s, %m fastmath<reassoc> : f32
+    linalg.yield %t : f32
+  }
+  func.return
+}

@@ -1,0 +1,293 @@
+"""Lower contractions with free sizes: register tiles for as much as they fit, smaller ones for the rest.
+
+The columns are the loop that moves the result and a factor by one element; the rows are a loop that the other factor
+moves along. A tile of rows x columns is summed in registers over all reduction loops:
+
+    for j in columns by two vectors, then by one vector, masked
+        for i in rows by 12, then by 4, then by 1
+            sums = out[i.., j..]
+            for k: sums += lhs[i.., k] * rhs[k, j..]
+            out[i.., j..] = sums
+
+Columns are outside of the rows, so that what a factor has for them stays in the first caches. Nothing is packed, and
+no stride has to be known: every access says its indices as the op's maps do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import cast
+
+from xdsl.context import Context
+from xdsl.dialects import arith, func, linalg, scf, vector
+from xdsl.dialects.builtin import DYNAMIC_INDEX, MemRefType, ModuleOp, UnitAttr, VectorType
+from xdsl.dialects.linalg.attrs import IteratorType
+from xdsl.dialects.memref import DimOp, LoadOp
+from xdsl.ir import Attribute, Block, Region, SSAValue
+from xdsl.ir.affine import AffineDimExpr, AffineExpr
+from xdsl.passes import ModulePass
+
+from xmlc.passes import remarks
+from xmlc.passes.contractions.emitter import INDEX, Emitter, View, bits_of
+from xmlc.passes.contractions.recognise import is_linear, sums_products
+from xmlc.passes.index_arithmetic import Index, IndexConstants, evaluate
+from xmlc.passes.machine import Machine
+from xmlc.passes.schedule import PARALLEL
+
+VECTORS = 2
+"""Vectors in a row of the tile."""
+ROWS = (12, 4, 1)
+"""Rows of the tile, and of those for what is left over; as many of the first as there are registers for."""
+UNROLLED = 4
+"""Reduction loops of at most so many steps are written out."""
+
+
+@dataclass(frozen=True)
+class LowerFreeContractions(ModulePass):
+    """Tile the contractions that have free sizes; those without are left to `lower-contractions`."""
+
+    name = "lower-free-contractions"
+    vector_bits: int = Machine.vector_bits
+    vector_registers: int = Machine.vector_registers
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        machine = Machine(self.vector_bits, self.vector_registers)
+        for function in op.body.block.ops:
+            if isinstance(function, func.FuncOp) and not function.is_declaration:
+                constants = IndexConstants(function.body.block)
+                for inner in [each for each in function.walk() if isinstance(each, linalg.ops.GenericOp)]:
+                    found = product_of(inner)
+                    if found is not None:
+                        remarks.passed(inner, lambda: "tiles of sums in registers, for every size of its loops")
+                        Tiles(inner, found, machine, constants).emit()
+                        inner.detach()
+                        inner.erase()
+
+
+@dataclass(frozen=True)
+class Product:
+    """Which loops of a contraction are the rows (None: there are none) and columns of the tile, which go around it."""
+
+    maps: tuple[tuple[AffineExpr, ...], ...]
+    row: int | None
+    column: int
+    around: tuple[int, ...]
+    reductions: tuple[int, ...]
+
+
+def product_of(op: linalg.ops.GenericOp) -> Product | None:
+    """The tile's loops; None where all sizes are known, or where no loop can be the columns."""
+    if len(op.inputs) != 2 or len(op.outputs) != 1 or not sums_products(op.body.block):
+        return None
+    if not any(DYNAMIC_INDEX in shape_of(value) for value in op.operands):
+        return None
+    maps = tuple(tuple(attribute.data.results) for attribute in op.indexing_maps)
+    reduces = [iterator.data != IteratorType.PARALLEL for iterator in op.iterator_types]
+    parallels = [loop for loop, reduced in enumerate(reduces) if not reduced]
+    output = maps[2]
+    if not all(isinstance(each, AffineDimExpr) for each in output) or not output:
+        return None
+    column = cast(AffineDimExpr, output[-1]).position
+    if not all(is_linear(each) for map_ in maps for each in map_):
+        return None
+    if not all(moves_by_one(map_, column) for map_ in maps):
+        return None
+    vectors = [map_ for map_ in maps[:2] if moves(map_, column)]
+    rows = [
+        loop
+        for loop in parallels
+        if loop != column and AffineDimExpr(loop) in output and not any(moves(map_, loop) for map_ in vectors)
+    ]
+    row = rows[-1] if rows and len(vectors) == 1 else None
+    around = tuple(loop for loop in parallels if loop not in (row, column))
+    return Product(maps, row, column, around, tuple(loop for loop, reduced in enumerate(reduces) if reduced))
+
+
+def shape_of(value: SSAValue) -> tuple[int, ...]:
+    return cast("MemRefType[Attribute]", value.type).get_shape()
+
+
+def moves(map_: Sequence[AffineExpr], loop: int) -> bool:
+    """Whether an operand moves along a loop."""
+    return any(loop in each.used_dims() for each in map_)
+
+
+def moves_by_one(map_: Sequence[AffineExpr], loop: int) -> bool:
+    """Whether a step of a loop moves an operand to the next element of its last dimension, or not at all."""
+    if not moves(map_, loop):
+        return True
+    *others, last = map_
+    count = 1 + max(last.used_dims())
+    here, there = [0] * count, [int(each == loop) for each in range(count)]
+    return not moves(others, loop) and last.eval(there, ()) - last.eval(here, ()) == 1
+
+
+class Tiles:
+    """Emits the tiles of one op before it."""
+
+    def __init__(self, op: linalg.ops.GenericOp, found: Product, machine: Machine, constants: IndexConstants):
+        self.op = op
+        self.found = found
+        self.emitter = Emitter(op, constants)
+        self.element = cast("MemRefType[Attribute]", op.outputs[0].type).element_type
+        self.lanes = machine.lanes(bits_of(self.element))
+        self.type = VectorType(self.element, (self.lanes,))
+        most = (machine.vector_registers - VECTORS - 1) // VECTORS
+        self.rows = tuple(dict.fromkeys(min(rows, most) for rows in ROWS))
+        self.lhs, self.rhs, self.out = (View(value, (), ()) for value in op.operands)
+
+    def emit(self) -> None:
+        self.around(0, {})
+
+    def extent(self, loop: int) -> Index:
+        """How often a loop runs: the dimension of an operand that it alone indexes."""
+        expression = AffineDimExpr(loop)
+        for value, map_ in zip(self.op.operands, self.found.maps):
+            if expression in map_:
+                position = map_.index(expression)
+                size = shape_of(value)[position]
+                if size != DYNAMIC_INDEX:
+                    return size
+                where = self.emitter.constants[position]
+                return self.emitter.add(DimOp.create(operands=(value, where), result_types=(INDEX,))).results[0]
+        raise AssertionError("a loop that no operand sizes")
+
+    def around(self, depth: int, at: Mapping[int, Index]) -> None:
+        if depth < len(self.found.around):
+            loop = self.found.around[depth]
+            with self.span(0, self.extent(loop), 1) as index:
+                self.around(depth + 1, {**at, loop: index})
+            return
+        columns, wide = self.extent(self.found.column), VECTORS * self.lanes
+        whole = self.whole(0, columns, wide)
+        with self.span(0, whole, wide) as index:
+            self.each_row({**at, self.found.column: index}, VECTORS, None)
+        if isinstance(columns, int) and columns == whole:
+            return
+        with self.span(whole, columns, self.lanes) as index:
+            mask = self.emitter.mask(self.emitter.less(columns, index), self.lanes)
+            self.each_row({**at, self.found.column: index}, 1, mask)
+
+    def each_row(self, at: Mapping[int, Index], vectors: int, mask: SSAValue | None) -> None:
+        if self.found.row is None:
+            self.tile(at, 1, vectors, mask)
+            return
+        start, rows = cast(Index, 0), self.extent(self.found.row)
+        for size in self.rows:
+            stop = self.whole(start, rows, size)
+            with self.span(start, stop, size) as index:
+                self.tile({**at, self.found.row: index}, size, vectors, mask)
+            start = stop
+
+    def whole(self, start: Index, stop: Index, step: int) -> Index:
+        """Where the last whole step of a loop ends."""
+        emitter = self.emitter
+        if step == 1:
+            return stop
+        length = emitter.less(stop, start)
+        if isinstance(length, int) and isinstance(start, int):
+            return start + length // step * step
+        steps = emitter.arithmetic(arith.DivUIOp, length, step)
+        return emitter.plus(start, emitter.times(steps, step))
+
+    @contextmanager
+    def span(self, start: Index, stop: Index, step: int) -> Generator[Index]:
+        """for index in range(start, stop, step), whose iterations write apart from each other"""
+        emitter = self.emitter
+        body = Block(arg_types=(INDEX,))
+        operands = (emitter.index(start), emitter.index(stop), emitter.constants[step])
+        loop = emitter.add(scf.ForOp.create(operands=operands, regions=(Region(body),)))
+        loop.attributes[PARALLEL] = UnitAttr()
+        outside, emitter.block = emitter.block, body
+        yield body.args[0]
+        body.add_op(scf.YieldOp.create(location=emitter.location))
+        emitter.block = outside
+
+    def tile(self, at: Mapping[int, Index], rows: int, vectors: int, mask: SSAValue | None) -> None:
+        """One tile of sums: loaded, summed up, stored."""
+        places = [
+            self.indices(self.found.maps[2], self.moved(at, row, group))
+            for row in range(rows)
+            for group in range(vectors)
+        ]
+        emitter = self.emitter
+        sums: Sequence[SSAValue] = [emitter.load_vector(self.out, place, self.lanes, mask) for place in places]
+        sums = self.products(0, at, sums, lambda inner, now: self.step(inner, rows, vectors, mask, now))
+        for value, place in zip(sums, places, strict=True):
+            emitter.store_vector(value, self.out, place, mask)
+
+    def moved(self, at: Mapping[int, Index], row: int, group: int) -> Mapping[int, Index]:
+        """The loops' indices for one row and one vector of the tile whose corner is `at`."""
+        column = self.found.column
+        there = {**at, column: self.emitter.plus(at[column], group * self.lanes)}
+        if self.found.row is not None:
+            there[self.found.row] = self.emitter.plus(at[self.found.row], row)
+        return there
+
+    def products(
+        self,
+        depth: int,
+        at: Mapping[int, Index],
+        sums: Sequence[SSAValue],
+        step: Callable[[Mapping[int, Index], Sequence[SSAValue]], Sequence[SSAValue]],
+    ) -> Sequence[SSAValue]:
+        """The sums after all steps of the reduction loops."""
+        if depth == len(self.found.reductions):
+            return step(at, sums)
+        loop = self.found.reductions[depth]
+        extent = self.extent(loop)
+        if isinstance(extent, int) and extent <= UNROLLED:
+            for index in range(extent):
+                sums = self.products(depth + 1, {**at, loop: index}, sums, step)
+            return sums
+        return self.emitter.fold(
+            extent, sums, lambda index, now: self.products(depth + 1, {**at, loop: index}, now, step)
+        )
+
+    def step(
+        self, at: Mapping[int, Index], rows: int, vectors: int, mask: SSAValue | None, sums: Sequence[SSAValue]
+    ) -> Sequence[SSAValue]:
+        """Every sum with one more product."""
+        known: dict[tuple[int, int, int], SSAValue] = {}
+        results: list[SSAValue] = []
+        for row in range(rows):
+            for group in range(vectors):
+                factors = [self.factor(number, at, row, group, mask, known) for number in (0, 1)]
+                fma = vector.FMAOp.create(operands=(*factors, sums[len(results)]), result_types=(self.type,))
+                results.append(self.emitter.add(fma).results[0])
+        return results
+
+    def factor(
+        self,
+        number: int,
+        at: Mapping[int, Index],
+        row: int,
+        group: int,
+        mask: SSAValue | None,
+        known: dict[tuple[int, int, int], SSAValue],
+    ) -> SSAValue:
+        """What a factor has for one row and one vector of columns; each place is loaded once."""
+        map_, view, emitter = self.found.maps[number], (self.lhs, self.rhs)[number], self.emitter
+        by_row = self.found.row is not None and moves(map_, self.found.row)
+        by_column = moves(map_, self.found.column)
+        key = (number, row if by_row else 0, group if by_column else 0)
+        if key not in known:
+            place = self.indices(map_, self.moved(at, row, group))
+            if by_column:
+                known[key] = emitter.widened(emitter.load_vector(view, place, self.lanes, mask), self.element)
+            else:
+                scalar = emitter.widened(self.loaded(view, place), self.element)
+                known[key] = emitter.splat(scalar, self.lanes)
+        return known[key]
+
+    def loaded(self, view: View, place: Sequence[SSAValue]) -> SSAValue:
+        made = LoadOp.create(operands=(view.value, *place), result_types=(view.element,))
+        return self.emitter.add(made).results[0]
+
+    def indices(self, map_: Sequence[AffineExpr], at: Mapping[int, Index]) -> list[SSAValue]:
+        """The indices of an operand by its map."""
+        emitter = self.emitter
+        dims = [at.get(loop, 0) for loop in range(len(self.op.iterator_types))]
+        return [emitter.index(evaluate(each, dims, emitter.constants, emitter.add)) for each in map_]
