@@ -41,7 +41,7 @@ VECTORS = 2
 ROWS = (12, 4, 1)
 """Rows of the tile, and of those for what is left over; as many of the first as there are registers for."""
 UNROLLED = 4
-"""Reduction loops of at most so many steps are written out."""
+"""An innermost reduction loop of at most so many steps is written out."""
 
 
 @dataclass(frozen=True)
@@ -238,7 +238,7 @@ class Tiles:
             return step(at, sums)
         loop = self.found.reductions[depth]
         extent = self.extent(loop)
-        if isinstance(extent, int) and extent <= UNROLLED:
+        if isinstance(extent, int) and extent <= UNROLLED and depth + 1 == len(self.found.reductions):
             for index in range(extent):
                 sums = self.products(depth + 1, {**at, loop: index}, sums, step)
             return sums
