@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, TypeAlias
 from xmlc.compiled import CompiledModule
 from xmlc.dialects.diagnostics import CompileError
 from xmlc.driver import Settings, compile_for_target, entry_of
-from xmlc.inputs import Array, Arrays, Sizes, missing
+from xmlc.inputs import Array, Arrays, Port, Sizes, known_sizes, missing
 from xmlc.sources import Program, Source, open_source
+from xmlc.versions import Versions
 
 if TYPE_CHECKING:
     from xmlc.compiled_cuda import CudaModule
@@ -49,13 +50,16 @@ def load(
     *,
     weights: Arrays | None = None,
     settings: Settings | None = None,
-) -> AnyModule:
+    specialise: int = 0,
+) -> AnyModule | Versions:
     """The Toy, ONNX or MLIR program of a file as a Python function of arrays.
 
     `sizes` gives those of free dimensions by name, or whole shapes by the name of an input; `weights` those of a
-    program in MLIR, by name. Raises CompileError.
+    program in MLIR, by name. Sizes of an ONNX model that are not given stay free: the function takes inputs of every
+    size, and its first call compiles it for all of them. `specialise` is for how many combinations of shapes it is
+    compiled for that combination alone, which can be faster. Raises CompileError.
 
-        network = xmlc.load("digits.onnx", {"N": 1})
+        network = xmlc.load("digits.onnx")
         (probabilities,) = network(image)
     """
     source = open_source(str(path))
@@ -63,7 +67,18 @@ def load(
     lacking = [missing(port, source.name) for port in source.inputs if port.weight and port.name not in arrays]
     if lacking:
         raise CompileError.of(lacking)
-    return compile_source(source, sizes or {}, arrays, settings or Settings())
+    settings, sizes = settings or Settings(), sizes or {}
+    known = known_sizes(source.inputs, arrays, sizes)
+    if source.make_free is not None and any(is_free(port, sizes, known) for port in source.inputs):
+        return Versions(source, sizes, settings, specialise)
+    return compile_source(source, sizes, arrays, settings)
+
+
+def is_free(port: Port, sizes: Sizes, known: Mapping[str, int]) -> bool:
+    """Whether a size of an input is not known; an input of unknown rank is not free but missing."""
+    if port.name in sizes or port.sizes is None:
+        return False
+    return any(not isinstance(size, int) and size not in known for size in port.sizes)
 
 
 def run_program(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from xdsl.dialects.builtin import ModuleOp
 
 from xmlc.dialects.diagnostics import CompileError, Place
+from xmlc.dialects.sizes import TYPICAL, Assumptions, assuming, state
 from xmlc.files import decode_text, read_bytes
 from xmlc.inputs import Array, Arrays, Port, Sizes, bound, check_sizes, known_sizes
 
@@ -49,6 +50,8 @@ class Source:
     syntax_tree: Callable[[], str] | None = None
     text: str | None = None
     """The program as text, where it is text: for messages that show the line they speak of."""
+    make_free: Callable[[Sizes, Arrays], Program] | None = None
+    """As `make`, with the sizes that are not given left free: arrays are an example of what it will be called with."""
 
 
 def open_source(file: str, language: str | None = None) -> Source:
@@ -136,8 +139,9 @@ def parameters(module: ModuleOp) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
 
 
 def open_onnx(name: str, data: bytes) -> Source:
-    from xmlc.frontend.onnx.importer import declared_sizes, import_model, input_infos
+    from xmlc.frontend.onnx.importer import declared_sizes, import_model, input_infos, name_free_sizes, nameless
     from xmlc.frontend.onnx.load import load
+    from xmlc.frontend.onnx.program import Port as InputPort
     from xmlc.frontend.onnx.tensors import dtype_of
     from xmlc.frontend.onnx.unsupported import NeedsValue
 
@@ -167,7 +171,29 @@ def open_onnx(name: str, data: bytes) -> Source:
                 continue
             return Program(made.module, made.weights)
 
-    return Source(name, "onnx", ports, make)
+    def make_free(sizes: Sizes, arrays: Arrays) -> Program:
+        check_sizes(sizes, ports, name)
+        names = {port.name for port in ports}
+        symbols = {key: size for key, size in sizes.items() if isinstance(size, int) and key not in names}
+        shapes = {key: (size,) if isinstance(size, int) else size for key, size in sizes.items() if key in names}
+        free = [InputPort(port.name, port.dtype, (), port.sizes) for port in ports if port.name not in shapes]
+        name_free_sizes(free, symbols)
+        example = {
+            str(symbols[nameless(port.name, axis) if size is None else size]): arrays[port.name].shape[axis]
+            for port in free
+            if port.name in arrays
+            for axis, size in enumerate(port.declared or ())
+            if not isinstance(size, int)
+        }
+        with assuming(Assumptions(example=lambda symbol: example.get(symbol, TYPICAL))) as assumptions:
+            try:
+                made = import_model(model, shapes=shapes, symbols=symbols, file=name, dynamic=True)
+            except NeedsValue as needs:
+                raise needs.as_error() from needs
+        state(assumptions, made.module)
+        return Program(made.module, made.weights)
+
+    return Source(name, "onnx", ports, make, make_free=make_free)
 
 
 def read_onnx(name: str, data: bytes, load: Callable[[bytes, Path | None], onnx.ModelProto]) -> onnx.ModelProto:
