@@ -22,7 +22,7 @@ from typing import cast
 
 from xdsl.context import Context
 from xdsl.dialects import arith, func, linalg, scf, vector
-from xdsl.dialects.builtin import DYNAMIC_INDEX, MemRefType, ModuleOp, UnitAttr, VectorType
+from xdsl.dialects.builtin import DYNAMIC_INDEX, AnyFloat, MemRefType, ModuleOp, UnitAttr, VectorType
 from xdsl.dialects.linalg.attrs import IteratorType
 from xdsl.dialects.memref import DimOp, LoadOp
 from xdsl.ir import Attribute, Block, Region, SSAValue
@@ -31,7 +31,7 @@ from xdsl.passes import ModulePass
 
 from xmlc.passes import remarks
 from xmlc.passes.contractions.emitter import INDEX, Emitter, View, bits_of
-from xmlc.passes.contractions.recognise import is_linear, sums_products
+from xmlc.passes.contractions.recognise import is_linear, unsigned_factors
 from xmlc.passes.index_arithmetic import Index, IndexConstants, evaluate
 from xmlc.passes.machine import Machine
 from xmlc.passes.schedule import PARALLEL
@@ -79,7 +79,9 @@ class Product:
 
 def product_of(op: linalg.ops.GenericOp) -> Product | None:
     """The tile's loops; None where all sizes are known, or where no loop can be the columns."""
-    if len(op.inputs) != 2 or len(op.outputs) != 1 or not sums_products(op.body.block):
+    if len(op.inputs) != 2 or len(op.outputs) != 1 or unsigned_factors(op.body.block) != (False, False):
+        return None
+    if not isinstance(op.body.block.args[-1].type, AnyFloat):
         return None
     if not any(DYNAMIC_INDEX in shape_of(value) for value in op.operands):
         return None

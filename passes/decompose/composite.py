@@ -10,8 +10,7 @@ from xdsl.ir import SSAValue
 
 from xmlc.dialects.ml import composite as ml
 from xmlc.dialects.ml import functions as F
-from xmlc.dialects.ml.types import element_of, rank_of, shape_of
-from xmlc.passes.constants import has_known_sizes
+from xmlc.dialects.ml.types import element_of, has_static_shape, rank_of, shape_of
 from xmlc.passes.decompose.operands import insert_ones, known_shape, narrow, wide
 
 
@@ -113,7 +112,7 @@ def attention(op: ml.AttentionOp) -> SSAValue:
 def is_fusible(op: ml.AttentionOp) -> bool:
     """Whether `lower-attention` has loops for an attention: f32, sizes known, and no mask that rows differ in."""
     operands = (op.query, op.key, op.value, *((op.mask,) if op.mask else ()))
-    if not all(has_known_sizes(each) and 0 not in shape_of(each) for each in operands):
+    if not all(has_static_shape(each) and 0 not in shape_of(each) for each in operands):
         return False
     if any(element_of(each) != f32 for each in (op.query, op.key, op.value)):
         return False
