@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -247,3 +248,47 @@ def test_what_cannot_be_lowered_is_named_as_the_user_did(xmlc: Run, monkeypatch:
     assert place in err
     err = xmlc("compile", DIGITS, "--bind", "N=1", "--emit", "linalg").err
     assert "conv1 (Conv): error: 2 x ml.conv cannot be lowered by stage 'linalg'\n" in err
+
+
+@pytest.mark.parametrize(
+    ("stage", "contains"),
+    [
+        ("gpu", "gpu.launch_func @kernels::"),
+        ("nvvm", "nvvm.read.ptx.sreg.tid.x"),
+        ("llvm", 'target triple = "nvptx64-nvidia-cuda"'),
+        ("ptx", ".target sm_80"),
+    ],
+)
+def test_every_stage_of_the_gpu_is_printed(xmlc: Run, stage: str, contains: str) -> None:
+    done = xmlc("compile", "-", "--target=cuda:sm_80", f"--emit={stage}", text=SOFTMAX)
+    assert (done.code, done.err) == (0, "") and contains in done.out
+
+
+def test_the_text_of_the_gpu_level_is_resumed(xmlc: Run) -> None:
+    text = xmlc("compile", "-", "--target=cuda", "--emit=gpu", text=SOFTMAX).out
+    whole = xmlc("compile", "-", "--target=cuda", "--emit=ptx", text=SOFTMAX).out
+    assert xmlc("compile", "-", "--target=cuda", "--emit=ptx", text=text).out == whole
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("cuda:sm_70", "sm_70 is too old\nhint: kernels are made for sm_80 and later"),
+        ("cuda:90", "unknown target 'cuda:90'\nhint: write cuda or cuda:sm_90a"),
+    ],
+)
+def test_a_gpu_that_is_none_is_refused(xmlc: Run, target: str, message: str) -> None:
+    done = xmlc("compile", "-", f"--target={target}", "--emit=ptx", text=SOFTMAX)
+    assert done.code == 2 and message in done.err
+
+
+@pytest.mark.skipif(shutil.which("ptxas") is None, reason="ptxas is not installed")
+def test_the_report_says_what_each_kernel_takes(xmlc: Run, tmp_path: Path) -> None:
+    done = xmlc("compile", "-", "--target=cuda", "--emit=cubin", "-o", tmp_path / "x.cubin", "--report", text=SOFTMAX)
+    assert done.code == 0
+    assert "registers" in done.err and "spilled" in done.err and "softmax" not in done.out
+
+
+def test_a_report_is_for_kernels_of_a_gpu(xmlc: Run) -> None:
+    done = xmlc("compile", "-", "--emit=llvm", "--report", text=SOFTMAX)
+    assert done.code == 2 and "--report tells what kernels of a GPU take" in done.err

@@ -226,3 +226,10 @@ def test_the_demo_classifies_digits(xmlc: Run) -> None:
     assert made["agrees"] and made["right"] == 40
     names = [row["stage"] for row in made["stages"]]
     assert (names[0], names[-1]) == ("source", "obj")
+
+
+@pytest.mark.skipif(Path("/dev/nvidiactl").exists(), reason="there is a GPU")
+def test_without_a_gpu_nothing_is_run_on_the_processor_instead(xmlc: Run) -> None:
+    done = xmlc("run", DIGITS, "--bind", "N=1", "--random", "0", "--target=cuda")
+    assert done.code == 1 and done.out == ""
+    assert "cuda-bindings is not installed" in done.err or "this machine has no NVIDIA" in done.err

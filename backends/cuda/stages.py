@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from xmlc.backends.cpu.stages import CPU
 from xmlc.backends.stages import Stage
 from xmlc.passes.bufferize import Bufferize
+from xmlc.passes.decompose import Decompose
 from xmlc.passes.expand_math.expand import ExpandMath
 from xmlc.passes.gpu.lower_to_nvvm import LowerToNvvm
 from xmlc.passes.gpu.map_loops import MapLoops
@@ -15,8 +18,17 @@ from xmlc.passes.plan_memory import PlanMemory
 SHARED = ("toy", "ml", "kernels", "linalg")
 """The levels that do not know yet what they are compiled for."""
 
+
+def shared(stage: Stage) -> Stage:
+    """A stage of the CPU as a GPU has it: attention is decomposed, there being no kernel for it as a whole yet."""
+    passes = tuple(
+        replace(each, fuses_attention=False) if isinstance(each, Decompose) else each for each in stage.passes
+    )
+    return replace(stage, passes=passes)
+
+
 CUDA = (
-    *(stage for stage in CPU if stage.name in SHARED),
+    *(shared(stage) for stage in CPU if stage.name in SHARED),
     Stage(
         "gpu",
         (Bufferize(), MapRows(), LowerLinalg(), MapLoops(), ExpandMath(), PlanMemory()),

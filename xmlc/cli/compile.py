@@ -7,8 +7,10 @@ from pathlib import Path
 
 import click
 
+from xmlc.backends.cuda.target import CudaTarget
 from xmlc.cli.common import compiling, dumping, opened, settings_of, showing_lines_of
 from xmlc.cli.remarks import listener, tell
+from xmlc.cli.resources import KernelResources
 from xmlc.dialects.diagnostics import CompileError, Place
 from xmlc.driver import Settings, emit, stages
 from xmlc.files import write_whole
@@ -28,12 +30,14 @@ BY_SUFFIX = {".ll": "llvm", ".s": "asm", ".mlir": "structured", ".ptx": "ptx", "
 @click.option("--emit", "stage", metavar="STAGE", help="ast, source, or a stage of `xmlc list stages`; else from -o")
 @click.option("-o", "output", default="-", metavar="FILE", help="write the result here, whole or not at all")
 @click.option("--save-weights", "weights", metavar="FILE.npz", help="write the program's weights here, by name")
+@click.option("--report", is_flag=True, help="what each kernel of a GPU takes: registers, spills, shared memory")
 @compiling
 def compile(
     file: str,
     stage: str | None,
     output: str,
     weights: str | None,
+    report: bool,
     language: str | None,
     bind: Sizes,
     target: str,
@@ -62,13 +66,26 @@ def compile(
     if stage == known[-1] and output == "-" and sys.stdout.isatty():
         raise click.UsageError(f"machine code is nothing for a terminal\nhint: give -o FILE, or --emit={known[-2]}")
     settings.remarks = listener(remarks, remarks_json)
+    resources = reported(settings, stage) if report else None
     source = opened(file, language, settings)
     with showing_lines_of(source), dumping(dump):
         made = result(source, stage, bind, settings, weights)
     write(output, made)
     tell(settings.remarks, remarks, remarks_json)
+    if resources is not None:
+        click.echo(resources.render(), err=True)
     if timing:
         click.echo(settings.timer.render(), err=True)
+
+
+def reported(settings: Settings, stage: str) -> KernelResources:
+    """What will know, after the compilation, what the kernels take."""
+    if not isinstance(settings.target, CudaTarget) or stage not in ("ptx", "cubin"):
+        hint = "give --target=cuda, and --emit=ptx or --emit=cubin"
+        raise click.UsageError(f"--report tells what kernels of a GPU take\nhint: {hint}")
+    made = KernelResources(settings.target)
+    settings.stage_watchers = [*settings.stage_watchers, made]
+    return made
 
 
 def result(source: Source, stage: str, sizes: Sizes, settings: Settings, weights: str | None) -> str | bytes:

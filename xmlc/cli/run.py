@@ -66,7 +66,7 @@ def run(
     settings = settings_of(target, opt_level, threads, before, after, after_all)
     settings.remarks = listener(remarks, remarks_json)
     if report and isinstance(settings.target, CudaTarget):
-        raise click.UsageError("--report times kernels of the processor\nhint: leave it out with --target=cuda")
+        raise click.UsageError("--report times kernels of the processor\nhint: xmlc compile --target=cuda --report")
     if report:
         settings.profile = import_module("xmlc.report").Profile()
     if explain_miss:
