@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
-from itertools import repeat
 from typing import Any
 
 from xmlc.backends.cpu.elf import ElfSymbols, elf_symbols
@@ -186,11 +185,3 @@ def refuse_missing(tables: Iterable[ElfSymbols], imports: Mapping[str, int]) -> 
             "the compiled code calls functions that are not provided: " + ", ".join(missing),
             hint="pass them as `symbols`, or define them in the module",
         )
-
-
-def compile_parts(texts: Sequence[str], target: Target, opt_level: int = 3, threads: int | None = None) -> list[bytes]:
-    """Compile several modules side by side, into one object each, in the order given."""
-    from concurrent.futures import ThreadPoolExecutor  # slow to import, and seldom needed
-
-    with ThreadPoolExecutor(max_workers=threads or target.cores) as pool:
-        return list(pool.map(compile_to_object, texts, repeat(target), repeat(opt_level)))

@@ -1,8 +1,7 @@
-"""LLVM through llvmlite: parsing, its optimisation pipeline, code generation; several threads may compile at once."""
+"""LLVM through llvmlite: parsing, its optimisation pipeline, code generation. It lets one thread in at a time."""
 
 from __future__ import annotations
 
-import ctypes
 from functools import cache
 from typing import Any
 
@@ -11,7 +10,6 @@ import llvmlite.binding
 from xmlc.backends.cpu.target import Target
 
 binding: Any = llvmlite.binding  # has no types
-ffi: Any = llvmlite.binding.ffi
 
 
 @cache
@@ -29,7 +27,7 @@ def target_machine(target: Target, opt_level: int) -> Any:
 
 
 def optimized(llvm_ir: str, machine: Any, opt_level: int) -> Any:
-    """The parsed module after LLVM's pipeline, in a context of its own, so that threads do not meet.
+    """The parsed module after LLVM's pipeline, in a context of its own.
 
     A parse error is a bug of the emitter: it keeps its traceback, and names the line.
     """
@@ -39,34 +37,10 @@ def optimized(llvm_ir: str, machine: Any, opt_level: int) -> Any:
     options.loop_vectorization = options.slp_vectorization = options.loop_interleaving = opt_level >= 2
     builder = binding.create_pass_builder(machine, options)
     passes = builder.getModulePassManager()
-    unlocked().LLVMPY_RunNewModulePassManager(passes._ptr, module._ptr, builder._ptr)
+    passes.run(module, builder)
     return module
 
 
 def machine_code(module: Any, machine: Any, *, as_text: bool) -> bytes:
     """The module as an object file, or as assembly text."""
-    with ffi.OutputString() as error:
-        buffer = unlocked().LLVMPY_TargetMachineEmitToMemory(machine._ptr, module._ptr, not as_text, error)
-        if not buffer:
-            raise RuntimeError(str(error))
-    try:
-        return ctypes.string_at(ffi.lib.LLVMPY_GetBufferStart(buffer), ffi.lib.LLVMPY_GetBufferSize(buffer))
-    finally:
-        ffi.lib.LLVMPY_DisposeMemoryBuffer(buffer)
-
-
-@cache
-def unlocked() -> Any:
-    """llvmlite's library without its lock, for the two calls that take long.
-
-    llvmlite lets one thread at a time into LLVM. LLVM itself wants only that no two threads share a context,
-    and each module here has its own. Seen: two threads are inside LLVM together for nine tenths of the time,
-    and the objects are those of one thread. How much time that saves has not been measured on an idle machine.
-    """
-    library: Any = ctypes.CDLL(ffi.lib._name)
-    library.LLVMPY_RunNewModulePassManager.argtypes = ffi.lib.LLVMPY_RunNewModulePassManager.argtypes
-    library.LLVMPY_RunNewModulePassManager.restype = None
-    emit = ffi.lib.LLVMPY_TargetMachineEmitToMemory
-    library.LLVMPY_TargetMachineEmitToMemory.argtypes = emit.argtypes
-    library.LLVMPY_TargetMachineEmitToMemory.restype = emit.restype
-    return library
+    return machine.emit_assembly(module).encode() if as_text else machine.emit_object(module)

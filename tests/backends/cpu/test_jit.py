@@ -74,16 +74,10 @@ def test_a_function_keeps_its_code() -> None:
 def test_several_objects_link_with_each_other() -> None:
     caller = "declare i64 @two(i64)\n" + ADD_ONE.replace("add i64 %x, 1", "call i64 @two(i64 %x)")
     callee = "define i64 @two(i64 %x) {\n  %y = add i64 %x, 2\n  ret i64 %y\n}\n"
-    objects = jit.compile_parts([caller, callee], parse_target("cpu"))
+    objects = [compiled(caller), compiled(callee)]
     slots = (ctypes.c_int64 * 1)(40)
     jit.load_object(objects).function("main")(slots)
     assert slots[0] == 42
-
-
-def test_modules_compiled_side_by_side_are_those_compiled_alone() -> None:
-    texts = [ADD_ONE.replace("%x, 1", f"%x, {step}") for step in range(16)]
-    together = jit.compile_parts(texts, parse_target("cpu"), threads=4)
-    assert together == [compiled(text) for text in texts]
 
 
 def test_many_modules_live_side_by_side() -> None:
