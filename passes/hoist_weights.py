@@ -81,7 +81,15 @@ class Plan:
                 self.moved.add(op)
         for op in reversed(list(self.moved_in_order())):
             if any(self.leaves(result) and (widens(op) or not self.is_worth_it(result)) for result in op.results):
-                self.moved.discard(op)
+                self.stay(op)
+
+    def stay(self, op: Operation) -> None:
+        """Leave an op where it is, and what is made of it."""
+        self.moved.discard(op)
+        for result in op.results:
+            for use in result.uses:
+                if use.operation in self.moved:
+                    self.stay(use.operation)
 
     def moved_in_order(self) -> list[Operation]:
         return [op for op in self.function.body.block.ops if op in self.moved]
@@ -103,6 +111,16 @@ def widens(op: Operation) -> bool:
     return isinstance(before, IntegerType) and isinstance(after, IntegerType) and before.bitwidth < after.bitwidth
 
 
+def part_casts(block: Block) -> None:
+    """Give each use of a cast that widens a cast of its own: one may move where another stays."""
+    for op in list(block.ops):
+        if widens(op):
+            for use in list(op.results[0].uses)[1:]:
+                copy = op.clone()
+                block.insert_op_after(copy, op)
+                use.operation.operands[use.index] = copy.results[0]
+
+
 def is_static(value: SSAValue) -> bool:
     """Whether a value is the same in every call for all that its type and its op say: neither depends on free sizes."""
     if isinstance(value.owner, SizesOp):
@@ -112,6 +130,7 @@ def is_static(value: SSAValue) -> bool:
 
 def hoist(module: ModuleOp, function: FuncOp, growth: float, slack: int) -> None:
     """Split @main into itself and @prepare, if there is anything to prepare."""
+    part_casts(function.body.block)
     plan = Plan(function, growth, slack)
     plan.make()
     ops = plan.moved_in_order()

@@ -24,3 +24,20 @@ func.func public @main(%x: tensor<512x512xf32>, %w: tensor<512xf32> {ml.weight})
   %y = ml.atan2 %b, %x : tensor<512x512xf32>, tensor<512x512xf32> -> tensor<512x512xf32>
   func.return %y : tensor<512x512xf32>
 }
+
+// -----
+
+// integers stay narrow for what stays, and are widened for what moves
+// CHECK-LABEL: func.func @main
+// CHECK-SAME: %w: tensor<3x4xi8>
+// CHECK: ml.cast %w
+// CHECK: ml.matmul
+// CHECK: func.func {{.*}}@prepare
+// CHECK: ml.cast
+// CHECK-NEXT: ml.reduce_sum
+func.func @main(%x: tensor<2x3xi32>, %w: tensor<3x4xi8> {ml.weight}) -> (tensor<2x4xi32>, tensor<4xi32>) {
+  %0 = ml.cast %w : tensor<3x4xi8> -> tensor<3x4xi32>
+  %1 = ml.matmul %x, %0 : tensor<2x3xi32>, tensor<3x4xi32> -> tensor<2x4xi32>
+  %2 = ml.reduce_sum %0 axes = [0] : tensor<3x4xi32> -> tensor<4xi32>
+  func.return %1, %2 : tensor<2x4xi32>, tensor<4xi32>
+}

@@ -213,3 +213,30 @@ func.func @swapped_product(%a: tensor<3x2xf32>, %b: tensor<4x3xf32>) -> tensor<4
   %y = ml.transpose %p [1, 0] : tensor<2x4xf32> -> tensor<4x2xf32>
   func.return %y : tensor<4x2xf32>
 }
+
+// 8-bit integers are multiplied before their zeros are taken off, since processors have instructions for that …
+// CHECK-LABEL: @integers
+// CHECK: [[A:%.*]] = ml.cast %a
+// CHECK: [[B:%.*]] = ml.cast %b
+// CHECK: ml.matmul [[A]], [[B]]
+// CHECK-DAG: ml.reduce_sum {{.*}} axes = [0] keep_dims
+// CHECK-DAG: ml.reduce_sum {{.*}} axes = [1] keep_dims
+func.func @integers(%a: tensor<2x3xui8>, %b: tensor<3x4xi8>, %u: tensor<i32>, %v: tensor<4xi32>) -> tensor<2x4xi32> {
+  %0 = ml.cast %a : tensor<2x3xui8> -> tensor<2x3xi32>
+  %1 = ml.sub %0, %u : tensor<2x3xi32>, tensor<i32> -> tensor<2x3xi32>
+  %2 = ml.cast %b : tensor<3x4xi8> -> tensor<3x4xi32>
+  %3 = ml.sub %2, %v : tensor<3x4xi32>, tensor<4xi32> -> tensor<3x4xi32>
+  %4 = ml.matmul %1, %3 : tensor<2x3xi32>, tensor<3x4xi32> -> tensor<2x4xi32>
+  func.return %4 : tensor<2x4xi32>
+}
+
+// … limit: a zero for each column of the rows has no place outside of the product.
+// CHECK-LABEL: @zeros_along_the_sum
+// CHECK: ml.sub
+// CHECK-NEXT: ml.matmul
+func.func @zeros_along_the_sum(%a: tensor<2x3xui8>, %b: tensor<3x4xi32>, %u: tensor<3xi32>) -> tensor<2x4xi32> {
+  %0 = ml.cast %a : tensor<2x3xui8> -> tensor<2x3xi32>
+  %1 = ml.sub %0, %u : tensor<2x3xi32>, tensor<3xi32> -> tensor<2x3xi32>
+  %2 = ml.matmul %1, %b : tensor<2x3xi32>, tensor<3x4xi32> -> tensor<2x4xi32>
+  func.return %2 : tensor<2x4xi32>
+}

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from xdsl.ir import SSAValue
+from xdsl.dialects.builtin import i8, i32
+from xdsl.ir import OpResult, SSAValue
 
+from xmlc.dialects.dtypes import u8
 from xmlc.dialects.ml import functions as F
 from xmlc.dialects.ml.contraction import MatmulOp
+from xmlc.dialects.ml.elementwise import CastOp, SubOp
 from xmlc.dialects.ml.shaping import TransposeOp
-from xmlc.dialects.ml.types import rank_of
+from xmlc.dialects.ml.types import element_of, rank_of, shape_of
 from xmlc.passes.laws import law
 
 
@@ -34,4 +37,40 @@ def transpose_of_product(op: TransposeOp) -> SSAValue | None:
             return None
 
 
-CONTRACTION = (transpose_of_product,)
+def moved(value: SSAValue) -> tuple[SSAValue, SSAValue] | None:
+    """(x, z) for x - z in 32-bit integers, x widened from fewer bits."""
+    if element_of(value) != i32:
+        return None
+    match value.owner:
+        case SubOp(lhs=OpResult(op=CastOp(x=narrow)) as x, rhs=z) if element_of(narrow) in (i8, u8):
+            return x, z
+        case _:
+            return None
+
+
+@law
+def product_of_moved_rows(op: MatmulOp) -> SSAValue | None:
+    """(x - z) @ b -> x @ b - z * (sum of b over the rows), modulo 2**32, z one number or one for each row:
+    products of 8-bit integers have instructions"""
+    found = moved(op.lhs)
+    if found is None or op.bias is not None:
+        return None
+    x, z = found
+    if shape_of(z)[-1:] not in ((), (1,)) or shape_of(x) != shape_of(op.lhs):
+        return None
+    return F.sub(F.matmul(x, op.rhs), F.mul(z, F.reduce_sum(op.rhs, axes=(-2,), keep_dims=True)))
+
+
+@law
+def product_of_moved_columns(op: MatmulOp) -> SSAValue | None:
+    """a @ (x - z) -> a @ x - (sum of a over the columns) * z, modulo 2**32, z one number or one for each column"""
+    found = moved(op.rhs)
+    if found is None or op.bias is not None:
+        return None
+    x, z = found
+    if shape_of(z)[-2:-1] not in ((), (1,)) or shape_of(x) != shape_of(op.rhs):
+        return None
+    return F.sub(F.matmul(op.lhs, x), F.mul(F.reduce_sum(op.lhs, axes=(-1,), keep_dims=True), z))
+
+
+CONTRACTION = (transpose_of_product, product_of_moved_rows, product_of_moved_columns)
