@@ -13,6 +13,8 @@ class Machine:
     vector_registers: int = 32
     first_cache: int = 32 * 1024
     second_cache: int = 1024 * 1024
+    third_cache: int = 32 * 1024 * 1024
+    """Shared by cores, maybe also by those of others: count on a part of it."""
     dots: tuple[str, ...] = ()
     """Element types that one instruction multiplies and sums in groups of neighbours (see `grouped.dot`)."""
 

@@ -91,7 +91,7 @@ def timed(passes: Sequence[ModulePass], entry: str) -> list[ModulePass]:
 
 def fitted(passes: Sequence[ModulePass], target: Target, threads: int = 1) -> list[ModulePass]:
     """The passes, those with a cost model given what a target is like, and how many threads there are."""
-    sizes = dict(zip(("first_cache", "second_cache"), target.caches))
+    sizes = dict(zip(("first_cache", "second_cache", "third_cache"), target.caches))
 
     def fit(each: ModulePass) -> ModulePass:
         match each:

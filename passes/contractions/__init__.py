@@ -3,9 +3,15 @@
 recognise   linalg.generic -> Contraction: for each operand, how far it moves in memory when a loop advances
 choose      the cost model: which loop is vectorised, register tile, cache blocks, what is packed
 emitter     loops, views and vectors as ops
+epilogue    what is computed of each sum, to be done in the register tile
+result      where finished sums go
+panels      packing: blocks of a factor in the order in which tiles read them
+dots        which contractions have an instruction for groups of products
+grouped     the register tile made of that instruction
 tile        the register tile: accumulators carried by the reduction loops
 planes      images padded part by part, in the loop that reads them
 direct      register tiles over the operands where they lie
+sweep       few rows times a large matrix, which is read once, in order
 blocked     cache blocks and packed panels (GotoBLAS)
 dot         vectors along the reduction
 flatten     several short loops copied together into one long one (im2col), then any of the others

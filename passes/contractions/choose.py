@@ -22,6 +22,7 @@ from xmlc.passes.contractions.emitter import Emitter, bits_of
 from xmlc.passes.contractions.flatten import copied_in, copied_out, flattened, flattens
 from xmlc.passes.contractions.nest import Steps
 from xmlc.passes.contractions.recognise import Contraction, Operand, simplified
+from xmlc.passes.contractions.sweep import Sweep, emit_sweep
 from xmlc.passes.contractions.tile import Reduction, Shape
 from xmlc.passes.machine import Machine
 
@@ -58,7 +59,13 @@ class Schedule:
 
 def schedules(found: Contraction, machine: Machine) -> list[Schedule]:
     """Every schedule that fits, the cheapest first."""
-    made = [*direct(found, machine), *blocked(found, machine), *dot(found, machine), *flat(found, machine)]
+    made = [
+        *direct(found, machine),
+        *sweep(found, machine),
+        *blocked(found, machine),
+        *dot(found, machine),
+        *flat(found, machine),
+    ]
     return sorted(made, key=lambda schedule: schedule.cycles)
 
 
@@ -374,6 +381,47 @@ def ordered(
     return [*outermost, *row_steps, *column_steps], columns_inside
 
 
+# Sweep
+
+
+def sweep(found: Contraction, machine: Machine) -> list[Schedule]:
+    """A few rows times a matrix, which is read in the order in which it lies."""
+    column = column_loop(found)
+    if column is None or len(found.reductions) != 1:
+        return []
+    reduction = found.reductions[0]
+    wide, other = factors_of(found, column)
+    rows = moves_only(found, other)
+    if len(rows) > 1 or other.strides[column] or wide.strides[column] != 1:
+        return []
+    if isinstance(found.start, Operand) and found.start.strides[column] not in (0, 1):
+        return []
+    row, high = (rows[0], found.extents[rows[0]]) if rows else (-1, 1)
+    lanes = lanes_for(found, machine, found.extents[column])
+    if high > SWEPT_ROWS:
+        return []
+    steps = max(1, machine.vector_registers // 4 // high)
+    block = machine.first_cache // 4 * 8 // bits_of(found.element) // high
+    shape = Shape(row, high, column, min(2 * lanes, found.extents[column]), lanes)
+    outer = tuple(loop for loop in found.parallels if loop not in (row, column))
+    columns = even_part(found.extents[column], max(block, 2 * lanes), 2 * lanes)
+    plan = Sweep(shape, reduction, steps, columns, outer)
+    times = prod(found.extents[loop] for loop in outer)
+    vectors = found.extents[reduction] * -(-found.extents[column] // lanes)
+    moved = size_of(found, wide)
+    rate = SWEPT_BYTES if moved > machine.second_cache // 2 else SECOND_CACHE_BYTES
+    # each vector is loaded and used by all rows; sums are loaded and stored once for some steps
+    computed = times * vectors * (max(high * multiply_add_cycles(found), 0.5) + 1.5 * high / steps)
+    note = f"sweep, {high} rows, {steps} steps at a time in blocks of {columns} columns"
+    return [Schedule("sweep", max(computed, moved / rate), lambda emitter: emit_sweep(emitter, found, plan), note)]
+
+
+SWEPT_ROWS = 4
+"""The most rows for which a matrix is swept: their numbers of some steps are in registers."""
+SWEPT_BYTES = 12.0
+"""Bytes a cycle from beyond the second cache, of a matrix that is read in order."""
+
+
 # Blocked
 
 
@@ -403,10 +451,12 @@ def blocked(found: Contraction, machine: Machine) -> list[Schedule]:
     packed_bytes = bits_of(found.element) // 8 / group
     unit = 8 * group
     steps = min(depth, even_part(depth, int(machine.first_cache * 3 / 4 / (high * packed_bytes)), unit))
-    block_columns = even_part(width, int(machine.second_cache / 2 / (steps * packed_bytes)), tile_columns)
+    slab = count * steps * packed_bytes  # the rows, which each block of columns reads again
+    kept = machine.second_cache // 2 if slab < 4 * machine.second_cache else machine.third_cache // 8
+    block_columns = even_part(width, int(kept / (steps * packed_bytes)), tile_columns)
     same = other.element == (dots.element if dots is not None else found.element)
     lies = other.strides[reduction] == 1 and same and depth % group == 0
-    packs_rows = not lies or (dots is not None and dots.flips)
+    packs_rows = not lies or kept > machine.second_cache or (dots is not None and dots.flips)
     shape = Shape(row, high, column, tile_columns, lanes)
     plan = Blocked(shape, reduction, outer, block_columns, steps, packs_rows, dots)
     tiles = -(-count // high) * -(-width // tile_columns)
@@ -428,6 +478,8 @@ def row_tile(count: int, most: int) -> int:
     """Rows of a tile: the most that divide the count, if that is not far from the most there can be."""
     if count <= most:
         return count
+    if count > 32 * most:
+        return most
     return next((high for high in range(most, most * 5 // 8, -1) if count % high == 0), most)
 
 

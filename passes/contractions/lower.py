@@ -28,16 +28,18 @@ class LowerContractions(ModulePass):
 
     name = "lower-contractions"
     schedule: str | None = None
-    """Use this schedule wherever it fits: direct, blocked, dot, flatten, winograd."""
+    """Use this schedule wherever it fits: direct, sweep, blocked, dot, flatten, winograd."""
     vector_bits: int = Machine.vector_bits
     vector_registers: int = Machine.vector_registers
     first_cache: int = Machine.first_cache
     second_cache: int = Machine.second_cache
+    third_cache: int = Machine.third_cache
     dots: tuple[str, ...] = Machine.dots
     """Element types with an instruction that multiplies and sums groups of them."""
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        machine = Machine(self.vector_bits, self.vector_registers, self.first_cache, self.second_cache, self.dots)
+        caches = (self.first_cache, self.second_cache, self.third_cache)
+        machine = Machine(self.vector_bits, self.vector_registers, *caches, self.dots)
         for function in op.body.block.ops:
             if isinstance(function, func.FuncOp) and not function.is_declaration:
                 constants = IndexConstants(function.body.block)

@@ -36,7 +36,7 @@ from xmlc.passes.parallelize import Parallelize
 from xmlc.passes.remarks import Remarks
 from xmlc.passes.rows.lower import LowerRows
 
-NAMES = ("direct", "blocked", "dot", "flatten")
+NAMES = ("direct", "sweep", "blocked", "dot", "flatten")
 """The schedules of contractions."""
 LOOPS = "loops"
 """No schedule but plain loops, for contractions, rows and transposes."""
