@@ -36,6 +36,8 @@ PASSES: dict[str, Callable[[], type[ModulePass]]] = {
     "lower-print": in_module("xmlc.passes.lower_print", "LowerPrint"),
     "lower-gpu-to-nvvm": in_module("xmlc.passes.gpu.lower_to_nvvm", "LowerToNvvm"),
     "map-loops": in_module("xmlc.passes.gpu.map_loops", "MapLoops"),
+    "map-transpose": in_module("xmlc.passes.gpu.map_transpose", "MapTranspose"),
+    "map-contractions": in_module("xmlc.passes.gpu.map_contractions", "MapContractions"),
     "map-rows": in_module("xmlc.passes.gpu.map_rows", "MapRows"),
     "lower-rows": in_module("xmlc.passes.rows.lower", "LowerRows"),
     "lower-transposes": in_module("xmlc.passes.lower_transposes", "LowerTransposes"),

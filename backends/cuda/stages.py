@@ -10,8 +10,10 @@ from xmlc.passes.bufferize import Bufferize
 from xmlc.passes.decompose import Decompose
 from xmlc.passes.expand_math.expand import ExpandMath
 from xmlc.passes.gpu.lower_to_nvvm import LowerToNvvm
+from xmlc.passes.gpu.map_contractions import MapContractions
 from xmlc.passes.gpu.map_loops import MapLoops
 from xmlc.passes.gpu.map_rows import MapRows
+from xmlc.passes.gpu.map_transpose import MapTranspose
 from xmlc.passes.lower_linalg import LowerLinalg
 from xmlc.passes.plan_memory import PlanMemory
 
@@ -31,7 +33,16 @@ CUDA = (
     *(shared(stage) for stage in CPU if stage.name in SHARED),
     Stage(
         "gpu",
-        (Bufferize(), MapRows(), LowerLinalg(), MapLoops(), ExpandMath(), PlanMemory()),
+        (
+            Bufferize(),
+            MapContractions(),
+            MapTranspose(),
+            MapRows(),
+            LowerLinalg(),
+            MapLoops(),
+            ExpandMath(device=True),
+            PlanMemory(),
+        ),
         removes=("linalg", "tensor"),
     ),
     Stage("nvvm", (LowerToNvvm(),)),

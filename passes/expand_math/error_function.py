@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from xmlc.passes.expand_math.coefficients import ERF, ERF_TAIL
 from xmlc.passes.expand_math.exponential import exp
 from xmlc.passes.number import Real, polynomial, select
@@ -10,8 +12,8 @@ from xmlc.passes.number import Real, polynomial, select
 ERF_LIMIT = {32: 3.93, 64: 5.95}
 
 
-def erf(x: Real) -> Real:
-    """The error function."""
+def erf(x: Real, exp: Callable[[Real], Real] = exp) -> Real:
+    """The error function, by way of `exp`."""
     z = x * x
     near = x.times_plus(polynomial(z, ERF[x.width]), x)
     t = abs(x).at_most(ERF_LIMIT[x.width])

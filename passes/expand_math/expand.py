@@ -17,6 +17,7 @@ from xdsl.traits import SymbolTable
 from xdsl.utils.hints import isa
 
 from xmlc.dialects.float_remainder import RemfOp
+from xmlc.passes.expand_math.device import DEVICE, is_instruction
 from xmlc.passes.expand_math.error_function import erf
 from xmlc.passes.expand_math.exponential import exp, exp2, expm1
 from xmlc.passes.expand_math.hyperbolic import acosh, asinh, atanh, cosh, sinh, tanh
@@ -144,12 +145,15 @@ class ExpandMath(ModulePass):
     name = "expand-math"
     scales: bool = False
     """Let LLVM multiply vectors of f32 by powers of two: for processors with an instruction that does."""
+    device: bool = False
+    """Whether the code is for a GPU, which has other instructions."""
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         needed: dict[tuple[Operation, str], tuple[Definition, tuple[Attribute, ...]]] = {}
+        expansions = EXPANSIONS | DEVICE if self.device else EXPANSIONS
         for inner in list(op.walk()):
-            definition = EXPANSIONS.get(type(inner))
-            if definition is None or not supported(inner):
+            definition = expansions.get(type(inner))
+            if definition is None or not supported(inner) or (self.device and is_instruction(inner)):
                 continue
             table = symbol_table_of(inner)
             name, types = expand(inner)

@@ -96,6 +96,12 @@ class Code:
             left = self.value(arith.DivUIOp(left, divisor))
         return [self.value(arith.IndexCastOp(left, INDEX)), *reversed(indices)]
 
+    def both(self, x: SSAValue | None, y: SSAValue | None) -> SSAValue | None:
+        """Whether both hold; None is what always holds."""
+        if x is None or y is None:
+            return x or y
+        return self.value(arith.AndIOp(x, y))
+
     # Blocks inside blocks
 
     @contextmanager

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from xdsl.context import Context
-from xdsl.dialects import arith, func, llvm
+from xdsl.dialects import arith, func, llvm, math
 from xdsl.dialects.builtin import (
     DenseArrayBase,
     FixedBitwidthType,
@@ -223,6 +223,13 @@ def subgroup_reduce(code: Code, op: gpu.SubgroupReduceOp) -> Sequence[SSAValue]:
     return (value,)
 
 
+def exp2(code: Code, op: math.Exp2Op) -> Sequence[SSAValue]:
+    """There is an instruction for f32: `expand-math` leaves no other."""
+    return (code.add(llvm.CallIntrinsicOp(EXP2, [op.operand], [f32])),)
+
+
+EXP2 = "llvm.nvvm.ex2.approx.f32"
+
 ROWS: dict[type[Operation], Callable[[Code, Any], Sequence[SSAValue]]] = {
     **dict.fromkeys(AXES, position),
     gpu.GlobalIdOp: global_id,
@@ -233,5 +240,6 @@ ROWS: dict[type[Operation], Callable[[Code, Any], Sequence[SSAValue]]] = {
     gpu.BarrierOp: barrier,
     gpu.ShuffleOp: shuffle,
     gpu.SubgroupReduceOp: subgroup_reduce,
+    math.Exp2Op: exp2,
 }
 """Op -> what gives its results."""

@@ -61,6 +61,22 @@ class Kernels:
         self.taken.add(StringAttr(name))
         return name
 
+    def shared_memory(self, element: Attribute, size: int) -> memref.GetGlobalOp:
+        """Memory of each block of the kernel that the op is put into."""
+        kind = MemRefType(element, (size,), memory_space=gpu.WORKGROUP)
+        name = self.unused_name("shared")
+        self.device.body.block.add_op(
+            memref.GlobalOp.create(
+                properties={
+                    "sym_name": StringAttr(name),
+                    "sym_visibility": StringAttr("private"),
+                    "type": kind,
+                    "initial_value": UnitAttr(),
+                }
+            )
+        )
+        return memref.GetGlobalOp(name, kind)
+
     def global_inside(self, name: str) -> None:
         """Give the device a copy of one of the host's constants."""
         if StringAttr(name) in self.taken:

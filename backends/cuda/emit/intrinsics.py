@@ -40,4 +40,15 @@ def extract_value(w: Writer, op: llvm.ExtractValueOp) -> None:
     w.names[op.res] = w.emit(f"extractvalue {kind_of(w, op.container.type)} {w.names[op.container]}, {where}")
 
 
-ROWS: dict[type[Operation], Row] = {**dict.fromkeys(SPELLING, intrinsic), llvm.ExtractValueOp: extract_value}
+def call_intrinsic(w: Writer, op: llvm.CallIntrinsicOp) -> None:
+    """An instruction without an op of its own."""
+    arguments = ", ".join(f"{kind_of(w, each.type)} {w.names[each]}" for each in op.args)
+    (result,) = op.results
+    w.names[result] = w.emit(f"call {kind_of(w, result.type)} @{op.intrin.data}({arguments})")
+
+
+ROWS: dict[type[Operation], Row] = {
+    **dict.fromkeys(SPELLING, intrinsic),
+    llvm.CallIntrinsicOp: call_intrinsic,
+    llvm.ExtractValueOp: extract_value,
+}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, cast
 
-from xdsl.dialects import arith, memref
+from xdsl.dialects import arith, math, memref
 from xdsl.dialects.builtin import IntegerAttr
 from xdsl.ir import Operation
 
@@ -112,6 +112,15 @@ def truncate_float(w: Writer, op: arith.TruncFOp) -> None:
     w.names[result] = w.emit(f"bitcast {like(kind, 'bfloat')} {narrow} to {into}")
 
 
+def exp2(w: Writer, op: math.Exp2Op) -> None:
+    """An instruction, for f32."""
+    value = op.operands[0]
+    kind = w.kind(value.type)
+    if kind != "float":
+        raise Unprintable(f"2**x on {value.type} has no instruction")
+    w.names[op.results[0]] = w.emit(f"call float @llvm.nvvm.ex2.approx.f32(float {w.names[value]})")
+
+
 THREADS, BLOCKS, WIDE_BLOCKS = 1024, 65535, 2**31 - 1
 
 
@@ -140,4 +149,5 @@ ROWS: dict[type[Operation], Row] = {
     memref.AllocaOp: alloca,
     memref.AtomicRMWOp: atomic,
     arith.TruncFOp: truncate_float,
+    math.Exp2Op: exp2,
 }

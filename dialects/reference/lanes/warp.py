@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from xmlc.dialects.gpu import WARP
 from xmlc.dialects.nvvm.attributes import MatchKind, VoteKind
 from xmlc.dialects.nvvm.warp import ElectSyncOp, MatchSyncOp, ReduxSyncOp, ShflSyncOp, VoteSyncOp
 from xmlc.dialects.reference.arith import REFERENCE as ARITH
-from xmlc.dialects.reference.interpreter import Array
+from xmlc.dialects.reference.interpreter import Array, InterpreterError
 from xmlc.dialects.reference.lanes.frame import ThreadError, ThreadFrame
 
 BITS = 1 << np.arange(WARP, dtype=np.int64)
@@ -224,6 +225,17 @@ def extract_value(frame: ThreadFrame, op: llvm.ExtractValueOp) -> None:
     frame.set(op, found)
 
 
+INTRINSICS: dict[str, Callable[..., Any]] = {"llvm.nvvm.ex2.approx.f32": np.exp2}
+"""Instructions without an op of their own."""
+
+
+def call_intrinsic(frame: ThreadFrame, op: llvm.CallIntrinsicOp) -> None:
+    name = op.intrin.data
+    if name not in INTRINSICS:
+        raise InterpreterError(op, f"{name} has no meaning here")
+    frame.set(op, INTRINSICS[name](*(frame[each] for each in op.args)))
+
+
 EVALUATE = {
     gpu.ShuffleOp: shuffle,
     gpu.SubgroupReduceOp: subgroup_reduce,
@@ -232,5 +244,6 @@ EVALUATE = {
     VoteSyncOp: vote_sync,
     MatchSyncOp: match_sync,
     ElectSyncOp: elect_sync,
+    llvm.CallIntrinsicOp: call_intrinsic,
     llvm.ExtractValueOp: extract_value,
 }

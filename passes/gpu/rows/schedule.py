@@ -85,13 +85,13 @@ def reducing(program: Program, vector: int) -> Schedule:
         lanes //= 2
     if lanes <= MOST_THREADS and (lanes < BLOCK or rows >= MULTIPROCESSORS or not may_split(program)):
         block_rows = max(1, BLOCK // 2 // lanes) if lanes <= WARP else 1
-        while block_rows * lanes > WARP and rows < block_rows * MULTIPROCESSORS:
+        while block_rows > 1 and block_rows * lanes > WARP and rows < block_rows * MULTIPROCESSORS:
             block_rows //= 2
         chunks = -(-vectors // lanes)
-        if chunks * vector <= 2 * held:
+        if chunks * vector <= (2 * held if lanes < MOST_THREADS else held):
             return Schedule(vector, lanes, block_rows, chunks, lanes * vector * chunks, looped=False)
     chunks = max(1, 16 // vector)
-    lanes = BLOCK if may_split(program) or columns < 4 * MOST_THREADS * vector * chunks else MOST_THREADS // 2
+    lanes = BLOCK if may_split(program) else MOST_THREADS  # one block a multiprocessor: its rows stay in the cache
     span = lanes * vector * chunks
     blocks = max(1, ENOUGH_BLOCKS // rows) if may_split(program) else 1
     width = max(1, -(-columns // (blocks * span))) * span

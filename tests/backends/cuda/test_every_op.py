@@ -3,47 +3,19 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from ml_samples import SAMPLES, Array, Sample
-from xdsl.dialects.builtin import MemRefType, ModuleOp, f32
-from xdsl.dialects.func import FuncOp
+from kernels_on_threads import mapped, run
+from ml_samples import SAMPLES, Sample
+from xdsl.dialects.builtin import f32
 
 from xmlc.backends.cuda.compile import assembled, llvm_ir, ptx
-from xmlc.backends.cuda.stages import CUDA
 from xmlc.backends.cuda.target import parse_cuda
-from xmlc.backends.stages import refuse_leftovers
-from xmlc.dialects import context
-from xmlc.dialects.dtypes import TO_NUMPY
-from xmlc.dialects.reference.interpreter import interpret, interpret_into
+from xmlc.dialects.reference.interpreter import interpret
 from xmlc.meaning import difference
 
 needs_ptxas = pytest.mark.skipif(shutil.which("ptxas") is None, reason="ptxas is not installed")
-
-
-def mapped(module: ModuleOp) -> ModuleOp:
-    """The module at the level `gpu`."""
-    for stage in CUDA:
-        for each in stage.passes:
-            each.apply(context(), module)
-        refuse_leftovers(module, stage)
-    return module
-
-
-def run(module: ModuleOp, inputs: Sequence[Array]) -> list[Array]:
-    """What the kernels leave in the outputs of @main, by the interpreter of threads."""
-    (main,) = (op for op in module.ops if isinstance(op, FuncOp) and op.sym_name.data == "main")
-    buffers: list[Array] = []
-    for argument in main.body.block.args:
-        kind = argument.type
-        assert isinstance(kind, MemRefType)
-        dtype = TO_NUMPY[kind.element_type]
-        given = len(buffers) < len(inputs)
-        buffers.append(inputs[len(buffers)].copy().view(dtype) if given else np.zeros(kind.get_shape(), dtype))
-    interpret_into(module, "main", buffers)
-    return buffers[len(inputs) :]
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=str)
