@@ -114,6 +114,13 @@ def test_a_size_that_must_be_known_is_said_and_its_shapes_are_compiled_one_by_on
     assert "cannot be compiled for all sizes, since" in caplog.text
 
 
+def test_empty_inputs_get_a_compilation_of_their_own(tmp_path: Path) -> None:
+    nodes = [helper.make_node("Relu", ["x"], ["out"])]
+    network = free(saved(tmp_path / "relu.onnx", nodes, {"x": (TensorProto.FLOAT, ["n"])}))
+    assert [network(np.zeros(size, np.float32))[0].size for size in (3, 0, 0, 5)] == [3, 0, 0, 5]
+    assert [each.shapes for each in network.compilations] == [None, ((0,),)]
+
+
 def test_a_wrong_number_of_inputs_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CompileError, match="expected 1 inputs, found 2"):
         free(attention(tmp_path / "net.onnx"))(drawn(1, 1, 8), drawn(1, 1, 8))

@@ -28,7 +28,7 @@ from xmlc.sources import Source
 LOG = logging.getLogger("xmlc.versions")
 
 KEPT = 8
-"""Compilations for single combinations of shapes that are kept; of more, the one not used for longest is let go."""
+"""Compilations of each kind that are kept; of more, the one not used or made for longest is let go."""
 
 DECISIVE = 64
 """Inputs of at most so many elements may decide shapes by their values: a compilation for shapes is for these too."""
@@ -83,7 +83,8 @@ class Versions:
             (array.shape, array.tobytes() if array.size <= DECISIVE and array.dtype.kind in "iub" else b"")
             for array in arrays
         )
-        if not self.why_fixed and len(self.fixed) >= self.specialise and key not in self.fixed:
+        empty = any(0 in array.shape for array in arrays)
+        if not empty and not self.why_fixed and len(self.fixed) >= self.specialise and key not in self.fixed:
             for module in self.free:
                 try:
                     return module.module_for(*arrays)
@@ -93,7 +94,7 @@ class Versions:
             if made is not None:
                 return made.module_for(*arrays)
         if key not in self.fixed:
-            reason = self.why_fixed or "specialised as it was asked for"
+            reason = self.why_fixed or ("an input is empty" if empty else "specialised as it was asked for")
             self.fixed[key] = self.compiled(arrays, reason)
             while len(self.fixed) > max(KEPT, self.specialise):
                 self.fixed.popitem(last=False)
@@ -115,6 +116,7 @@ class Versions:
         self.note(Compilation(None, reason, perf_counter() - started))
         assert isinstance(module, DynamicModule)
         self.free.insert(0, module)
+        del self.free[KEPT:]
         return module
 
     def compiled(self, arrays: Sequence[Array], reason: str) -> CompiledModule:
