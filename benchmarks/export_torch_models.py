@@ -201,6 +201,8 @@ def export(name: str, folder: Path) -> None:
         if isinstance(part, nn.modules.batchnorm._BatchNorm):  # not 0 and 1, which would hide mistakes of folding it
             part.running_mean.uniform_(-0.2, 0.2)
             part.running_var.uniform_(0.7, 1.4)
+        if isinstance(part, nn.Linear) and not part.weight.any():  # as ViT's head begins: any answer would be right
+            nn.init.normal_(part.weight, std=0.02)
     dimensions = dict.fromkeys(network.free, torch.export.Dim.DYNAMIC)
     with torch.no_grad():
         torch.onnx.export(
