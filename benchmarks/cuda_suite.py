@@ -56,7 +56,12 @@ def build(folder: Path, seconds: float) -> None:
             break
         module = SAMPLES[number].module(NAMED[name])
         artifact = compile_artifact(module, Settings(target=any_target("cuda:sm_90a")))
-        (folder / f"{number:03}-{name}.artifact").write_bytes(artifact.to_bytes())
+        (folder / f"{slug(SAMPLES[number])}-{name}.artifact").write_bytes(artifact.to_bytes())
+
+
+def slug(sample: Any) -> str:
+    """A sample's name as that of a file: it stays the same when samples are added."""
+    return "".join(letter if letter.isalnum() else "_" for letter in str(sample))
 
 
 def poison(driver: Any, size: int) -> None:
@@ -80,9 +85,10 @@ def work(files: list[str]) -> None:
     from xmlc.meaning import Outcome, differences
 
     driver = driver_of()
+    samples = {slug(each): each for each in SAMPLES}
     for file in files:
-        number, name = Path(file).stem.split("-")
-        sample, element = SAMPLES[int(number)], NAMED[name]
+        which, name = Path(file).stem.split("-")
+        sample, element = samples[which], NAMED[name]
         print(json.dumps({"begin": file}), flush=True)
         made: dict[str, Any] = {"file": file, "sample": str(sample), "element": name}
         inputs = sample.inputs(element, seed=1)
