@@ -77,7 +77,7 @@ class Plan:
         """Find the ops, then leave those behind whose results would take too much memory."""
         self.sources = sources_in_weights(self.function)
         for op in self.function.body.block.ops:
-            if any(self.sources.get(result) for result in op.results):
+            if any(self.sources.get(result) for result in op.results) and all(map(self.is_there, op.operands)):
                 self.moved.add(op)
         for op in reversed(list(self.moved_in_order())):
             if any(self.leaves(result) and (widens(op) or not self.is_worth_it(result)) for result in op.results):
@@ -90,6 +90,12 @@ class Plan:
             for use in result.uses:
                 if use.operation in self.moved:
                     self.stay(use.operation)
+
+    def is_there(self, value: SSAValue) -> bool:
+        """Whether @prepare has a value: a weight, a constant, or what an op makes that moves."""
+        return (
+            not isinstance(value.owner, Operation) or isinstance(value.owner, ConstantOp) or value.owner in self.moved
+        )
 
     def moved_in_order(self) -> list[Operation]:
         return [op for op in self.function.body.block.ops if op in self.moved]
