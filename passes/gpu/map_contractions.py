@@ -39,6 +39,8 @@ LEAST_SIDE = 8
 BLOCKS_AT_ONCE = "nvvm.minctasm"
 """Attribute of a kernel: how many blocks are to fit on a multiprocessor at once, whatever that costs in registers."""
 RESIDENT = 2
+LARGEST_SQUARE = 64
+"""Results of a thread of the largest schedule: left alone it takes more registers than two blocks can have."""
 VECTOR = 4
 PAD = 4
 """Elements between rows in shared memory, so that a column does not lie in one bank; a multiple of the vector."""
@@ -239,7 +241,8 @@ class Gemm:
         (self.pipeline if schedule.pipelined else self.in_turn)(totals, rounds)
         self.leave(totals)
         kernel = self.outline.launch(name, (prod(grid), 1, 1), (schedule.threads, 1, 1))
-        kernel.attributes[BLOCKS_AT_ONCE] = IntegerAttr(RESIDENT, i32)
+        if schedule.thread_m * schedule.thread_n == LARGEST_SQUARE:
+            kernel.attributes[BLOCKS_AT_ONCE] = IntegerAttr(RESIDENT, i32)
 
     def in_turn(self, totals: list[SSAValue], rounds: int) -> None:
         """Load a pair of tiles, wait, compute, wait."""
