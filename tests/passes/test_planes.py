@@ -19,7 +19,7 @@ from xmlc.passes.bufferize import Bufferize
 from xmlc.passes.contractions.lower import LowerContractions
 from xmlc.passes.lower_linalg import LowerLinalg
 from xmlc.passes.lower_ml.lower import LowerMl
-from xmlc.passes.plan_memory import byte_size
+from xmlc.passes.memory import byte_size
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
