@@ -219,4 +219,4 @@ GRADIENTS: dict[type[Operation], Callable[..., Pulled]] = {
     ml.OneHotOp: one_hot,
 }
 
-CONSTANT: frozenset[type[Operation]] = frozenset({ml.ConstantOp, ml.IotaOp})
+CONSTANT: frozenset[type[Operation]] = frozenset({ml.ConstantOp, ml.IotaOp, ml.SizesOp})
