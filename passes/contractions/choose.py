@@ -37,6 +37,8 @@ FAR_BYTES = 10.0
 NARROW_BYTES, WIDER = 1.6, 0.55
 """Bytes a cycle from beyond the second cache in pieces of 64 bytes, and by which power longer pieces are better:
 16 rows x 1536 x 384 with weights in main memory, tiles of 1, 2, 3, 4 and 6 vectors take 363, 239, 191, 163, 134 us."""
+WIDEST = 8
+"""Vectors of the widest tile."""
 SHORT_LOOP = 3.0
 """Cycles to enter and leave an inner loop."""
 ROW_COPY, TRANSPOSED_COPY = 0.4, 0.6
@@ -135,7 +137,7 @@ def best_tile(
     memory takes `far` where a tile is one vector wide; a wider one reads longer pieces at a time.
     """
     best: tuple[float, int, int, bool, bool] | None = None
-    for vectors in range(1, min(8, -(-columns // lanes)) + 1):
+    for vectors in range(1, min(WIDEST, -(-columns // lanes)) + 1):
         for high in range(1, rows + 1):
             live = high * vectors + (vectors if step.vectors else 1) + 1
             if live > registers or high > highest or (high * vectors > most and high > 1):
@@ -229,7 +231,7 @@ def direct_with(found: Contraction, machine: Machine, column: int, row: int) -> 
     first = machine.first_cache * 8 // (bits_of(found.element) * lanes)
     times = prod(extents[loop] for loop in around)
     moved = max(size_of(found, factor) for factor in (found.lhs, found.rhs) if factor.strides[column])
-    near = moved < machine.second_cache // 2 or in_panels(found, column)
+    near = moved < machine.second_cache // 2 or in_panels(found, column, lanes)
     far = 0.0 if near or step.both else moved / times / (NARROW_BYTES * lanes / 16)
     most = max(1, UNROLLED // depth) if shares else machine.vector_registers
     if shares:
@@ -273,10 +275,11 @@ def direct_with(found: Contraction, machine: Machine, column: int, row: int) -> 
     )
 
 
-def in_panels(found: Contraction, column: int) -> bool:
-    """Whether the factor that columns move lies as they and the reduction run through it, in one piece."""
+def in_panels(found: Contraction, column: int, lanes: int) -> bool:
+    """Whether the factor that columns move is read in one piece: no wider than a tile, and laid out as it is read."""
+    columns = found.extents[column]
     wide = found.lhs if found.lhs.strides[column] else found.rhs
-    return any(wide.strides[loop] == found.extents[column] for loop in found.reductions)
+    return columns <= WIDEST * lanes and any(wide.strides[loop] == columns for loop in found.reductions)
 
 
 UNROLLED = 64
