@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,7 @@ from xmlc.dialects.dtypes import TO_NUMPY
 from xmlc.dialects.reference.interpreter import interpret_into
 from xmlc.passes.contractions.lower import LowerContractions
 from xmlc.passes.lower_linalg import LowerLinalg
+from xmlc.passes.remarks import Remarks
 
 SMALL: Mapping[str, Any] = {"vector_bits": 128, "vector_registers": 16, "first_cache": 1024, "second_cache": 4096}
 """A machine on which blocks and tiles of small matrices end inside them."""
@@ -337,3 +339,13 @@ def test_mlir_accepts_it(name: str, schedule: str) -> None:
     LowerContractions(schedule=schedule, **SMALL).apply(Context(), module)
     LowerLinalg().apply(Context(), module)
     mlir_opt(str(module))
+
+
+def test_few_rows_read_wide_weights_in_long_pieces() -> None:
+    """A matrix is no panel: tiles one vector wide would read 64 bytes at a time from main memory."""
+    module = parse(program(Case("i=16 j=1536 k=384", "k", "i, k", "k, j", "i, j", element="f32")))
+    heard = Remarks()
+    with heard.collecting():
+        LowerContractions().apply(Context(), module)
+    (tile,) = [re.match(r"direct, tile (\d+)x(\d+)", each.message) for each in heard.found]
+    assert tile is not None and int(tile[2]) >= 48
