@@ -122,6 +122,12 @@ class Writer:
         self.count += 1
         return f"b{self.count}"
 
+    def start_function(self) -> list[str]:
+        """Forget the last function's values; the lines of the new one's body, to which rows append from now on."""
+        self.names, self.buffers, self.distinct = {}, {}, set()
+        self.block_name, self.count, self.entry, self.lines = "entry", 0, [], []
+        return self.lines
+
     def start_block(self, label: str) -> None:
         self.lines.append(f"{label}:")
         self.block_name = label

@@ -7,29 +7,25 @@ Calling convention: a memref is `ptr noalias`, followed by an i64 for each `?` s
 
 from __future__ import annotations
 
-from collections import Counter
 from math import prod
 from typing import Any, cast
 
 from xdsl.dialects import func, memref
 from xdsl.dialects.builtin import (
-    ArrayAttr,
     DenseIntOrFPElementsAttr,
-    DictionaryAttr,
     FunctionType,
     IntegerAttr,
     MemRefType,
     ModuleOp,
     StringAttr,
-    SymbolRefAttr,
     UnitAttr,
-    UnregisteredOp,
 )
 from xdsl.ir import Attribute, Operation
 
 from xmlc.backends.cpu.emit import grouped, parallel
 from xmlc.backends.cpu.target import Target
-from xmlc.backends.llvm_text import affine_index, arithmetic, control, memory, vectors
+from xmlc.backends.llvm_text import affine_index, arithmetic, control, functions, memory, vectors
+from xmlc.backends.llvm_text.functions import MAY_ALIAS, argument_attributes, refuse_unknown, returned_kind
 from xmlc.backends.llvm_text.types import (
     BYTES,
     DYNAMIC,
@@ -41,11 +37,10 @@ from xmlc.backends.llvm_text.types import (
     symbol,
 )
 from xmlc.backends.llvm_text.writer import Row, Writer
-from xmlc.dialects.diagnostics import CompileError, Diagnostic, place_of
+from xmlc.dialects.diagnostics import CompileError, place_of
 from xmlc.dialects.grouped import DotOp
 
 ALIGN = "llvm.align"  # argument attribute: the alignment that callers promise, in bytes
-MAY_ALIAS = "xmlc.may_alias"  # argument attribute: another argument may point into the same memory
 INLINE = "xmlc.inline"  # function attribute: always inline
 
 
@@ -54,7 +49,7 @@ def emit_module(module: ModuleOp, target: Target, stage: str = "llvm") -> str:
 
     CompileError lists every kind of op that has no row, with its place; `stage` is named in the message.
     """
-    refuse_unknown(module, stage)
+    refuse_unknown((op for op in module.walk() if op is not module), {*ROWS, *TOP}, stage)
     rows = {**ROWS, DotOp: grouped.dot_row(target.instructions)}
     w = Writer(rows, soft_half=not target.converts_half)
     pieces = [f'target datalayout = "{target.data_layout}"', f'target triple = "{target.triple}"', ""]
@@ -73,32 +68,6 @@ def emit_module(module: ModuleOp, target: Target, stage: str = "llvm") -> str:
     return "\n".join(pieces) + "\n"
 
 
-def refuse_unknown(module: ModuleOp, stage: str) -> None:
-    """CompileError naming all the ops that have no row, each kind once with its first place and its count."""
-    counts: Counter[str] = Counter()
-    first: dict[str, Operation] = {}
-    for op in module.walk():
-        if type(op) not in ROWS and type(op) not in TOP and op is not module:
-            name = op.op_name.data if isinstance(op, UnregisteredOp) else op.name
-            counts[name] += 1
-            first.setdefault(name, op)
-    if counts:
-        raise CompileError.of(
-            [
-                Diagnostic(
-                    f"{name} is left over at stage {stage}: it has no LLVM spelling" + many(counts[name]),
-                    place_of(op.location),
-                    "lower it before this stage, or give it a row in the emitter",
-                )
-                for name, op in first.items()
-            ]
-        )
-
-
-def many(count: int) -> str:
-    return f" ({count} times)" if count > 1 else ""
-
-
 # Functions
 
 
@@ -113,9 +82,7 @@ def function(w: Writer, op: func.FuncOp) -> None:
         return
     if block.next_block is not None:
         raise Unprintable("the function has several blocks, not structured control flow")
-    w.names, w.buffers, w.distinct, w.block_name, w.count = {}, {}, set(), "entry", 0
-    w.entry, body = [], []
-    w.lines = body  # what binds parameters may compute strides
+    body = w.start_function()  # what binds parameters may compute strides
     parameters: list[str] = []
     for argument, attributes in zip(block.args, argument_attributes(op)):
         kinds = w.part_kinds(argument.type)
@@ -137,13 +104,6 @@ def function(w: Writer, op: func.FuncOp) -> None:
         packed(w, op)
 
 
-def argument_attributes(op: func.FuncOp) -> list[dict[str, Attribute]]:
-    stated = cast("ArrayAttr[DictionaryAttr] | None", op.properties.get("arg_attrs"))
-    if stated is None:
-        return [{} for _ in op.function_type.inputs]
-    return [dict(attributes.data) for attributes in stated]
-
-
 def pointer_kind(memref_type: MemRefType[Attribute], attributes: dict[str, Attribute], w: Writer) -> str:
     """A memref parameter with what callers promise: no aliasing, alignment, and that it can be read."""
     element = BYTES[stored(memref_type.element_type, w.soft_half)]
@@ -158,13 +118,6 @@ def pointer_kind(memref_type: MemRefType[Attribute], attributes: dict[str, Attri
 
 def contiguous(shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(prod(shape[position + 1 :]) for position in range(len(shape)))
-
-
-def returned_kind(w: Writer, outputs: list[Attribute]) -> str:
-    kinds = [kind for output in outputs for kind in w.part_kinds(output)]
-    if not kinds:
-        return "void"
-    return kinds[0] if len(kinds) == 1 else "{ " + ", ".join(kinds) + " }"
 
 
 def packed(w: Writer, op: func.FuncOp) -> None:
@@ -200,42 +153,6 @@ def packed(w: Writer, op: func.FuncOp) -> None:
     w.lines.append("  ret void\n}")
 
 
-def call(w: Writer, op: func.CallOp) -> None:
-    arguments = [
-        f"{kind} {part}"
-        for value in op.operands
-        for kind, part in zip(w.part_kinds(value.type), w.parts(value), strict=True)
-    ]
-    returned = returned_kind(w, [result.type for result in op.results])
-    callee = cast("SymbolRefAttr", op.properties["callee"]).string_value()
-    text = f"call {returned} {symbol(callee)}({', '.join(arguments)})"
-    kinds = [kind for result in op.results for kind in w.part_kinds(result.type)]
-    if not kinds:
-        w.lines.append("  " + text)
-        return
-    result = w.emit(text)
-    if len(kinds) > 1:
-        texts = [w.emit(f"extractvalue {returned} {result}, {position}") for position in range(len(kinds))]
-    else:
-        texts = [result]
-    control.bind(w, op.results, texts)
-
-
-def give_back(w: Writer, op: func.ReturnOp) -> None:
-    kinds = [kind for value in op.operands for kind in w.part_kinds(value.type)]
-    texts = control.parts(w, op.operands)
-    if not kinds:
-        w.lines.append("  ret void")
-    elif len(kinds) == 1:
-        w.lines.append(f"  ret {kinds[0]} {texts[0]}")
-    else:
-        whole = "{ " + ", ".join(kinds) + " }"
-        so_far = "poison"
-        for position, (kind, text) in enumerate(zip(kinds, texts)):
-            so_far = w.emit(f"insertvalue {whole} {so_far}, {kind} {text}, {position}")
-        w.lines.append(f"  ret {whole} {so_far}")
-
-
 def global_data(w: Writer, op: memref.GlobalOp) -> None:
     name = symbol(op.sym_name.data)
     memref_type = cast("MemRefType[Attribute]", op.properties["type"])
@@ -256,11 +173,10 @@ TOP: dict[type[Operation], Row] = {func.FuncOp: function, memref.GlobalOp: globa
 ROWS: dict[type[Operation], Row] = {
     **arithmetic.ROWS,
     **control.ROWS,
+    **functions.ROWS,
     **parallel.ROWS,
     **memory.ROWS,
     **vectors.ROWS,
     **affine_index.ROWS,
     **grouped.ROWS,
-    func.CallOp: call,
-    func.ReturnOp: give_back,
 }

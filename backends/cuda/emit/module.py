@@ -6,34 +6,28 @@ is i64. Kernels promise how many threads a block has, so that ptxas can share ou
 
 from __future__ import annotations
 
-from collections import Counter
 from math import prod
 from typing import Any, cast
 
 from xdsl.dialects import func, memref
 from xdsl.dialects.builtin import (
-    ArrayAttr,
     DenseIntOrFPElementsAttr,
-    DictionaryAttr,
     IntegerAttr,
     ModuleOp,
     NoneAttr,
     UnitAttr,
-    UnregisteredOp,
 )
 from xdsl.ir import Attribute, Operation
 
-from xmlc.backends.cpu.emit.module import call, give_back, many, returned_kind
 from xmlc.backends.cuda.emit import intrinsics, positions
 from xmlc.backends.cuda.target import TRIPLE, CudaTarget
-from xmlc.backends.llvm_text import affine_index, arithmetic, control, memory, vectors
+from xmlc.backends.llvm_text import affine_index, arithmetic, control, functions, memory, vectors
+from xmlc.backends.llvm_text.functions import MAY_ALIAS, argument_attributes, refuse_unknown, returned_kind
 from xmlc.backends.llvm_text.types import BYTES, Unprintable, data_bytes, data_literal, is_memref, stored, symbol
 from xmlc.backends.llvm_text.writer import Row, Writer
 from xmlc.dialects import gpu
-from xmlc.dialects.diagnostics import CompileError, Diagnostic, place_of
+from xmlc.dialects.diagnostics import CompileError, place_of
 
-MAY_ALIAS = "xmlc.may_alias"
-"""Argument attribute: another argument may point into the same memory."""
 ALIGNMENT = 16
 """What every buffer that a kernel is given is aligned to, in bytes."""
 GLOBAL, SHARED = "ptr addrspace(1)", "ptr addrspace(3)"
@@ -43,7 +37,8 @@ POINTERS: dict[Attribute, str] = {NoneAttr(): GLOBAL, gpu.WORKGROUP: SHARED}
 def emit_kernels(module: ModuleOp, target: CudaTarget, stage: str = "llvm") -> str:
     """The kernels of a module as LLVM IR text. CompileError lists every kind of op that has no row, with its place."""
     modules = [op for op in module.ops if isinstance(op, gpu.ModuleOp)]
-    refuse_unknown(modules, stage)
+    inside = (op for each in modules for op in each.walk() if op is not each)
+    refuse_unknown(inside, {*ROWS, *TOP}, stage)
     w = Writer(ROWS, pointer_kinds=POINTERS)
     pieces = [f'target datalayout = "{data_layout()}"', f'target triple = "{TRIPLE}"', ""]
     for op in (op for each in modules for op in each.body.block.ops):
@@ -66,47 +61,18 @@ def data_layout() -> str:
     return layout_of(TRIPLE)
 
 
-def refuse_unknown(modules: list[gpu.ModuleOp], stage: str) -> None:
-    """CompileError naming all the ops that have no row, each kind once with its first place and its count."""
-    counts: Counter[str] = Counter()
-    first: dict[str, Operation] = {}
-    for op in (op for each in modules for op in each.walk() if op is not each):
-        if type(op) not in ROWS and type(op) not in TOP:
-            name = op.op_name.data if isinstance(op, UnregisteredOp) else op.name
-            counts[name] += 1
-            first.setdefault(name, op)
-    if counts:
-        raise CompileError.of(
-            [
-                Diagnostic(
-                    f"{name} is left over at stage {stage}: it has no LLVM spelling" + many(counts[name]),
-                    place_of(op.location),
-                    "lower it before this stage, or give it a row in the emitter",
-                )
-                for name, op in first.items()
-            ]
-        )
-
-
-def start(w: Writer) -> None:
-    w.names, w.buffers, w.distinct, w.block_name, w.count, w.entry = {}, {}, set(), "entry", 0, []
-
-
 def kernel(w: Writer, op: gpu.FuncOp) -> None:
-    start(w)
+    body = w.start_function()
     parameters: list[str] = []
-    stated = cast("ArrayAttr[DictionaryAttr] | None", op.attributes.get("arg_attrs"))
-    for position, argument in enumerate(op.body.block.args):
+    for argument, stated in zip(op.body.block.args, argument_attributes(op)):
         name = w.new()
         kind = argument.type
         spelled = w.kind(kind)
         if is_memref(kind):
-            shared = stated is not None and MAY_ALIAS in stated.data[position].data
-            promises = f"{'' if shared else 'noalias '}captures(none) noundef align {ALIGNMENT}"
+            promises = f"{'' if MAY_ALIAS in stated else 'noalias '}captures(none) noundef align {ALIGNMENT}"
             spelled = f"{w.pointer_kind(kind)} {promises}"
         parameters.append(f"{spelled} {name}")
         w.bind_parts(argument, [name])
-    body = w.lines = []
     w.block(op.body.block)
     block = op.known_block_size
     attributes = ""
@@ -120,14 +86,13 @@ def kernel(w: Writer, op: gpu.FuncOp) -> None:
 
 def function(w: Writer, op: func.FuncOp) -> None:
     """A function that kernels call: always inlined."""
-    start(w)
+    body = w.start_function()
     block = op.body.block
     parameters: list[str] = []
     for argument in block.args:
         name = w.new()
         parameters.append(f"{w.kind(argument.type)} {name}")
         w.bind_parts(argument, [name])
-    body = w.lines = []
     w.block(block)
     returned = returned_kind(w, list(op.function_type.outputs))
     head = f"define internal {returned} {symbol(op.sym_name.data)}({', '.join(parameters)}) #1 {{\nentry:"
@@ -156,13 +121,12 @@ TOP: dict[type[Operation], Row] = {gpu.FuncOp: kernel, func.FuncOp: function, me
 ROWS: dict[type[Operation], Row] = {
     **arithmetic.ROWS,
     **control.ROWS,
+    **functions.ROWS,
     **memory.ROWS,
     **vectors.ROWS,
     **affine_index.ROWS,
     **positions.ROWS,
     **intrinsics.ROWS,
-    func.CallOp: call,
-    func.ReturnOp: give_back,
     gpu.ReturnOp: finish,
 }
 for _host_only in (memref.AllocOp, memref.DeallocOp):
