@@ -6,14 +6,15 @@ from collections.abc import Callable, Sequence
 
 from xdsl.dialects import arith
 from xdsl.dialects.builtin import IndexType, IntegerAttr
-from xdsl.ir import Block, Operation, SSAValue
+from xdsl.ir import Attribute, Block, Operation, SSAValue
 from xdsl.ir.affine import AffineBinaryOpExpr, AffineBinaryOpKind, AffineConstantExpr, AffineDimExpr, AffineExpr
 
 Index = SSAValue | int
 """An index known now, or only when the program runs."""
 
 _INDEX = IndexType()
-_NO_WRAP = arith.IntegerOverflowAttr([arith.IntegerOverflowFlag.NSW])
+NO_WRAP: dict[str, Attribute] = {"overflowFlags": arith.IntegerOverflowAttr([arith.IntegerOverflowFlag.NSW])}
+"""The properties of a sum or product of positions in a buffer that exists: it does not wrap."""
 _SUM = {AffineBinaryOpKind.Add: arith.AddiOp, AffineBinaryOpKind.Mul: arith.MuliOp}
 _UNSIGNED = {AffineBinaryOpKind.FloorDiv: arith.DivUIOp, AffineBinaryOpKind.Mod: arith.RemUIOp}
 _SIGNED = {AffineBinaryOpKind.FloorDiv: arith.FloorDivSIOp, AffineBinaryOpKind.CeilDiv: arith.CeilDivSIOp}
@@ -48,6 +49,11 @@ class IndexConstants:
 
 def index_constant(value: int) -> arith.ConstantOp:
     return arith.ConstantOp.create(result_types=(_INDEX,), properties={"value": IntegerAttr(value, _INDEX)})
+
+
+def unwrapped(kind: type[Operation]) -> dict[str, Attribute]:
+    """The properties of an op on indices: sums, differences and products do not wrap."""
+    return dict(NO_WRAP) if kind in (arith.AddiOp, arith.MuliOp, arith.SubiOp) else {}
 
 
 def evaluate(
@@ -87,9 +93,7 @@ def evaluate(
                     pass
             operands = (constants.as_value(lhs), constants.as_value(rhs))
             if kind in _SUM:
-                op = _SUM[kind].create(
-                    operands=operands, result_types=(_INDEX,), properties={"overflowFlags": _NO_WRAP}
-                )
+                op = _SUM[kind].create(operands=operands, result_types=(_INDEX,), properties=NO_WRAP)
             elif kind in _UNSIGNED and _never_negative(expression.lhs):
                 op = _UNSIGNED[kind].create(operands=operands, result_types=(_INDEX,))
             elif kind is AffineBinaryOpKind.Mod:  # x mod c = x - c * (x floordiv c)

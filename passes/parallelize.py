@@ -24,7 +24,7 @@ from xdsl.passes import ModulePass
 
 from xmlc.dialects.lanewise import CmpiOp, SelectOp
 from xmlc.passes import remarks
-from xmlc.passes.index_arithmetic import Index, IndexConstants
+from xmlc.passes.index_arithmetic import Index, IndexConstants, unwrapped
 from xmlc.passes.memory import ALIGNMENT, array_type, byte_size
 from xmlc.passes.schedule import PARALLEL
 
@@ -32,7 +32,6 @@ THREADS = "xmlc.threads"
 """Attribute of scf.parallel: how many threads it is made for."""
 
 INDEX = IndexType()
-NO_WRAP = {"overflowFlags": arith.IntegerOverflowAttr([arith.IntegerOverflowFlag.NSW])}
 
 LANES = 16
 """A loop that LLVM vectorises is cut at multiples of this many elements, which is also a cache line of f32."""
@@ -270,8 +269,8 @@ def bounds(cut: Cut, chunk: SSAValue, count: int, constants: IndexConstants, add
     """Where a chunk of the loop begins and ends."""
 
     def made(kind: type[Operation], x: SSAValue, y: Index) -> SSAValue:
-        properties = NO_WRAP if kind in (arith.AddiOp, arith.MuliOp, arith.SubiOp) else {}
-        return add(kind.create(operands=(x, constants.as_value(y)), result_types=(INDEX,), properties=properties))
+        operands = (x, constants.as_value(y))
+        return add(kind.create(operands=operands, result_types=(INDEX,), properties=unwrapped(kind)))
 
     first, last, step = cut.loop.operands[:3]
     width: Index
@@ -304,9 +303,8 @@ def private_buffer(
     outside = parallel.parent
     assert outside is not None
     outside.insert_op_before(whole, parallel)
-    offset = add(
-        arith.MuliOp.create(operands=(chunk, constants[size]), result_types=(INDEX,), properties=dict(NO_WRAP))
-    )
+    times = arith.MuliOp
+    offset = add(times.create(operands=(chunk, constants[size]), result_types=(INDEX,), properties=unwrapped(times)))
     view = memref.ViewOp.create(operands=(whole.memref, offset), result_types=(type_,))
     view.results[0].name_hint = alloc.memref.name_hint
     alloc.memref.replace_all_uses_with(add(view))

@@ -15,13 +15,12 @@ from xdsl.dialects.builtin import DYNAMIC_INDEX, IndexType, IntegerAttr, MemRefT
 from xdsl.ir import Attribute, Block, Operation, SSAValue
 
 from xmlc.dialects.sizes import Monomial, Quotient, Size, Symbol, quotient, symbol
-from xmlc.passes.index_arithmetic import index_constant
+from xmlc.passes.index_arithmetic import index_constant, unwrapped
 
 SIZE = "ml.size"
 """Attribute of an argument of type index: the name of the free size that it is."""
 
 _INDEX = IndexType()
-_NO_WRAP = {"overflowFlags": arith.IntegerOverflowAttr([arith.IntegerOverflowFlag.NSW])}
 
 
 def bound_sizes(function: func.FuncOp) -> dict[str, int]:
@@ -82,7 +81,7 @@ class SizeValues:
     def joined(self, kind: type[Operation], values: Iterable[SSAValue]) -> SSAValue:
         first, *others = values
         for other in others:
-            first = self.add(kind.create(operands=(first, other), result_types=(_INDEX,), properties=_NO_WRAP))
+            first = self.add(kind.create(operands=(first, other), result_types=(_INDEX,), properties=unwrapped(kind)))
         return first
 
     def add(self, op: Operation) -> SSAValue:

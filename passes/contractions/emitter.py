@@ -34,13 +34,12 @@ from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 
 from xmlc.dialects.lanewise import CmpiOp, SelectOp
 from xmlc.passes.contractions.recognise import Operand
-from xmlc.passes.index_arithmetic import Index, IndexConstants
+from xmlc.passes.index_arithmetic import Index, IndexConstants, unwrapped
 from xmlc.passes.memory import ALIGNMENT, array_type
 from xmlc.passes.number import INTEGER_PREDICATES, constant_attribute, element_of, like
 from xmlc.passes.schedule import PARALLEL
 
 INDEX = IndexType()
-NO_WRAP = {"overflowFlags": arith.IntegerOverflowAttr([arith.IntegerOverflowFlag.NSW])}
 TEMPORAL = {"nontemporal": BoolAttr.from_bool(False)}
 UNROLL = "xmlc.unroll"
 EQUAL, LESS = INTEGER_PREDICATES["eq"], INTEGER_PREDICATES["lt"]
@@ -97,9 +96,8 @@ class Emitter:
         return self.constants.as_value(value)
 
     def arithmetic(self, kind: type[Operation], x: Index, y: Index) -> SSAValue:
-        properties = NO_WRAP if kind in (arith.AddiOp, arith.MuliOp, arith.SubiOp) else {}
         operands = (self.index(x), self.index(y))
-        return self.add(kind.create(operands=operands, result_types=(INDEX,), properties=properties)).results[0]
+        return self.add(kind.create(operands=operands, result_types=(INDEX,), properties=unwrapped(kind))).results[0]
 
     def plus(self, x: Index, y: Index) -> Index:
         if isinstance(x, int) and isinstance(y, int):

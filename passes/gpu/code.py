@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 from xdsl.dialects import arith, scf, vector
 from xdsl.dialects.builtin import IndexType, LocationAttr, VectorType, i32
 from xdsl.ir import Attribute, Block, Operation, SSAValue
 
 from xmlc.dialects.dtypes import is_float
-from xmlc.passes.index_arithmetic import index_constant
+from xmlc.passes.index_arithmetic import index_constant, unwrapped
 from xmlc.passes.number import constant_attribute
 
 INDEX = IndexType()
-NO_WRAP = arith.IntegerOverflowAttr([arith.IntegerOverflowFlag.NSW])
 Index = SSAValue | int
 
 NUMBERS: dict[type[Operation], Callable[[int, int], int]] = {
@@ -55,9 +53,8 @@ class Code:
     def made(self, kind: type[Operation], x: Index, y: Index) -> Index:
         if isinstance(x, int) and isinstance(y, int):
             return NUMBERS[kind](x, y)
-        properties = {"overflowFlags": NO_WRAP} if kind in (arith.AddiOp, arith.MuliOp, arith.SubiOp) else {}
         operands = (self.as_value(x), self.as_value(y))
-        return self.value(kind.create(operands=operands, result_types=(INDEX,), properties=dict[str, Any](properties)))
+        return self.value(kind.create(operands=operands, result_types=(INDEX,), properties=unwrapped(kind)))
 
     def plus(self, x: Index, y: Index) -> Index:
         return y if x == 0 else x if y == 0 else self.made(arith.AddiOp, x, y)

@@ -36,13 +36,12 @@ from xdsl.traits import is_side_effect_free
 
 from xmlc.dialects import gpu
 from xmlc.passes.gpu.outline import VIEWS, Kernels, Outline, captures, root
-from xmlc.passes.index_arithmetic import index_constant
+from xmlc.passes.index_arithmetic import index_constant, unwrapped
 from xmlc.passes.memory import ALIGNMENT, array_type, byte_size
 from xmlc.passes.parallelize import is_outside, known, trips, work
 from xmlc.passes.schedule import PARALLEL
 
 INDEX = IndexType()
-NO_WRAP = {"overflowFlags": arith.IntegerOverflowAttr([arith.IntegerOverflowFlag.NSW])}
 
 STACK_BYTES = 256
 """A thread's own buffers up to this size are local to it; larger ones are parts of one in global memory."""
@@ -241,8 +240,7 @@ class Threads:
         return self.add(op).results[0]
 
     def made(self, kind: type[Operation], x: SSAValue, y: SSAValue) -> SSAValue:
-        properties = NO_WRAP if kind in (arith.AddiOp, arith.MuliOp, arith.SubiOp) else {}
-        return self.value(kind.create(operands=(x, y), result_types=(x.type,), properties=dict(properties)))
+        return self.value(kind.create(operands=(x, y), result_types=(x.type,), properties=unwrapped(kind)))
 
     def indices(self, counts: Sequence[int]) -> list[SSAValue]:
         """The thread's number as one index for each count, the last counting fastest; divided in 32 bits if it fits."""
