@@ -49,6 +49,16 @@ def slice_along(x: SSAValue, axis: int, start: int, size: int) -> SSAValue:
     return F.slice_(x, starts, sizes)
 
 
+def zeros(shape: Sequence[int], like: SSAValue) -> SSAValue:
+    """Zeros of the element type of `like`."""
+    return F.broadcast(F.scalar(like, 0), tuple(shape))
+
+
+def inverse_of(permutation: Sequence[int]) -> tuple[int, ...]:
+    """The permutation that undoes this one."""
+    return tuple(sorted(range(len(permutation)), key=permutation.__getitem__))
+
+
 def split(x: SSAValue, axis: int, count: int) -> Sequence[SSAValue]:
     """x in `count` equal parts along dimension `axis`."""
     size = shape_of(x)[axis] // count

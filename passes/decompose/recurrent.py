@@ -12,7 +12,7 @@ from xdsl.ir import SSAValue
 from xmlc.dialects.ml import functions as F
 from xmlc.dialects.ml import recurrent as ml
 from xmlc.dialects.ml.types import element_of, shape_of
-from xmlc.passes.decompose.operands import known_shape, narrow, slice_along, split, wide
+from xmlc.passes.decompose.operands import known_shape, narrow, slice_along, split, wide, zeros
 
 States = Sequence[SSAValue]
 Cell = Callable[[SSAValue, States], States]
@@ -21,10 +21,6 @@ Cell = Callable[[SSAValue, States], States]
 def of_direction(parameter: SSAValue, direction: int) -> SSAValue:
     """The parameters of one direction, without dimension 0."""
     return F.reshape(slice_along(wide(parameter), 0, direction, 1), shape_of(parameter)[1:])
-
-
-def zeros(like: SSAValue, shape: tuple[int, ...]) -> SSAValue:
-    return F.broadcast(F.scalar(like, 0), shape)
 
 
 def joined(parts: Sequence[SSAValue], axis: int) -> SSAValue:
@@ -51,7 +47,7 @@ def layer(
     for direction in range(count):
         backwards = op.direction.data is ml.Direction.REVERSE or direction == 1
         inputs, cell = prepare(direction)
-        inits = [zeros(inputs, (batch, hidden)) if v is None else of_direction(v, direction) for v in starts]
+        inits = [zeros((batch, hidden), inputs) if v is None else of_direction(v, direction) for v in starts]
         sequences = [inputs]
         if op.lengths is not None:
             sequences.append(F.iota((time,), 0, element_of(op.lengths)))
@@ -115,7 +111,7 @@ def gru(op: ml.GruOp) -> tuple[SSAValue, ...]:
             bias, state_bias = split(of_direction(op.bias, direction), 0, 2)
             if linear:
                 inner = slice_along(state_bias, 0, 2 * hidden, hidden)
-                state_bias = F.concat([slice_along(state_bias, 0, 0, 2 * hidden), zeros(inner, (hidden,))], 0)
+                state_bias = F.concat([slice_along(state_bias, 0, 0, 2 * hidden), zeros((hidden,), inner)], 0)
             bias = F.add(bias, state_bias)
         gates = slice_along(recurrent, 1, 0, 2 * hidden)
         candidate = slice_along(recurrent, 1, 2 * hidden, hidden)

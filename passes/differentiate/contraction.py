@@ -14,7 +14,8 @@ from xmlc.dialects.ml import contraction as ml
 from xmlc.dialects.ml import functions as F
 from xmlc.dialects.ml.types import element_of, rank_of, shape_of
 from xmlc.dialects.reference.contraction import ROUND, source_coordinates
-from xmlc.passes.differentiate.shaping import Pulled, sum_to, unsliced, zeros
+from xmlc.passes.decompose.operands import zeros
+from xmlc.passes.differentiate.shaping import Pulled, sum_to, unsliced
 
 Value = SSAValue
 

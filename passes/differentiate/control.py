@@ -11,6 +11,7 @@ from xmlc.dialects.diagnostics import CompileError, place_of
 from xmlc.dialects.ml import control as ml
 from xmlc.dialects.ml import functions as F
 from xmlc.dialects.ml.types import shape_of
+from xmlc.passes.decompose.operands import zeros
 from xmlc.passes.differentiate.pull_back import (
     Cotangents,
     building,
@@ -20,7 +21,6 @@ from xmlc.passes.differentiate.pull_back import (
     is_differentiable,
     pull_back,
 )
-from xmlc.passes.differentiate.shaping import zeros
 
 Reached = Iterable[tuple[SSAValue, SSAValue | None]]
 Given = Sequence[SSAValue | None]

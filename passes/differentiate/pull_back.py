@@ -23,8 +23,9 @@ from xmlc.dialects.ml.elementwise import ElementwiseOp
 from xmlc.dialects.ml.types import DYNAMIC, element_of, shape_of
 from xmlc.dialects.ml.winograd import WINOGRAD
 from xmlc.passes.decompose import DECOMPOSITIONS, decompose
+from xmlc.passes.decompose.operands import zeros
 from xmlc.passes.differentiate import composite, contraction, elementwise, reduction, shaping
-from xmlc.passes.differentiate.shaping import Pulled, sum_to, zeros
+from xmlc.passes.differentiate.shaping import Pulled, sum_to
 
 OpT = TypeVar("OpT", bound=Operation)
 Inserted = TypeVar("Inserted", bound=Operation | Sequence[Operation])

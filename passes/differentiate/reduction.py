@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from math import prod
 
-import numpy as np
 from xdsl.dialects.builtin import i64
 from xdsl.ir import Operation, SSAValue
 
 from xmlc.dialects.ml import functions as F
 from xmlc.dialects.ml import reduction as ml
 from xmlc.dialects.ml.types import element_of, rank_of, shape_of
-from xmlc.passes.decompose.operands import slice_along
-from xmlc.passes.differentiate.shaping import Pulled, zeros
+from xmlc.passes.decompose.operands import inverse_of, slice_along, zeros
+from xmlc.passes.differentiate.shaping import Pulled
 
 Value = SSAValue
 
@@ -50,7 +49,7 @@ def reduce_prod(op: ml.ReduceProdOp, g: Value) -> Pulled:
     before = F.cumulative_prod(lines, len(kept), exclusive=True)
     after = F.cumulative_prod(lines, len(kept), exclusive=True, reverse=True)
     others = F.reshape(F.mul(before, after), [shape[i] for i in order])
-    return (F.mul(stretched(op, g), F.transpose(others, tuple(int(i) for i in np.argsort(order)))),)
+    return (F.mul(stretched(op, g), F.transpose(others, inverse_of(order))),)
 
 
 # --- scans
@@ -62,19 +61,29 @@ def cumulative_sum(op: ml.CumulativeSumOp, g: Value) -> Pulled:
     return (F.cumulative_sum(g, axis, exclusive=op.exclusive is not None, reverse=op.reverse is None),)
 
 
-def cumulative_prod(op: ml.CumulativeProdOp, g: Value) -> Pulled:
-    """p[i] * s[i], p[i] the product of what precedes x[i], s[i] = g[i] + x[i + 1] * s[i + 1]: nothing is divided.
+def in_scan_order(rule: Callable[[Value, Value, int], Value]) -> Callable[..., Pulled]:
+    """The gradient of a scan from `rule(x, g, axis)`, that of one from the first element on, itself included.
 
-    An exclusive product is one whose first element is 1, of what was shifted by one.
+    A scan from the last element on is one of what was reversed; an exclusive one differs by a shift of its result.
     """
-    axis, x = op.axis.value.data, op.x
-    if not shape_of(x)[axis]:
-        return (g,)
-    backwards = op.reverse is not None
-    if backwards:
-        x, g = F.reverse(x, (axis,)), F.reverse(g, (axis,))
-    if op.exclusive is not None:
-        g = earlier(g, axis)
+
+    def gradient(op: ml.CumulativeProdOp | ml.CumulativeMaxOp, g: Value) -> Pulled:
+        axis, x = op.axis.value.data, op.x
+        if not shape_of(x)[axis]:
+            return (g,)
+        backwards = op.reverse is not None
+        if backwards:
+            x, g = F.reverse(x, (axis,)), F.reverse(g, (axis,))
+        if op.exclusive is not None:
+            g = earlier(g, axis)
+        result = rule(x, g, axis)
+        return (F.reverse(result, (axis,)) if backwards else result,)
+
+    return gradient
+
+
+def cumulative_prod(x: Value, g: Value, axis: int) -> Value:
+    """p[i] * s[i], p[i] the product of what precedes x[i], s[i] = g[i] + x[i + 1] * s[i + 1]: nothing is divided."""
     before = F.cumulative_prod(x, axis, exclusive=True)
     order = (axis, *[i for i in range(rank_of(x)) if i != axis])
     factors, given = F.transpose(earlier(x, axis), order), F.transpose(g, order)
@@ -85,8 +94,7 @@ def cumulative_prod(op: ml.CumulativeProdOp, g: Value) -> Pulled:
 
     start = zeros(shape_of(given)[1:], given)
     _, (sums,) = F.scan(step, [start], [factors, given], reverse=True)
-    result = F.mul(before, F.transpose(sums, tuple(int(i) for i in np.argsort(order))))
-    return (F.reverse(result, (axis,)) if backwards else result,)
+    return F.mul(before, F.transpose(sums, inverse_of(order)))
 
 
 def earlier(x: Value, axis: int) -> Value:
@@ -96,21 +104,12 @@ def earlier(x: Value, axis: int) -> Value:
     return F.pad(slice_along(x, axis, 1, size - 1), [0] * rank_of(x), high, value=F.scalar(x, 0))
 
 
-def cumulative_max(op: ml.CumulativeMaxOp, g: Value) -> Pulled:
+def cumulative_max(x: Value, g: Value, axis: int) -> Value:
     """g[i] to the latest element that the maximum at i is"""
-    axis, x = op.axis.value.data, op.x
-    if not shape_of(x)[axis]:
-        return (g,)
-    backwards = op.reverse is not None
-    if backwards:
-        x, g = F.reverse(x, (axis,)), F.reverse(g, (axis,))
-    if op.exclusive is not None:
-        g = earlier(g, axis)
     places = F.iota(shape_of(x), axis, i64)
     record = F.compare(x, F.cumulative_max(x, axis), "eq")
     holder = F.cumulative_max(F.select(record, places, F.scalar(places, 0)), axis)
-    result = F.scatter_elements(zeros(shape_of(x), g), holder, g, axis, "add")
-    return (F.reverse(result, (axis,)) if backwards else result,)
+    return F.scatter_elements(zeros(shape_of(x), g), holder, g, axis, "add")
 
 
 # --- order
@@ -130,8 +129,8 @@ GRADIENTS: dict[type[Operation], Callable[..., Pulled]] = {
     ml.ReduceMinOp: reduce_extreme,
     ml.ReduceProdOp: reduce_prod,
     ml.CumulativeSumOp: cumulative_sum,
-    ml.CumulativeProdOp: cumulative_prod,
-    ml.CumulativeMaxOp: cumulative_max,
+    ml.CumulativeProdOp: in_scan_order(cumulative_prod),
+    ml.CumulativeMaxOp: in_scan_order(cumulative_max),
     ml.SortOp: ordered,
     ml.TopKOp: ordered,
 }

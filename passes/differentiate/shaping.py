@@ -5,21 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from math import prod
 
-import numpy as np
 from xdsl.dialects.builtin import i64
 from xdsl.ir import Operation, SSAValue
 
 from xmlc.dialects.ml import functions as F
 from xmlc.dialects.ml import shaping as ml
 from xmlc.dialects.ml.types import element_of, rank_of, shape_of
-from xmlc.passes.decompose.operands import slice_along
+from xmlc.passes.decompose.operands import inverse_of, slice_along, zeros
 
 Value = SSAValue
 Pulled = tuple[Value | None, ...]
-
-
-def zeros(shape: Sequence[int], like: Value) -> Value:
-    return F.broadcast(F.scalar(like, 0), tuple(shape))
 
 
 def sum_to(x: Value, shape: Sequence[int]) -> Value:
@@ -38,7 +33,7 @@ def reshape(op: ml.ReshapeOp, g: Value) -> Pulled:
 
 
 def transpose(op: ml.TransposeOp, g: Value) -> Pulled:
-    return (F.transpose(g, tuple(int(axis) for axis in np.argsort(op.permutation.get_values()))),)
+    return (F.transpose(g, inverse_of(op.permutation.get_values())),)
 
 
 def concat(op: ml.ConcatOp, g: Value) -> Pulled:
@@ -128,7 +123,7 @@ def gather(op: ml.GatherOp, g: Value) -> Pulled:
     count = prod(shape_of(op.indices))
     updates = F.reshape(F.transpose(g, moved), (count, *rest))
     total = F.scatter_nd(zeros([shape[axis], *rest], g), F.reshape(op.indices, (count, 1)), updates, "add")
-    return F.transpose(total, tuple(int(i) for i in np.argsort(first))), None
+    return F.transpose(total, inverse_of(first)), None
 
 
 def gather_elements(op: ml.GatherElementsOp, g: Value) -> Pulled:
