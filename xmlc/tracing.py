@@ -117,7 +117,8 @@ class TracedFunction(Generic[P, R]):
         if entry is not None:
             return entry(args)
         names, trees, static = self.divided(args, kwargs)
-        leaves, structure = flatten(trees)
+        found, structure = flatten(trees)
+        leaves = [as_leaf(each) for each in found]
         key = structure, tuple(map(leaf_key, leaves)), static
         entry = self.entries.get(key)
         if entry is None:
@@ -179,20 +180,22 @@ def call(function: Callable[..., Any], signature: inspect.Signature, arguments: 
     return function(*bound.args, **bound.kwargs)
 
 
-def leaf_key(leaf: Any) -> Leaf:
-    kind = cast("type[Any]", type(leaf))
-    if kind is np.ndarray:
-        return leaf.shape, leaf.dtype
-    if kind in NUMBERS:
-        return (kind,)
-    if hasattr(leaf, "__dlpack__") or isinstance(leaf, np.generic):
-        array = as_array(leaf)
-        return array.shape, array.dtype
+def as_leaf(value: Any) -> Any:
+    """A leaf of the arguments as a NumPy array that shares its memory; Python's numbers stay what they are."""
+    kind = cast("type[Any]", type(value))
+    if kind is np.ndarray or kind in NUMBERS:
+        return value
+    if hasattr(value, "__dlpack__") or isinstance(value, np.generic):
+        return as_array(value)
     raise CompileError(
         f"expected arrays and numbers as arguments, found {kind.__name__}",
         place=user_place(),
         hint="name an argument that is neither in static=(…)",
     )
+
+
+def leaf_key(leaf: Any) -> Leaf:
+    return (type(leaf),) if type(leaf) in NUMBERS else (leaf.shape, leaf.dtype)
 
 
 def leaf_text(leaf: Leaf) -> str:
