@@ -195,7 +195,8 @@ def as_leaf(value: Any) -> Any:
 
 
 def leaf_key(leaf: Any) -> Leaf:
-    return (type(leaf),) if type(leaf) in NUMBERS else (leaf.shape, leaf.dtype)
+    kind = cast("type[Any]", type(leaf))
+    return (kind,) if kind in NUMBERS else (leaf.shape, leaf.dtype)
 
 
 def leaf_text(leaf: Leaf) -> str:
