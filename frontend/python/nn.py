@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
+from xmlc.dialects.diagnostics import CompileError
 from xmlc.dialects.ml import functions as F
 from xmlc.dialects.ml.elementwise import GeluForm
-from xmlc.dialects.ml.types import element_of
+from xmlc.dialects.ml.types import shape_text
 from xmlc.frontend.python.array import Array, ArrayLike, as_array, as_float, unary, value_of
 from xmlc.frontend.python.functions import float_function, sizes_of, together_all
+from xmlc.frontend.python.places import user_place
 
 __all__ = [
     "attention", "avg_pool", "conv", "cross_entropy", "elu", "gelu", "layer_norm", "leaky_relu", "log_softmax",
@@ -131,8 +135,13 @@ def avg_pool(
 
 
 def cross_entropy(logits: ArrayLike, labels: ArrayLike) -> Array:
-    """The mean over rows of -log softmax(logits)[label]; logits (n, classes), labels (n) are integers."""
-    rows = log_softmax(logits)
-    chosen = one_hot(labels, rows.shape[-1]).astype(rows.dtype)
-    assert element_of(rows.value) == element_of(chosen.value)
-    return -(rows * chosen).sum() / rows.shape[0]
+    """The mean of -log softmax(logits)[label]; logits (..., classes), labels (...) are integers."""
+    rows, places = log_softmax(logits), as_array(labels)
+    if places.shape != rows.shape[:-1] or not np.issubdtype(places.dtype, np.integer):
+        raise CompileError(
+            f"labels are integers of shape {shape_text(rows.shape[:-1])}, one for each row of logits; "
+            f"found {places.dtype} of shape {shape_text(places.shape)}",
+            place=user_place(),
+        )
+    chosen = one_hot(places, rows.shape[-1]).astype(rows.dtype)
+    return -(rows * chosen).sum() / max(1, places.size)
