@@ -12,7 +12,10 @@ begun, and the end of those (16 bits each). Taking an iteration is a compare-and
 where anything changed since the taker read what the job is. The caller and every second helper take from the front,
 the others from the back: a core then meets much the same rows in one loop after another, which its cache still holds.
 
-A helper without work spins for SPIN microseconds, offering its core to others now and then, and goes to sleep.
+A helper without work spins for SPIN microseconds, then sleeps. It does not offer its core to others (sched_yield)
+meanwhile: Linux takes a whole turn, 3 ms, from a thread that does, and gives it to anything that waits for that core.
+Whoever publishes a job keeps helpers off its own core (`placement.py`).
+
 Whoever publishes a job wakes sleepers; that none sleeps on while there is work rests on this order: a sleeper counts
 itself and then looks at the ticket, a publisher writes the ticket and then looks at the count. A caller that waits for
 the end says for how many iterations (`awaited`) and then looks how many are done; who ends one counts it and then looks
@@ -21,6 +24,7 @@ whether that is what the caller waits for.
 
 from __future__ import annotations
 
+from xmlc.backends.cpu import placement
 from xmlc.backends.cpu.target import Target
 
 SHARE = "xmlc.share"
@@ -29,7 +33,7 @@ RESET = "xmlc.pool.reset"
 SPIN = 200
 """Microseconds that a helper waits for work before it sleeps: longer than what is between loops of one program."""
 LOOKS = 64
-"""How often a helper that spins looks for work before it offers its core to others, the caller among them."""
+"""How often a helper that spins looks for work before it looks at the clock."""
 PATIENCE = 128
 """How often a caller looks whether the last iterations are done before it sleeps, some 5 µs. The shorter, the better
 where the other cores are busy: a helper that was interrupted can then run on the core of the caller."""
@@ -39,7 +43,7 @@ MOST = 65535
 NEEDS = (
     "clock_gettime", "pthread_attr_init", "pthread_attr_setdetachstate", "pthread_cond_broadcast", "pthread_cond_init",
     "pthread_cond_signal", "pthread_cond_wait", "pthread_create", "pthread_mutex_init", "pthread_mutex_lock",
-    "pthread_mutex_unlock", "sched_yield",
+    "pthread_mutex_unlock", *placement.NEEDS,
 )  # fmt: skip
 """Functions of the C library that the pool calls."""
 
@@ -62,7 +66,7 @@ def with_pool(llvm_ir: str, target: Target) -> str:
 
 
 def functions(target: Target, linkage: str = "") -> str:
-    return TEXT.format(
+    return placement.placement(target) + TEXT.format(
         linkage=linkage,
         clock=6 if "darwin" in target.triple else 1,  # CLOCK_MONOTONIC
         pause=PAUSE.get(target.architecture, ""),
@@ -98,7 +102,6 @@ declare i32 @pthread_create(ptr, ptr, ptr, ptr)
 declare i32 @pthread_mutex_init(ptr, ptr)
 declare i32 @pthread_mutex_lock(ptr)
 declare i32 @pthread_mutex_unlock(ptr)
-declare i32 @sched_yield()
 
 ; Every iteration of a loop, by the caller and by as many helpers as make up the number of threads.
 define {linkage}void @xmlc.share(ptr %task, ptr %captured, i64 %count, i32 %threads) nounwind {{
@@ -123,6 +126,7 @@ publish:
   store atomic i64 %ticket, ptr @xmlc.pool.ticket seq_cst, align 8
   %asleep = load atomic i32, ptr @xmlc.pool.sleepers seq_cst, align 4
   %any = icmp ne i32 %asleep, 0
+  call void @xmlc.pool.spread(i32 %threads, i1 %any)
   br i1 %any, label %wake, label %work
 wake:
   call i32 @pthread_mutex_lock(ptr @xmlc.pool.mutex)
@@ -262,6 +266,8 @@ start:
   %ok = icmp eq i32 %refused, 0
   br i1 %ok, label %started, label %done
 started:
+  %identity = load i64, ptr %thread
+  call void @xmlc.pool.hired(i32 %number, i64 %identity)
   store i32 %number, ptr @xmlc.pool.helpers
   %more = icmp slt i32 %number, %wanted
   br i1 %more, label %start, label %done
@@ -276,6 +282,7 @@ entry:
   %helper = trunc i64 %wide to i32
   br label %help
 help:
+  call void @xmlc.pool.arrive(i32 %helper)
   call void @xmlc.pool.help(i32 %helper)
   %start = call i64 @xmlc.pool.now()
   %end = add i64 %start, {spin}
@@ -290,7 +297,7 @@ idle:
   %due = icmp uge i64 %looked, {looks}
   br i1 %due, label %clock, label %spin
 clock:
-  call i32 @sched_yield()
+  call void @xmlc.pool.arrive(i32 %helper)
   %now = call i64 @xmlc.pool.now()
   %late = icmp sge i64 %now, %end
   br i1 %late, label %rest, label %spin

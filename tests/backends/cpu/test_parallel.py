@@ -24,8 +24,9 @@ from xmlc import options
 from xmlc.backends.cpu import jit, stages
 from xmlc.backends.cpu.elf import elf_symbols
 from xmlc.backends.cpu.jit import LoadedModule
-from xmlc.backends.cpu.pool import MOST, SHARE
-from xmlc.backends.cpu.target import Target, host
+from xmlc.backends.cpu.placement import placement
+from xmlc.backends.cpu.pool import MOST, SHARE, pool_text
+from xmlc.backends.cpu.target import Target, host, parse_target
 from xmlc.compiled import CompiledModule
 from xmlc.dialects.ml import functions as F
 from xmlc.dialects.ml.types import tensor
@@ -156,6 +157,21 @@ sys.exit(failed)
 """
 
 
+PLACES = """
+cores = os.sched_getaffinity(0)
+
+
+def kept_off():
+    return sum(len(os.sched_getaffinity(int(task))) == len(cores) - 1 for task in os.listdir("/proc/self/task"))
+
+
+assert kept_off() == 2
+os.sched_setaffinity(0, {min(cores)})  # no core is left for the helpers: they keep those that they have
+softmax(x)
+assert kept_off() == 2 + (len(cores) == 2)
+"""
+
+
 def in_another_process(code: str, **environment: str) -> None:
     """Run code after BEGIN, which must not fail nor take long."""
     paths = os.pathsep.join(sys.path)
@@ -173,6 +189,22 @@ def in_another_process(code: str, **environment: str) -> None:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 def test_a_child_of_a_process_with_threads_computes_too() -> None:
     in_another_process(FORKS)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system does not place threads")
+def test_a_helper_is_kept_off_the_core_of_the_caller_and_no_other() -> None:
+    if len(os.sched_getaffinity(0)) < 2:
+        pytest.skip("this process has one core")
+    in_another_process(PLACES)
+
+
+@pytest.mark.parametrize(
+    "triple", ["x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu", "arm64-apple-darwin24.0.0"]
+)
+def test_only_linux_places_threads(triple: str) -> None:
+    target = parse_target(triple)
+    assert ("sched_getcpu" in placement(target)) == ("linux" in triple)
+    assert jit.compile_to_object(pool_text(target), target)
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 7, 1000, MOST, MOST + 1])
