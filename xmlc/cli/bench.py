@@ -104,6 +104,58 @@ def models(folder: Path | None, every_shape: bool, **options: Any) -> int:
     return run_suite("models", cases(folder or example("digits.onnx").parent, every_shape), **options)
 
 
+@bench.command()
+@click.option("--only", metavar="REGEX", help="cases whose name matches")
+@click.option("--budget", type=click.FloatRange(min=1), metavar="SECONDS", help="start no case after this")
+@click.option("--folder", type=click.Path(path_type=Path), help="where compiled cases are kept; else a temporary one")
+@click.option("--build", "only_build", is_flag=True, help="only compile, into --folder: needs no GPU")
+@click.option("--built", is_flag=True, help="only measure what --folder has: needs no LLVM")
+@click.option("--target", default="cuda:sm_90a", show_default=True, help="what to compile for")
+@click.option("--inductor/--no-inductor", default=True, help="measure torch.compile, at three sizes")
+@click.option("-o", "output", type=click.Path(path_type=Path), metavar="FILE.json", help="write the record")
+@click.option("--list", "just_list", is_flag=True, help="print the names of the cases and stop")
+def gpu(
+    only: str | None,
+    budget: float | None,
+    folder: Path | None,
+    only_build: bool,
+    built: bool,
+    target: str,
+    inductor: bool,
+    output: Path | None,
+    just_list: bool,
+) -> int:
+    """Kernels on an NVIDIA GPU from 64 x 64 to 65536 x 65536, beside PyTorch and CUB (through CuPy)."""
+    from tempfile import TemporaryDirectory
+
+    from xmlc.bench.gpu.cases import cases
+
+    pattern = re.compile(only or "")
+    chosen = [case for case in cases() if pattern.search(case.name)]
+    if just_list:
+        for case in chosen:
+            click.echo(case.name)
+        return 0
+    if (only_build or built) and folder is None:
+        raise click.UsageError("--build and --built need --folder")
+    with TemporaryDirectory() as temporary:
+        where = folder or Path(temporary)
+        where.mkdir(parents=True, exist_ok=True)
+        if not built:
+            from xmlc.bench.gpu.build import build
+
+            for case in chosen:
+                build(case, where, target)
+        if only_build:
+            return 0
+        from xmlc.bench.gpu.measure import measure
+
+        record = measure([case for case in chosen if (where / case.file).exists()], where, budget, inductor)
+    if output is not None:
+        write_whole(output, json.dumps(record, indent=1) + "\n")
+    return int(any(not cell["right"] for cell in record["cells"]))
+
+
 def run_suite(
     suite: str,
     cases: Sequence[Case],

@@ -129,3 +129,10 @@ def test_the_schedule_of_a_large_softmax_holds_rows_in_registers() -> None:
     (found,) = (each for op in module.ops if op.regions for each in programs(op.regions[0].block))
     schedule = choose(found)
     assert (schedule.vector, schedule.looped, schedule.splits(8192)) == (4, False, 1)
+
+
+def test_a_softmax_with_a_factor_and_a_sum_beside_it_is_right() -> None:
+    def build(x: SSAValue, w: SSAValue) -> tuple[SSAValue, SSAValue]:
+        return F.mul(F.softmax(x, 1), w), F.reduce_sum(x, axes=[1])
+
+    check(["f32:64x2048", "f32:2048"], build)
