@@ -108,6 +108,14 @@ def test_several_threads_are_given_time_to_fall_asleep() -> None:
     assert pauses == [0.003, 0.003]
 
 
+def test_several_threads_are_warmed_up_before_each_sample() -> None:
+    clock = Clock()
+    plan = Plan(rounds=2, seconds=9, sample_s=0.001, warm_s=0.003)
+    timing = measure({"a": clock.takes("a", 10**6)}, plan, clock, lambda _: None)["a"]
+    assert timing.samples == 2
+    assert len(clock.order) == 1 + 2 * (3 + 1)  # one call finds how many fill a sample
+
+
 def test_an_idle_process_is_not_waited_for() -> None:
     before = time.perf_counter()
     wait_for_idle_threads(10)

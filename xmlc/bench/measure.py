@@ -1,9 +1,11 @@
 """Interleaved timing: A B C, B C A, C A B, …, so that a disturbance of the machine meets all contestants alike.
 
 A sample is the time of several calls in a row, as many as fill `sample_s`, divided by their number; nothing is
-subtracted. Before each sample of a short call comes one that is not timed, which brings the contestant's own data
-and threads back. With several threads a pause precedes it, until those of the contestant before have gone to sleep:
-pools of threads spin for a while (LLVM's OpenMP for 200 ms) in the hope of more work, on the cores the next one needs.
+subtracted. Before each sample of a short call comes one that is not timed, which brings the contestant's own data back.
+With several threads a pause precedes it, until those of the contestant before have gone to sleep: pools of threads spin
+for a while (onnxruntime's for 35 ms, LLVM's OpenMP for 200 ms) in the hope of more work, on the cores that the next one
+needs. Then the contestant is called untimed for `warm_s`: a thread that is woken may begin on the core of the one that
+woke it, and Linux takes tens of milliseconds to find it another (OpenVINO's are as slow as one thread until then).
 """
 
 from __future__ import annotations
@@ -31,6 +33,8 @@ class Plan:
     least: int = 3
     pause_s: float = 0.0
     """The longest wait, before a sample, for the threads of the contestant before to go to sleep."""
+    warm_s: float = 0.0
+    """Untimed calls before a sample last this long, for the contestant's own threads to find their cores."""
 
 
 @dataclass(frozen=True)
@@ -121,10 +125,17 @@ def take_sample(turn: Turn, plan: Plan, clock: Callable[[], int], sleep: Callabl
     if plan.pause_s:
         sleep(plan.pause_s)
     before = clock()
-    if turn.estimate < LONG_CALL:
+    for _ in range(untimed_calls(turn, plan)):
         turn.run()
     turn.samples.append(elapsed_time(turn.run, turn.calls, clock) / turn.calls)
     turn.spent += (clock() - before) * 1e-9
+
+
+def untimed_calls(turn: Turn, plan: Plan) -> int:
+    """How many calls come before a sample."""
+    if turn.estimate >= LONG_CALL and not plan.warm_s:
+        return 0
+    return max(1, math.ceil(plan.warm_s / turn.estimate)) if turn.estimate else 1
 
 
 def elapsed_time(run: Callable[[], object], calls: int, clock: Callable[[], int]) -> float:

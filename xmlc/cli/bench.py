@@ -33,6 +33,10 @@ CASE_OVERHEAD = 1.5
 
 LONGEST_SPIN = 0.3
 """Seconds: threads that wait for work have stopped spinning after this."""
+WARM_UP = 0.05
+"""Seconds: the threads of a contestant that is called so long have found their cores."""
+SAMPLE = 0.01
+"""Seconds of a sample of several threads, which disturb each other for moments."""
 MOST_SHOWN = 10
 """Cells in the list of those where xmlc is furthest behind."""
 
@@ -272,13 +276,20 @@ def measured(
 
 
 def plan_for(quick: bool, budget: float | None, cells: int, contestants: int, threads: int) -> Plan:
-    """How long to measure each contestant: briefly when quick, and within what a budget leaves for each."""
+    """How long to measure each contestant: briefly when quick, and within what a budget leaves for each.
+
+    With several threads half of the time goes into warming them up.
+    """
     from xmlc.bench.measure import Plan
 
     seconds, rounds = (0.1, 7) if quick else (0.5, 15)
+    if threads > 1:
+        seconds *= 2
     if budget is not None:
         seconds = min(seconds, max(0.02, budget / cells / contestants / (1 + CASE_OVERHEAD)))
-    return Plan(rounds=rounds, seconds=seconds, pause_s=LONGEST_SPIN if threads > 1 else 0.0)
+    if threads == 1:
+        return Plan(rounds=rounds, seconds=seconds)
+    return Plan(rounds, seconds, sample_s=SAMPLE, pause_s=LONGEST_SPIN, warm_s=WARM_UP)
 
 
 class progress_bar:  # used as a function
