@@ -5,7 +5,6 @@ A name is imported when it is first used, so that `import xmlc` costs nothing.
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -53,7 +52,9 @@ def __getattr__(name: str) -> object:
 
         return version("xmlc")
     if name in PUBLIC:
-        return getattr(import_module(PUBLIC[name]), name)
+        from xmlc.importing import imported
+
+        return imported(PUBLIC[name], name)
     raise AttributeError(f"module 'xmlc' has no attribute {name!r}")
 
 

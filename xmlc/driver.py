@@ -27,6 +27,7 @@ from xmlc.compiled import Array, CompiledModule
 from xmlc.dialects.diagnostics import CompileError, place_of
 from xmlc.dialects.sizes import assumptions_of, read_size
 from xmlc.dynamic import DynamicModule
+from xmlc.importing import quickly
 from xmlc.options import CACHE, DUMP, NUM_THREADS, VERIFY
 from xmlc.pipeline import Timer, Watcher, printed, run_passes
 from xmlc.wording import did_you_mean
@@ -314,7 +315,8 @@ class Compiled:
 
 def compile_program(module: ModuleOp, settings: Settings) -> Compiled:
     """Machine code for the entry function of a module, from the cache where it is there."""
-    return Compiled.from_bytes(cached(module, settings, lambda told: compile_anew(module, told).to_bytes()))
+    with quickly():
+        return Compiled.from_bytes(cached(module, settings, lambda told: compile_anew(module, told).to_bytes()))
 
 
 def cached(module: ModuleOp, settings: Settings, make: Callable[[Settings], bytes]) -> bytes:

@@ -1,0 +1,39 @@
+"""Imports are quick, and what they put off is right when it comes."""
+
+from __future__ import annotations
+
+import gc
+
+import pytest
+from xdsl.dialects.arith import AddiOp
+from xdsl.irdl.declarative_assembly_format import FormatProgram
+from xdsl.utils.exceptions import ParseError
+
+from xmlc.dialects import DIALECTS
+from xmlc.importing import DeferredFormat, quickly
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_the_formats_of_our_ops_are_right_although_nobody_used_them(dialect: str) -> None:
+    for op in DIALECTS[dialect]().operations:
+        definition = op.get_irdl_definition()
+        if definition.assembly_format is not None:
+            assert DeferredFormat(definition.assembly_format, definition).program.stmts
+
+
+def test_a_wrong_format_is_an_error_at_its_first_use() -> None:
+    deferred = DeferredFormat("$nothing attr-dict", AddiOp.get_irdl_definition())
+    with pytest.raises(ParseError, match="nothing"):
+        _ = deferred.program
+
+
+def test_formats_are_deferred_inside_only_and_the_collector_runs_again_outside() -> None:
+    before = FormatProgram.from_str
+    with quickly():
+        assert FormatProgram.from_str is DeferredFormat
+        with quickly():
+            pass
+        assert FormatProgram.from_str is DeferredFormat
+        assert not gc.isenabled()
+    assert FormatProgram.from_str is before
+    assert gc.isenabled()
