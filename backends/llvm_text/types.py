@@ -18,11 +18,13 @@ from xdsl.dialects.builtin import (
     Float64Type,
     FloatAttr,
     IndexType,
+    IntAttr,
     IntegerAttr,
     IntegerType,
     MemRefType,
     VectorType,
 )
+from xdsl.dialects.llvm import LLVMPointerType, LLVMStructType
 from xdsl.ir import Attribute
 
 from xmlc.dialects.dtypes import TO_NUMPY, storage_type
@@ -73,6 +75,11 @@ def spelled(attribute: Attribute, soft_half: bool) -> str:
             return f"<{prod(attribute.get_shape())} x {element}>"
         case MemRefType():
             return "ptr"
+        case LLVMPointerType():
+            space = attribute.addr_space
+            return f"ptr addrspace({space.data})" if isinstance(space, IntAttr) else "ptr"
+        case LLVMStructType():
+            return "{ " + ", ".join(spelled(each, soft_half) for each in attribute.types) + " }"
         case _ if type(attribute) in FLOATS:
             return FLOATS[type(attribute)]
         case _:

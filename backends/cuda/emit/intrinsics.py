@@ -1,54 +1,74 @@
-"""Rows of `nvvm`: each op is the call of an intrinsic that `xmlc.dialects.nvvm.spelling` names."""
+"""Rows of `nvvm`: each op is the call of an intrinsic, or lines of PTX, as `xmlc.dialects.nvvm.spelling` says."""
 
 from __future__ import annotations
 
+from typing import cast
+
 from xdsl.dialects import llvm
-from xdsl.dialects.llvm import LLVMPointerType, LLVMStructType
-from xdsl.ir import Attribute, Operation, SSAValue
+from xdsl.dialects.llvm import LLVMStructType
+from xdsl.ir import Operation, SSAValue
 
 from xmlc.backends.llvm_text.writer import Row, Writer
-from xmlc.dialects.nvvm.spelling import SPELLING
+from xmlc.dialects.nvvm.spelling import SPELLING, Assembly, Intrinsic
 
 
-def kind_of(w: Writer, type: Attribute) -> str:
-    """A type in LLVM IR; pairs are structs."""
-    if isinstance(type, LLVMStructType):
-        return "{ " + ", ".join(kind_of(w, each) for each in type.types) + " }"
-    if isinstance(type, LLVMPointerType):
-        return str(type).replace("!llvm.ptr<", "ptr addrspace(").replace(">", ")").replace("!llvm.", "")
-    return w.kind(type)
+def argument(w: Writer, given: SSAValue | int | str) -> str:
+    if isinstance(given, SSAValue):
+        return f"{w.kind(given.type)} {w.names[given]}"
+    return given if isinstance(given, str) else f"i32 {given}"
 
 
-def intrinsic(w: Writer, op: Operation) -> None:
+def instruction(w: Writer, op: Operation) -> None:
     spelled = SPELLING[type(op)](op)
-    arguments = ", ".join(
-        f"{kind_of(w, each.type)} {w.names[each]}" if isinstance(each, SSAValue) else f"i32 {each}"
-        for each in spelled.arguments
-    )
+    if isinstance(spelled, Assembly):
+        assembly(w, op, spelled)
+    else:
+        intrinsic(w, op, spelled)
+
+
+def intrinsic(w: Writer, op: Operation, spelled: Intrinsic) -> None:
+    arguments = ", ".join(argument(w, each) for each in spelled.arguments)
+    returns = spelled.returns or (w.kind(op.results[0].type) if op.results else "void")
     if not op.results:
-        w.lines.append(f"  call void @{spelled.name}({arguments})")
+        w.lines.append(f"  call {returns} @{spelled.name}({arguments})")
         return
-    returns = spelled.returns or kind_of(w, op.results[0].type)
     name = w.emit(f"call {returns} @{spelled.name}({arguments})")
     w.names[op.results[0]] = (
         name if spelled.element is None else w.emit(f"extractvalue {returns} {name}, {spelled.element}")
     )
 
 
+def assembly(w: Writer, op: Operation, spelled: Assembly) -> None:
+    """A line of inline assembly; the members of a struct that it changes are results, and arguments tied to them."""
+    arguments = [argument(w, each) for each in spelled.arguments]
+    text = spelled.text.replace("\n", "\\0A")
+    if spelled.tied is None:
+        letters = spelled.constraints
+        w.lines.append(f'  call void asm sideeffect "{text}", "{letters},~{{memory}}"({", ".join(arguments)})')
+        return
+    struct = cast("LLVMStructType", spelled.tied.type)
+    whole, kinds = w.kind(struct), [w.kind(each) for each in struct.types]
+    members = [w.emit(f"extractvalue {whole} {w.names[spelled.tied]}, {i}") for i in range(len(kinds))]
+    given = ", ".join([*(f"{kind} {each}" for kind, each in zip(kinds, members)), *arguments])
+    outputs = ["=f" if kind == "float" else "=r" for kind in kinds]
+    letters = ",".join([*outputs, *map(str, range(len(kinds))), spelled.constraints])
+    w.names[op.results[0]] = w.emit(f'call {whole} asm sideeffect "{text}", "{letters},~{{memory}}"({given})')
+
+
 def extract_value(w: Writer, op: llvm.ExtractValueOp) -> None:
     where = ", ".join(map(str, op.position.get_values()))
-    w.names[op.res] = w.emit(f"extractvalue {kind_of(w, op.container.type)} {w.names[op.container]}, {where}")
+    w.names[op.res] = w.emit(f"extractvalue {w.kind(op.container.type)} {w.names[op.container]}, {where}")
 
 
 def call_intrinsic(w: Writer, op: llvm.CallIntrinsicOp) -> None:
     """An instruction without an op of its own."""
-    arguments = ", ".join(f"{kind_of(w, each.type)} {w.names[each]}" for each in op.args)
+    arguments = ", ".join(f"{w.kind(each.type)} {w.names[each]}" for each in op.args)
     (result,) = op.results
-    w.names[result] = w.emit(f"call {kind_of(w, result.type)} @{op.intrin.data}({arguments})")
+    w.names[result] = w.emit(f"call {w.kind(result.type)} @{op.intrin.data}({arguments})")
 
 
 ROWS: dict[type[Operation], Row] = {
-    **dict.fromkeys(SPELLING, intrinsic),
+    **dict.fromkeys(SPELLING, instruction),
     llvm.CallIntrinsicOp: call_intrinsic,
     llvm.ExtractValueOp: extract_value,
 }
