@@ -18,12 +18,12 @@ def in_module(module: str, name: str) -> Callable[[], Dialect]:
 
 DIALECTS: dict[str, Callable[[], Dialect]] = {
     "arith": in_module("xmlc.dialects.arith", "ARITH"),
+    "avx512": in_module("xmlc.dialects.avx512", "AVX512"),
     "fused": in_module("xmlc.dialects.fused_attention", "FUSED"),
     "gpu": in_module("xmlc.dialects.gpu", "GPU"),
     "grouped": in_module("xmlc.dialects.grouped", "GROUPED"),
     "ml": in_module("xmlc.dialects.ml", "ML"),
     "nvvm": in_module("xmlc.dialects.nvvm", "NVVM"),
-    "powers": in_module("xmlc.dialects.powers", "POWERS"),
     "toy": in_module("xmlc.dialects.toy", "Toy"),
 }
 """Name -> loader. Adding a dialect is adding a row; where xDSL has one of the same name, ours is used."""

@@ -29,9 +29,9 @@ from xdsl.dialects.builtin import (
 )
 from xdsl.ir import Attribute, Operation, SSAValue
 
+from xmlc.dialects.avx512 import LookUpOp, ScaleOp
 from xmlc.dialects.dtypes import TO_NUMPY
 from xmlc.dialects.lanewise import CmpfOp, CmpiOp, SelectOp
-from xmlc.dialects.powers import ScaleOp
 
 STRICT = arith.FastMathFlagsAttr("none")
 NO_OVERFLOW_FLAGS = arith.IntegerOverflowAttr("none")
@@ -341,6 +341,12 @@ def nearest_integer_of_product(x: Real, factor: float) -> tuple[Real, Integer]:
     return shifted - x.format.magic, shifted.as_bits() - x.format.pattern(x.format.magic)
 
 
+def nearest_multiple(x: Real, factor: float, unit: float) -> tuple[Real, Integer]:
+    """A multiple of `unit`, a power of two, near x * factor; how many units it is, in the low bits of an integer."""
+    shifted = x.times_plus(factor, x.format.magic * unit)
+    return shifted - x.format.magic * unit, shifted.as_bits()
+
+
 def small_integer_to_real(k: Integer, format: Format) -> Real:
     """k as a float, for |k| < 2**(mantissa - 2): the inverse of `nearest_integer`."""
     return (k + format.pattern(format.magic)).as_real(format) - format.magic
@@ -351,13 +357,33 @@ def power_of_two(k: Integer, format: Format) -> Real:
     return ((k + format.bias) << format.mantissa).as_real(format)
 
 
-SCALES: ContextVar[bool] = ContextVar("SCALES", default=False)
-"""Whether the processor has an instruction that multiplies vectors by powers of two, as AVX-512 has (vscalefps)."""
+AVX512: ContextVar[bool] = ContextVar("AVX512", default=False)
+"""Whether the code is for a processor with AVX-512."""
+
+
+def scales(x: Real) -> bool:
+    """Whether there is an instruction that multiplies numbers like x by powers of two."""
+    return AVX512.get() and x.value.type in SCALED
+
+
+SCALED = tuple(VectorType(f32, (lanes,)) for lanes in (4, 8, 16))
 
 
 def scaled(x: Real, k: Integer) -> Real:
     """x * 2**k, rounded once, for k from twice the smallest to twice the largest exponent."""
-    if SCALES.get() and isinstance(x.value.type, VectorType) and x.format is SINGLE:
-        return Real(ScaleOp(x.value, k.value).out)
+    if scales(x):
+        return scaled_by_floor(x, k.to_real(x.format))
     half = k >> 1
     return x * power_of_two(half, x.format) * power_of_two(k - half, x.format)
+
+
+def scaled_by_floor(x: Real, k: Real) -> Real:
+    """x * 2**floor(k), rounded once, by one instruction: see `scales`."""
+    return Real(ScaleOp(x.value, k.value).out)
+
+
+def looked_up(table: Sequence[float], k: Integer) -> Real:
+    """table[k mod 16], of sixteen lanes, by one instruction."""
+    kind = VectorType(f32, (len(table),))
+    entries = DenseIntOrFPElementsAttr.from_list(kind, table)
+    return Real(LookUpOp(arith.ConstantOp(entries, kind), k.value).out)

@@ -33,6 +33,7 @@ from xmlc.dialects.arith import ARITH
 from xmlc.passes.expand_math import ExpandMath
 
 LIMIT = 1 << 26  # static size of the buffers' type; the loop bound is an argument
+WIDEST = 16
 TYPES: dict[str, Any] = {"f32": np.float32, "f64": np.float64}
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -66,7 +67,7 @@ func.func @{name}(%x: {memory}, %y: {second_memory}, %out: {memory}, %n: index) 
     for dialect in (Builtin, ARITH, func.Func, math_dialect.Math, memref.MemRef, scf.Scf, vector.Vector):
         context.load_dialect(dialect)
     module = Parser(context, "\n".join(text)).parse_module()
-    ExpandMath().apply(context, module)
+    ExpandMath(avx512=lanes == WIDEST).apply(context, module)
     return module
 
 

@@ -113,6 +113,10 @@ POLYNOMIALS = (
         lambda r: (mpmath.expm1(r) - r) / r**2, lambda r: r**2 / abs(r) ** 0.5, (-HALF_LN2, HALF_LN2), {32: 4, 64: 9},
     ),
     Polynomial(
+        "EXP_SIXTEENTH", "exp(r) = 1 + r + r² p(r) around multiples of ln 2 / 16",
+        lambda r: (mpmath.expm1(r) - r) / r**2, lambda r: r**2, (-HALF_LN2 / 16, HALF_LN2 / 16), {32: 1},
+    ),
+    Polynomial(
         "EXPM1", "exp(r) - 1 = r + r² p(r), relative to exp(r) - 1",
         lambda r: (mpmath.expm1(r) - r) / r**2, abs, (-HALF_LN2, HALF_LN2), {32: 5, 64: 10},
     ),
@@ -175,6 +179,42 @@ POLYNOMIALS = (
     ),
 )  # fmt: skip
 
+
+@dataclass(frozen=True)
+class Piecewise:
+    """An odd function by PIECES polynomials in t = x - k width, k = 0, 1, ...: the relative error is made small."""
+
+    name: str
+    function: Function
+    width: float
+    degree: int
+
+
+PIECES = 16
+PIECEWISE = (
+    Piecewise("ERF_PIECES", mpmath.erf, 67 / 256, 5),
+    Piecewise("TANH_PIECES", mpmath.tanh, 155 / 256, 7),
+)
+
+
+def pieces(row: Piecewise) -> tuple[list[list[float]], float]:
+    """For each power the coefficients of all pieces, and the largest error. The first piece is that of f(t) - t."""
+    width, worst = mpf(row.width), mpf(0)
+    found: list[list[mpf]] = []
+
+    def fitted(function: Function, degree: int) -> list[mpf]:
+        nonlocal worst
+        function = away_from_zero(function)
+        made, error = remez(function, lambda t: 1 / function(t), -width / 2, width / 2, degree)
+        worst = max(worst, error)
+        return made
+
+    slope, *others = fitted(lambda t: row.function(t) / t, row.degree - 1)
+    found.append([mpf(0), slope - 1, *others])
+    found += [fitted(lambda t, at=k * width: row.function(at + t), row.degree) for k in range(1, PIECES)]
+    return [[float(np.float32(float(c))) for c in power] for power in zip(*found)], float(mpmath.log(worst, 2))
+
+
 # Computed with float64 inside, hence rounded to float64 even for a float32 result.
 IN_DOUBLE = {"SIN", "COS", "POW_LOG_SINGLE", "POW_EXP_SINGLE"}
 
@@ -191,12 +231,20 @@ def main() -> None:
             tables.setdefault(row.name, (row.law, {}))[1][width] = (rounded, float(mpmath.log(error, 2)))
     print('"""Minimax coefficients by width of the result, lowest power first: written by scripts/minimax.py."""\n')
     print("from __future__ import annotations\n\nTable = dict[int, tuple[float, ...]]")
+    print("Pieces = tuple[float, tuple[tuple[float, ...], ...]]")
+    print('"""The width of a piece; for each power, lowest first, the coefficients of all pieces. For float32."""')
     for name, (law, widths) in tables.items():
         print(f"\n# {law}\n{name}: Table = {{")
         for width, (values, error) in widths.items():
             print(f"    {width}: (  # error 2**{error:.1f}")
             print("".join(f"        {value!r},\n" for value in values) + "    ),")
         print("}")
+    for each in PIECEWISE:
+        powers, error = pieces(each)
+        print(f"\n# Error 2**{error:.1f}\n{each.name}: Pieces = (\n    {each.width!r},\n    (")
+        for row in powers:
+            print("        (\n" + "".join(f"            {value!r},\n" for value in row) + "        ),")
+        print("    ),\n)")
 
 
 if __name__ == "__main__":

@@ -108,7 +108,7 @@ def fitted(passes: Sequence[ModulePass], target: Target, threads: int = 1) -> li
             case LowerRows() | LowerTransposes():
                 return replace(each, vector_bits=target.vector_bits)
             case ExpandMath():
-                return replace(each, scales=target.architecture == "x86_64" and target.vector_bits == 512)
+                return replace(each, avx512=target.architecture == "x86_64" and target.vector_bits == 512)
             case LowerFreeContractions():
                 return replace(each, vector_bits=target.vector_bits, vector_registers=target.vector_registers)
             case Parallelize():

@@ -13,7 +13,7 @@ from xdsl.ir.affine import AffineMap
 from xmlc.backends.llvm_text.arithmetic import computing, float_intrinsic, narrowed, operand
 from xmlc.backends.llvm_text.types import DYNAMIC, Unprintable, element_of, lanes_of, like
 from xmlc.backends.llvm_text.writer import Buffer, Row, Writer
-from xmlc.dialects.powers import ScaleOp
+from xmlc.dialects.avx512 import LookUpOp, ScaleOp
 
 # A vector of i1 is one byte a lane in memory.
 
@@ -284,13 +284,26 @@ def transfer_write(w: Writer, op: vector.TransferWriteOp) -> None:
 
 
 def scale(w: Writer, op: ScaleOp) -> None:
-    kind, exponents = w.kind(op.x.type), w.kind(op.k.type)
-    name = f"@llvm.ldexp.{w.mangled(kind)}.{w.mangled(exponents)}"
-    w.names[op.out] = w.emit(f"call {kind} {name}({kind} {w.names[op.x]}, {exponents} {w.names[op.k]})")
+    """LLVM's intrinsic takes a mask, all of it here, and for the widest vectors a way of rounding: the current one."""
+    kind = w.kind(op.x.type)
+    lanes = lanes_of(kind) or 1
+    mask = "i16 -1, i32 4" if lanes == WIDEST else "i8 -1"
+    operands = f"{kind} {w.names[op.x]}, {kind} {w.names[op.k]}, {kind} zeroinitializer, {mask}"
+    w.names[op.out] = w.emit(f"call {kind} @llvm.x86.avx512.mask.scalef.ps.{32 * lanes}({operands})")
+
+
+WIDEST = 16
+
+
+def look_up(w: Writer, op: LookUpOp) -> None:
+    kind, numbers = w.kind(op.table.type), w.kind(op.k.type)
+    operands = f"{kind} {w.names[op.table]}, {numbers} {w.names[op.k]}"
+    w.names[op.out] = w.emit(f"call {kind} @llvm.x86.avx512.permvar.sf.512({operands})")
 
 
 ROWS: dict[type[Operation], Row] = {
     ScaleOp: scale,
+    LookUpOp: look_up,
     vector.LoadOp: load,
     vector.StoreOp: store,
     vector.MaskedLoadOp: masked_load,

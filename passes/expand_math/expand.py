@@ -24,9 +24,10 @@ from xmlc.passes.expand_math.hyperbolic import acosh, asinh, atanh, cosh, sinh, 
 from xmlc.passes.expand_math.inverse_trigonometric import acos, asin, atan, atan2
 from xmlc.passes.expand_math.logarithm import log, log1p, log2, log10
 from xmlc.passes.expand_math.power import cbrt, fpowi, ipowi, powf, rsqrt
+from xmlc.passes.expand_math.registers import REGISTERS, is_register
 from xmlc.passes.expand_math.remainder import remf
 from xmlc.passes.expand_math.trigonometric import cos, sin, tan
-from xmlc.passes.number import FORMATS, SCALES, Integer, Number, Real, element_of, like
+from xmlc.passes.number import AVX512, FORMATS, Integer, Number, Real, element_of, like
 
 Definition = Callable[..., Number]
 
@@ -143,8 +144,8 @@ class ExpandMath(ModulePass):
     """
 
     name = "expand-math"
-    scales: bool = False
-    """Let LLVM multiply vectors of f32 by powers of two: for processors with an instruction that does."""
+    avx512: bool = False
+    """Whether the code is for a processor with AVX-512."""
     device: bool = False
     """Whether the code is for a GPU, which has other instructions."""
 
@@ -157,13 +158,15 @@ class ExpandMath(ModulePass):
                 continue
             table = symbol_table_of(inner)
             name, types = expand(inner)
+            if self.avx512 and is_register(types[0]):
+                definition = REGISTERS.get(type(inner), definition)
             needed[table, name] = definition, types
-        token = SCALES.set(self.scales)
+        token = AVX512.set(self.avx512)
         for (table, name), (definition, types) in needed.items():
             if SymbolTable.lookup_symbol(table, name) is None:
                 block = table.regions[0].block
                 Rewriter.insert_op(define(name, definition, types), InsertPoint.at_end(block))
-        SCALES.reset(token)
+        AVX512.reset(token)
 
 
 def supported(op: Operation) -> bool:

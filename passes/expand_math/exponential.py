@@ -13,6 +13,8 @@ from xmlc.passes.number import (
     polynomial,
     power_of_two,
     scaled,
+    scaled_by_floor,
+    scales,
     select,
 )
 
@@ -37,7 +39,8 @@ def exp(x: Real) -> Real:
     high, low = split_constant(LN_2, x.format, zeros=11)
     k, exponent = nearest_integer_of_product(x, float(LOG2_E))
     r = k.times_plus(-low, k.times_plus(-high, x))
-    return scaled(polynomial(r, (1.0, 1.0, *EXP[x.width])), exponent)
+    mantissa = polynomial(r, (1.0, 1.0, *EXP[x.width]))
+    return scaled_by_floor(mantissa, k) if scales(x) else scaled(mantissa, exponent)
 
 
 def exp_of_pair(x: Pair) -> Real:

@@ -148,3 +148,32 @@ def test_loops_over_definitions_use_vector_registers_and_call_nothing(element: s
 def test_mlir_accepts_every_definition() -> None:
     for element in ("f32", "f64"):
         mlir_opt(str(measure.loop_of(NAMES, element)))
+
+
+avx512 = pytest.mark.skipif(measure.host().vector_bits != 512, reason="needs a processor with AVX-512")
+REGISTERED = {"exp": 1.25, "erf": 2.0, "tanh": 1.5}
+
+
+@avx512
+@pytest.mark.parametrize("name", REGISTERED)
+def test_registers_of_sixteen_numbers_are_within_the_promised_error(name: str) -> None:
+    arrays = [a[: a.size // 16 * 16].copy() for a in measure.operands(name, "f32", 20_000)]
+    found = measure.errors(machine("f32", 16)(name, *arrays), measure.exact_values(name, arrays))
+    assert found.max() <= REGISTERED[name], arrays[0][found.argmax()]
+
+
+@avx512
+@pytest.mark.parametrize(("name", "width"), [("erf", 67 / 256), ("tanh", 155 / 256)])
+def test_pieces_meet_where_they_touch(name: str, width: float) -> None:
+    ends = (np.arange(0.5, 16) * width).astype(np.float32).view(np.int32)
+    near = (ends[:, None] + np.arange(-200, 200, dtype=np.int32)).reshape(-1).view(np.float32)
+    found = measure.errors(machine("f32", 16)(name, near), measure.exact_values(name, [near]))
+    assert found.max() <= REGISTERED[name], near[found.argmax()]
+
+
+@avx512
+@pytest.mark.parametrize("name", REGISTERED)
+def test_registers_of_sixteen_numbers_have_the_special_values_of_c(name: str) -> None:
+    given, expected = np.array(SPECIAL_VALUES[name], np.float32).T
+    padded = np.concatenate([given, np.zeros(16 - given.size, np.float32)])
+    np.testing.assert_array_equal(machine("f32", 16)(name, padded)[: given.size], expected)
