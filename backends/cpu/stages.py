@@ -11,6 +11,7 @@ from xdsl.transforms.dead_code_elimination import DeadCodeElimination
 
 from xmlc.backends.cpu.target import Target
 from xmlc.backends.stages import Stage
+from xmlc.passes.assign_layouts import AssignLayouts
 from xmlc.passes.bind_sizes import BindSizes
 from xmlc.passes.bufferize import Bufferize
 from xmlc.passes.contractions.free_sizes import LowerFreeContractions
@@ -49,7 +50,7 @@ CPU = (
             *(Fold(), Simplify(), StrengthReduction(pointwise=False)),  # a reshape would part product and epilogue
             *(FusePatterns(), Fold(), Simplify()),
             *(Decompose("recurrent"), Decompose("contraction"), Simplify()),  # what their weights become is hoisted
-            UseWinograd(),
+            *(UseWinograd(), AssignLayouts(), Simplify()),
             *(CommonSubexpressionElimination(), DeadCodeElimination(), HoistWeights()),
         ),
         removes=("toy",),
@@ -105,7 +106,7 @@ def fitted(passes: Sequence[ModulePass], target: Target, threads: int = 1) -> li
                 )
             case LowerAttention():
                 return replace(each, vector_bits=target.vector_bits, vector_registers=target.vector_registers)
-            case LowerRows() | LowerTransposes():
+            case LowerRows() | LowerTransposes() | AssignLayouts():
                 return replace(each, vector_bits=target.vector_bits)
             case ExpandMath():
                 return replace(each, avx512=target.architecture == "x86_64" and target.vector_bits == 512)

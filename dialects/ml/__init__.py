@@ -8,6 +8,7 @@ from xdsl.ir import Attribute, Dialect, Operation
 from xdsl.utils.hints import isa
 
 from xmlc.dialects.ml import (
+    channels_last,
     composite,
     contraction,
     control,
@@ -34,6 +35,7 @@ ML = Dialect(
         *shaping.SHAPING,
         *contraction.CONTRACTION,
         *winograd.WINOGRAD,
+        *channels_last.CHANNELS_LAST,
         *reduction.REDUCTION,
         *composite.COMPOSITE,
         *recurrent.RECURRENT,

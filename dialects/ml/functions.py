@@ -16,6 +16,7 @@ from xdsl.ir import Attribute, Block, Region, SSAValue
 
 from xmlc.dialects.dtypes import TO_NUMPY
 from xmlc.dialects.ml import (
+    channels_last,
     composite,
     contraction,
     control,
@@ -146,6 +147,8 @@ max_pool = function(contraction.MaxPoolOp)
 avg_pool = function(contraction.AvgPoolOp)
 resize = function(contraction.ResizeOp)
 winograd_conv = function(winograd.WinogradConvOp)
+channels_last_conv = function(channels_last.ChannelsLastConvOp)
+channels_last_depthwise_conv = function(channels_last.ChannelsLastDepthwiseConvOp)
 
 # --- reduction
 reduce_sum = function(reduction.ReduceSumOp)

@@ -17,13 +17,23 @@ from functools import lru_cache
 from typing import ClassVar
 
 import numpy as np
-from xdsl.dialects.builtin import f32, f64
+from xdsl.dialects.builtin import UnitAttr, f32, f64
 from xdsl.ir import Attribute, SSAValue
-from xdsl.irdl import IRDLOperation, irdl_op_definition, operand_def, opt_operand_def, prop_def, result_def, traits_def
+from xdsl.irdl import (
+    IRDLOperation,
+    irdl_op_definition,
+    operand_def,
+    opt_operand_def,
+    opt_prop_def,
+    prop_def,
+    result_def,
+    traits_def,
+)
 from xdsl.traits import Pure
 from xdsl.utils.exceptions import VerifyException
 
-from xmlc.dialects.ml.attributes import Integers, integers
+from xmlc.dialects.ml.attributes import Integers, flag, integers
+from xmlc.dialects.ml.channels_last import to_channels_first, to_channels_last
 from xmlc.dialects.ml.contraction import expect_bias, expect_window, window_size
 from xmlc.dialects.ml.types import (
     Tensor,
@@ -90,14 +100,19 @@ def transforms(size: int) -> Transforms:
 
 
 def winograd_type(
-    x: Attribute, weight: Attribute, bias: Attribute | None, low: Sequence[int], high: Sequence[int]
+    x: Attribute,
+    weight: Attribute,
+    bias: Attribute | None,
+    low: Sequence[int],
+    high: Sequence[int],
+    channels_last: bool = False,
 ) -> TensorLike:
-    """(n, c, h, w), (t, t, o / p, c, p), (o) -> (n, o, *windows)"""
+    """(n, c, h, w), (t, t, o / p, c, p), (o) -> (n, o, *windows), or both images with channels last"""
     expect_window(x, low, high)
     element = expect_elements(WinogradConvOp.ACCEPTS, x, weight, *([bias] if bias else []))
     if rank_of(x) != 4 or rank_of(weight) != 5:
         raise VerifyException(f"expected an image and transformed filters of rank 5, found {x} and {weight}")
-    batch, channels, *sizes = shape_of(x)
+    batch, channels, *sizes = to_channels_first(shape_of(x)) if channels_last else shape_of(x)
     rows, columns, panels, depth, width = shape_of(weight)
     if rows != columns or rows - FILTER + 1 not in POINTS:
         raise VerifyException(f"no tiles of {rows}x{columns} are known, expected one of {known_tiles()}")
@@ -105,7 +120,8 @@ def winograd_type(
         raise VerifyException(f"input has {channels} channels, expected {depth} for filters {weight}")
     expect_bias(bias, panels * width)
     windows = [window_size(n, FILTER, 1, 1, before, after) for n, before, after in zip(sizes, low, high)]
-    return tensor((batch, panels * width, *windows), element)
+    shape = (batch, panels * width, *windows)
+    return tensor(to_channels_last(shape) if channels_last else shape, element)
 
 
 def known_tiles() -> str:
@@ -117,6 +133,7 @@ class WinogradConvOp(IRDLOperation):
     """`ml.conv` by 3x3 filters with strides of 1, given its filters transformed: G w G^T.
 
     weight[a, b, q, c, r] belongs to output channel q * p + r: panels of p channels, as the product reads them.
+    Images are (n, c, h, w), or (n, h, w, c) where `channels_last` is set.
     """
 
     name = "ml.winograd_conv"
@@ -126,11 +143,12 @@ class WinogradConvOp(IRDLOperation):
     bias = opt_operand_def(Tensor)
     low = prop_def(Integers)
     high = prop_def(Integers)
+    channels_last = opt_prop_def(UnitAttr)
     out = result_def(Tensor)
     traits = traits_def(Pure())
     assembly_format = (
         "$x `,` $weight (`bias` $bias^ `:` type($bias))? `low` `=` $low `high` `=` $high "
-        "attr-dict `:` type($x) `,` type($weight) `->` type($out)"
+        "(`channels_last` $channels_last^)? attr-dict `:` type($x) `,` type($weight) `->` type($out)"
     )
 
     def __init__(
@@ -141,18 +159,25 @@ class WinogradConvOp(IRDLOperation):
         *,
         low: Sequence[int] = (0, 0),
         high: Sequence[int] = (0, 0),
+        channels_last: bool = False,
     ):
         types = x.type, weight.type, bias.type if bias else None
         super().__init__(
             operands=(x, weight, bias),
-            result_types=(winograd_type(*types, low, high),),
-            properties={"low": integers(low), "high": integers(high)},
+            result_types=(winograd_type(*types, low, high, channels_last),),
+            properties={"low": integers(low), "high": integers(high), "channels_last": flag(channels_last)},
         )
 
     def verify_(self) -> None:
         types = self.x.type, self.weight.type, self.bias.type if self.bias else None
         low, high = (tuple(each.get_values()) for each in (self.low, self.high))
-        expect_type(self.out.type, winograd_type(*types, low, high))
+        expect_type(self.out.type, winograd_type(*types, low, high, self.channels_last is not None))
+
+    def result_sizes(self) -> tuple[int, int]:
+        """Rows and columns of the result."""
+        shape = shape_of(self.out)
+        _, _, height, width = shape if self.channels_last is None else to_channels_first(shape)
+        return height, width
 
     @property
     def size(self) -> int:
@@ -161,13 +186,13 @@ class WinogradConvOp(IRDLOperation):
 
     def tiles(self) -> tuple[int, int]:
         """Tiles along each axis: enough to cover the result."""
-        _, _, height, width = shape_of(self.out)
+        height, width = self.result_sizes()
         return -(-height // self.size), -(-width // self.size)
 
     def padding(self) -> tuple[tuple[int, int], tuple[int, int]]:
         """What to add to the image, before and after, so that its last tiles are whole."""
         low, high = (tuple(each.get_values()) for each in (self.low, self.high))
-        extra = [tiles * self.size - n for tiles, n in zip(self.tiles(), shape_of(self.out)[2:])]
+        extra = [tiles * self.size - n for tiles, n in zip(self.tiles(), self.result_sizes())]
         return (low[0], low[1]), (high[0] + extra[0], high[1] + extra[1])
 
 

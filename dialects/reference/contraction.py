@@ -55,9 +55,10 @@ def padded(x: Array, low: Sequence[int], high: Sequence[int], value: Any) -> Arr
     return grown[tuple(slice(max(-a, 0), n - max(-b, 0)) for (a, b), n in zip(widths, grown.shape))]
 
 
-def conv(op: ml.ConvOp, x: Array, weight: Array, bias: Array | None = None) -> Array:
+def convolution(op: ml.WindowedOp, x: Array, weight: Array, bias: Array | None, groups: int) -> Array:
+    """x (n, c, *s) with a weight (o, c / groups, *k) that slides over it, not rounded yet"""
     strides, dilations, low, high = op.window_lists()
-    groups, spatial = op.groups.value.data, len(strides)
+    spatial = len(strides)
     x, weight = padded(wide(x), low, high, 0), wide(weight)
     result: list[Array] = []
     for part, filters in zip(np.split(x, groups, 1), np.split(weight, groups, 0)):
@@ -66,7 +67,11 @@ def conv(op: ml.ConvOp, x: Array, weight: Array, bias: Array | None = None) -> A
         product = np.tensordot(view, filters, ((1, *taps), (1, *range(2, 2 + spatial))))
         result.append(np.moveaxis(product, -1, 1))
     total = np.concatenate(result, 1)
-    return rounded(total if bias is None else total + wide(bias).reshape(-1, *[1] * spatial), op)
+    return total if bias is None else total + wide(bias).reshape(-1, *[1] * spatial)
+
+
+def conv(op: ml.ConvOp, x: Array, weight: Array, bias: Array | None = None) -> Array:
+    return rounded(convolution(op, x, weight, bias, op.groups.value.data), op)
 
 
 def conv_transpose(op: ml.ConvTransposeOp, x: Array, weight: Array, bias: Array | None = None) -> Array:

@@ -79,7 +79,7 @@ def schedules_of(op: linalg.ops.GenericOp, machine: Machine) -> list[tuple[Recog
     if (convolution := winograd_of(op)) is not None:
         given, plain = convolution
         whole = with_epilogue(op, plain)
-        ways = [each for each in (whole, plain) if each is not None and can_store(each.found)]
+        ways = [each for each in (whole, plain) if each is not None and can_store(given, each.found)]
         return [(each, winograd(replace(given, found=each.found), machine)) for each in ways]
     found = recognised(op)
     return [(each, schedule) for each in found for schedule in schedules(each.found, machine)] if found else None

@@ -27,7 +27,7 @@ from xdsl.dialects.builtin import (
     NoneAttr,
 )
 from xdsl.ir import Attribute, Operation, SSAValue
-from xdsl.ir.affine import AffineExpr
+from xdsl.ir.affine import AffineDimExpr
 from xdsl.traits import SymbolTable
 
 from xmlc.dialects.ml.winograd import FILTER, POINTS, Matrix, transforms
@@ -44,8 +44,8 @@ from xmlc.passes.machine import Machine
 
 IMAGE, OUTPUT, ROW, COLUMN = range(4)
 """The loops of the convolution: image, output channel, row, column of the result."""
-POINT, TILE, CHANNEL, PLACE = range(4, 8)
-"""Further dimensions of buffers: an (a, b), a tile of the strip, an input channel, a pixel of a row of tiles."""
+POINT, TILE, CHANNEL = range(4, 7)
+"""Further dimensions of buffers: an (a, b), a tile of the strip, an input channel."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,10 @@ class Winograd:
     """A convolution by transformed filters."""
 
     found: Contraction
-    """The loops of its result. lhs is the padded image (n, c, rows * size + 2, columns * size + 2), rhs the filters
-    (taps, taps, panels, c, p)."""
+    """The loops of its result. lhs is the padded image (n, c, rows * size + 2, columns * size + 2), or that with its
+    channels last; rhs the filters (taps, taps, panels, c, p)."""
+    image: View
+    """The padded image."""
     size: int
     """Results of a tile along each axis."""
 
@@ -64,7 +66,12 @@ class Winograd:
 
     @property
     def channels(self) -> int:
-        return shape_of(self.found.lhs.value)[1]
+        return shape_of(self.found.rhs.value)[3]
+
+    @property
+    def channels_last(self) -> bool:
+        """Whether the channels of the image and of the result lie side by side."""
+        return self.image.loops[-1] == CHANNEL
 
     @property
     def tiles(self) -> tuple[int, int]:
@@ -89,24 +96,33 @@ def winograd_of(op: linalg.ops.GenericOp) -> tuple[Winograd, Recognised] | None:
         return None
     weight, x, out = op.inputs[2], op.inputs[5], op.outputs[0]
     size = shape_of(weight)[0] - FILTER + 1
-    image = tuple(AffineExpr.dimension(loop) for loop in range(4))
+    written = op.indexing_maps.data[-1].data.results
+    loops = tuple(index.position for index in written if isinstance(index, AffineDimExpr))
     matrices = transforms(size)
     wanted = (matrices.result, matrices.result, None, matrices.data, matrices.data, None)
     if any(matrix is not None and not holds(value, matrix) for value, matrix in zip(op.inputs, wanted)):
         return None
-    lhs, rhs, result = (Operand(value, row_major(shape_of(value))) for value in (x, weight, out))
-    start, setter = start_of(op, result, image, 4)
+    strides = by_loop(loops, row_major(shape_of(out)))
+    lhs, rhs, result = Operand(x, (0,) * 4), Operand(weight, (0,) * 4), Operand(out, strides)
+    start, setter = start_of(op, result, written, 4)
     if start is None or setter is None:
         return None
-    found = Contraction(shape_of(out), (False,) * 4, lhs, rhs, result, start, result)
-    return Winograd(found, size), Recognised(found, setter)
+    found = Contraction(by_loop(loops, shape_of(out)), (False,) * 4, lhs, rhs, result, start, result)
+    image = View(x, tuple(CHANNEL if loop == OUTPUT else loop for loop in loops), row_major(shape_of(x)))
+    return Winograd(found, image, size), Recognised(found, setter)
 
 
-def can_store(found: Contraction) -> bool:
-    """Whether vectors of pixels can be stored, more than once: what is read and written with them is in one piece."""
+def by_loop(loops: Sequence[int], values: Sequence[int]) -> tuple[int, ...]:
+    """What belongs to each dimension of a buffer, in the order of the loops that index it."""
+    return tuple(values[loops.index(loop)] for loop in range(len(loops)))
+
+
+def can_store(given: Winograd, found: Contraction) -> bool:
+    """Whether vectors can be stored, more than once: what is read and written with them is in one piece."""
     read = found.epilogue.buffers if found.epilogue is not None else ()
-    whole = found.out.strides[COLUMN] == found.sums.strides[COLUMN] == 1
-    return whole and found.restarts and all(each.strides[COLUMN] in (0, 1) for each in read)
+    along = OUTPUT if given.channels_last else COLUMN
+    whole = found.out.strides[along] == found.sums.strides[along] == 1
+    return whole and found.restarts and all(each.strides[along] in (0, 1) for each in read)
 
 
 def is_plain(value: SSAValue) -> bool:
@@ -224,13 +240,12 @@ def emit_winograd(emitter: Emitter, given: Winograd, plan: Plan, machine: Machin
     batch, outputs, _, _ = found.extents
     high, wide = given.tiles
     tiles = plan.rows * wide
-    x = View(found.lhs.value, (IMAGE, CHANNEL, ROW, COLUMN), found.lhs.strides)
 
     def strip(at: Mapping[int, Index], _: Mapping[int, int]) -> None:
         data = scratch(emitter, found, (POINT, TILE, CHANNEL), (points, tiles | 1, plan.channels))
         products = scratch(emitter, found, (POINT, TILE, OUTPUT), (points, tiles | 1, plan.outputs))
         blocks = (Steps(CHANNEL, given.channels, plan.lanes, overlaps=True), Steps(TILE, plan.rows))
-        around(emitter, blocks, lambda inner, _: transform_data(emitter, given, plan, x, data, {**at, **inner}))
+        around(emitter, blocks, lambda inner, _: transform_data(emitter, given, plan, data, {**at, **inner}))
         multiply(emitter, given, plan, machine, data, products)
         blocks = (Steps(OUTPUT, outputs, plan.lanes, overlaps=True), Steps(TILE, plan.rows))
         around(emitter, blocks, lambda inner, _: transform_result(emitter, given, plan, products, {**at, **inner}))
@@ -249,36 +264,22 @@ def first_row(emitter: Emitter, given: Winograd, at: Mapping[int, Index]) -> Ind
 
 def pixels(count: int, lanes: int) -> Steps:
     """Steps over pixels of a row, in vectors: the last moves back."""
-    return Steps(PLACE, count, lanes, overlaps=True)
+    return Steps(COLUMN, count, lanes, overlaps=True)
 
 
-def transform_data(emitter: Emitter, given: Winograd, plan: Plan, x: View, data: View, at: Mapping[int, Index]) -> None:
+def transform_data(emitter: Emitter, given: Winograd, plan: Plan, data: View, at: Mapping[int, Index]) -> None:
     """data[a, b] = B^T x B for a vector of channels and a row of tiles."""
     lanes, taps = plan.lanes, given.taps
     _, wide = given.tiles
-    count = wide * given.size + FILTER - 1
-    rows = scratch(emitter, given.found, (ROW, PLACE, CHANNEL), (taps, max(count, lanes), lanes))
-    first = first_row(emitter, given, at)
-    mask = emitter.mask(count, lanes) if count < lanes else None
-
-    def transpose_pixels(inner: Mapping[int, Index], _: Mapping[int, int]) -> None:
-        where = {**at, ROW: emitter.plus(first, inner[ROW]), COLUMN: inner[PLACE]}
-        source = emitter.corner(x, where, {CHANNEL: lanes, COLUMN: min(lanes, count)})
-        vectors = [
-            emitter.load_vector(source, emitter.indices(source, {CHANNEL: channel}), lanes, mask)
-            for channel in range(lanes)
-        ]
-        target = emitter.corner(rows, inner, {PLACE: lanes, CHANNEL: lanes})
-        for place, vector_ in enumerate(transposed(emitter, vectors)):
-            emitter.store_vector(vector_, target, emitter.indices(target, {PLACE: place}))
-
-    around(emitter, (Steps(ROW, taps), pixels(count, lanes)), transpose_pixels)
+    if given.channels_last:
+        pixels, corner = given.image, {**at, ROW: first_row(emitter, given, at)}
+    else:
+        pixels, corner = transposed_pixels(emitter, given, plan, at), {}
     with emitter.loop(wide) as tile:
-        source = emitter.corner(
-            rows, {PLACE: emitter.times(tile, given.size)}, {ROW: taps, PLACE: taps, CHANNEL: lanes}
-        )
+        where = {**corner, COLUMN: emitter.times(tile, given.size)}
+        source = emitter.corner(pixels, where, {ROW: taps, COLUMN: taps, CHANNEL: lanes})
         values = [
-            [emitter.load_vector(source, emitter.indices(source, {ROW: i, PLACE: j}), lanes) for j in range(taps)]
+            [emitter.load_vector(source, emitter.indices(source, {ROW: i, COLUMN: j}), lanes) for j in range(taps)]
             for i in range(taps)
         ]
         made = two_sided(emitter, values, lambda column: evaluated(emitter, given.size, column))
@@ -286,6 +287,29 @@ def transform_data(emitter: Emitter, given: Winograd, plan: Plan, x: View, data:
         target = emitter.corner(data, {TILE: place, CHANNEL: at[CHANNEL]}, {POINT: taps**2, CHANNEL: lanes})
         for point, value in enumerate(each for row in made for each in row):
             emitter.store_vector(value, target, emitter.indices(target, {POINT: point}))
+
+
+def transposed_pixels(emitter: Emitter, given: Winograd, plan: Plan, at: Mapping[int, Index]) -> View:
+    """The pixels that a row of tiles reads, a vector of channels of each side by side."""
+    lanes, taps = plan.lanes, given.taps
+    count = given.tiles[1] * given.size + FILTER - 1
+    rows = scratch(emitter, given.found, (ROW, COLUMN, CHANNEL), (taps, max(count, lanes), lanes))
+    first = first_row(emitter, given, at)
+    mask = emitter.mask(count, lanes) if count < lanes else None
+
+    def transpose_pixels(inner: Mapping[int, Index], _: Mapping[int, int]) -> None:
+        where = {**at, ROW: emitter.plus(first, inner[ROW]), COLUMN: inner[COLUMN]}
+        source = emitter.corner(given.image, where, {CHANNEL: lanes, COLUMN: min(lanes, count)})
+        vectors = [
+            emitter.load_vector(source, emitter.indices(source, {CHANNEL: channel}), lanes, mask)
+            for channel in range(lanes)
+        ]
+        target = emitter.corner(rows, inner, {COLUMN: lanes, CHANNEL: lanes})
+        for place, vector_ in enumerate(transposed(emitter, vectors)):
+            emitter.store_vector(vector_, target, emitter.indices(target, {COLUMN: place}))
+
+    around(emitter, (Steps(ROW, taps), pixels(count, lanes)), transpose_pixels)
+    return rows
 
 
 def multiply(emitter: Emitter, given: Winograd, plan: Plan, machine: Machine, data: View, products: View) -> None:
@@ -308,7 +332,7 @@ def transform_result(emitter: Emitter, given: Winograd, plan: Plan, products: Vi
     found, lanes, taps, size = given.found, plan.lanes, given.taps, given.size
     _, wide = given.tiles
     height, width = found.extents[ROW:]
-    rows = scratch(emitter, found, (ROW, PLACE, OUTPUT), (size, max(wide * size, lanes), lanes))
+    rows = scratch(emitter, found, (ROW, COLUMN, OUTPUT), (size, max(wide * size, lanes), lanes))
     with emitter.loop(wide) as tile:
         place = emitter.plus(emitter.times(at[TILE], wide), tile)
         source = emitter.corner(products, {TILE: place, OUTPUT: at[OUTPUT]}, {POINT: taps**2, OUTPUT: lanes})
@@ -317,31 +341,39 @@ def transform_result(emitter: Emitter, given: Winograd, plan: Plan, products: Vi
             for a in range(taps)
         ]
         made = two_sided(emitter, values, lambda column: interpolated(emitter, size, column))
-        target = emitter.corner(rows, {PLACE: emitter.times(tile, size)}, {ROW: size, PLACE: size, OUTPUT: lanes})
+        target = emitter.corner(rows, {COLUMN: emitter.times(tile, size)}, {ROW: size, COLUMN: size, OUTPUT: lanes})
         for i, row in enumerate(made):
             for j, value in enumerate(row):
-                emitter.store_vector(value, target, emitter.indices(target, {ROW: i, PLACE: j}))
+                emitter.store_vector(value, target, emitter.indices(target, {ROW: i, COLUMN: j}))
 
     first = first_row(emitter, given, at)
     left = size if height % size == 0 else emitter.least(emitter.less(height, first), size)
-    result = result_of(emitter, found, COLUMN)
-    start = emitter.view(found.start, found.extents) if isinstance(found.start, Operand) else found.start
+    along = OUTPUT if given.channels_last else COLUMN
+    result = result_of(emitter, found, along)
+    start = emitter.view(found.start, found.extents, along) if isinstance(found.start, Operand) else found.start
     assert start is not None
+    count = min(lanes, width)
+    shape = (
+        Shape(COLUMN, count, OUTPUT, lanes, lanes)
+        if given.channels_last
+        else Shape(OUTPUT, lanes, COLUMN, count, lanes)
+    )
 
-    def transpose_channels(row: Index, inner: Mapping[int, Index]) -> None:
-        source = emitter.corner(rows, {ROW: row, **inner}, {PLACE: lanes, OUTPUT: lanes})
+    def store_pixels(row: Index, inner: Mapping[int, Index]) -> None:
+        source = emitter.corner(rows, {ROW: row, **inner}, {COLUMN: lanes, OUTPUT: lanes})
         vectors = [
-            emitter.load_vector(source, emitter.indices(source, {PLACE: place}), lanes) for place in range(lanes)
+            emitter.load_vector(source, emitter.indices(source, {COLUMN: place}), lanes)
+            for place in range(count if given.channels_last else lanes)
         ]
-        where = {**at, ROW: emitter.plus(first, row), COLUMN: inner[PLACE]}
-        tile = Tile(emitter, Shape(OUTPUT, lanes, COLUMN, min(lanes, width), lanes), found.element)
+        where = {**at, ROW: emitter.plus(first, row), **inner}
+        tile = Tile(emitter, shape, found.element)
         before = tile.start(emitter.corner(start, where, tile.shape.sizes) if isinstance(start, View) else start)
-        values = transposed(emitter, vectors)
+        values = vectors if given.channels_last else transposed(emitter, vectors)
         sums = [combine(emitter, arith.AddfOp, value, first) for value, first in zip(values, before, strict=True)]
         tile.store(sums, result.corner(emitter, where, tile.shape.sizes))
 
     with emitter.loop(left) as row:
-        around(emitter, (pixels(width, lanes),), lambda inner, _: transpose_channels(row, inner))
+        around(emitter, (pixels(width, lanes),), lambda inner, _: store_pixels(row, inner))
 
 
 # The transforms

@@ -19,6 +19,7 @@ from xdsl.rewriter import InsertPoint
 from xmlc.dialects.diagnostics import CompileError, place_of
 from xmlc.dialects.dtypes import FLOATS
 from xmlc.dialects.ml import functions as F
+from xmlc.dialects.ml.channels_last import CHANNELS_LAST
 from xmlc.dialects.ml.elementwise import ElementwiseOp
 from xmlc.dialects.ml.types import DYNAMIC, element_of, shape_of
 from xmlc.dialects.ml.winograd import WINOGRAD
@@ -42,7 +43,7 @@ GRADIENTS: dict[type[Operation], Row] = {
 CONSTANT = elementwise.CONSTANT | shaping.CONSTANT | reduction.CONSTANT
 """Ops that pass nothing back: their results do not change with their operands, or in jumps only."""
 
-UNDIFFERENTIATED: frozenset[type[Operation]] = frozenset(WINOGRAD)
+UNDIFFERENTIATED: frozenset[type[Operation]] = frozenset((*WINOGRAD, *CHANNELS_LAST))
 """Ops that only passes after differentiation make, as a way to compute another: a program has none of them yet."""
 
 

@@ -21,7 +21,7 @@ from xmlc.dialects.diagnostics import CompileError, Diagnostic, place_of
 from xmlc.dialects.ml.control import YieldOp
 from xmlc.dialects.ml.shaping import ConstantOp
 from xmlc.dialects.ml.types import DYNAMIC, shape_of
-from xmlc.passes.lower_ml import composite, contraction, elementwise, reduction, shaping, winograd
+from xmlc.passes.lower_ml import channels_last, composite, contraction, elementwise, reduction, shaping, winograd
 from xmlc.passes.lower_ml.control import REGIONS
 from xmlc.passes.lower_ml.structured import SIZES, stored
 from xmlc.passes.size_values import SizeValues
@@ -35,6 +35,7 @@ LOWER: dict[type[Operation], Row] = {
     **composite.LOWER,
     **contraction.LOWER,
     **winograd.LOWER,
+    **channels_last.LOWER,
 }
 """Op -> f(op, *its operands at the linalg level), which builds there and returns what stands for the results."""
 
