@@ -197,6 +197,21 @@ def contraction_samples() -> list[Sample]:
             lambda *xs: F.winograd_conv(*xs, low=(1, 0), high=(2, 1)),
             "6x6 tiles, padded",
         ),
+        Sample(
+            "winograd_conv",
+            ("E:2x3x7x2", "E:6x6x1x2x2", "E:2"),
+            lambda *xs: F.winograd_conv(*xs, low=(1, 0), high=(2, 1), channels_last=True),
+            "channels last",
+        ),
+        Sample(
+            "channels_last_conv", ("E:2x6x7x4", "E:3x3x2x4x2", "E:6"), lambda *xs: F.channels_last_conv(*xs, **windows)
+        ),
+        Sample("channels_last_conv", ("E:1x8x3", "E:1x2x3x5"), F.channels_last_conv, "1 d"),
+        Sample(
+            "channels_last_depthwise_conv",
+            ("E:2x6x7x4", "E:3x2x4", "E:4"),
+            lambda *xs: F.channels_last_depthwise_conv(*xs, **windows),
+        ),
         Sample("max_pool", ("E:2x3x6x7",), lambda x: F.max_pool(x, (2, 3), **windows)),
         Sample("avg_pool", ("E:2x3x6x7",), lambda x: F.avg_pool(x, (2, 3), **windows)),
         Sample(

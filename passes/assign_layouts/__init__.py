@@ -162,6 +162,9 @@ def move(free: Sequence[Operation], chosen: frozenset[Operation]) -> None:
         Rewriter.inline_block(block, InsertPoint.before(op))
         op.results[0].replace_all_uses_with(result)
         Rewriter.erase_op(op)
+    for op in [value.owner for value, _ in last if isinstance(value.owner, TransposeOp)]:
+        if not op.out.uses:
+            Rewriter.erase_op(op)
 
 
 def aligned(value: SSAValue, rank: int) -> SSAValue:

@@ -200,6 +200,21 @@ CONTRACTION: list[tuple[str, Build, str]] = [
         F.winograd_conv,
         "bias must have one value for each of 3 output channels, found tensor<2xf32>",
     ),
+    (
+        "f32:3x4 f32:1x3x2x4",
+        F.channels_last_conv,
+        "expected a batch, 1 to 3 spatial dimensions and a channel, found tensor<3x4xf32>",
+    ),
+    (
+        "f32:1x3x4x2 f32:1x3x2x4",
+        F.channels_last_conv,
+        "expected panels of filters, of rank 5, found tensor<1x3x2x4xf32>",
+    ),
+    (
+        "f32:1x3x4x2 f32:3x2",
+        F.channels_last_depthwise_conv,
+        "expected a filter for each channel, of rank 3, found tensor<3x2xf32>",
+    ),
     ("f32:1x2x3", lambda x: F.max_pool(x, (0,)), "window must be at least 1, found [0]"),
     ("i32:1x2x3", lambda x: F.avg_pool(x, (1,)), "element type i32 is not accepted, expected one of f64"),
     (
