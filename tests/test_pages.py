@@ -11,7 +11,9 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 
-@pytest.mark.parametrize("page", ["add-an-op", "add-a-rewrite", "add-a-pass", "add-a-backend", "python", "training"])
+@pytest.mark.parametrize(
+    "page", ["add-an-op", "add-a-rewrite", "add-a-pass", "add-a-backend", "python", "training", "tensors"]
+)
 def test_the_code_of_a_page_runs(page: str) -> None:
     script = (
         "import sys; sys.path.insert(0, 'scripts'); from check_pages import code_of;"

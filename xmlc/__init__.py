@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from xmlc import numpy as numpy
     from xmlc.builder import Builder as Builder
     from xmlc.builder import ml as ml
     from xmlc.builder import tensor as tensor
@@ -18,25 +19,27 @@ if TYPE_CHECKING:
     from xmlc.dialects.diagnostics import CompileError as CompileError
     from xmlc.driver import compile_module as compile_module
     from xmlc.running import load as load
+    from xmlc.tensors.device import Device as Device
+    from xmlc.tensors.tensor import Tensor as Tensor
     from xmlc.tracing import compile as compile
     from xmlc.tracing import cond as cond
     from xmlc.tracing import nn as nn
-    from xmlc.tracing import numpy as numpy
     from xmlc.tracing import scan as scan
     from xmlc.tracing import while_loop as while_loop
 
 PUBLIC = {
+    "Device": "xmlc.tensors.device",
     "Builder": "xmlc.builder",
     "CompileError": "xmlc.dialects.diagnostics",
     "compile": "xmlc.tracing",
     "compile_module": "xmlc.driver",
+    "Tensor": "xmlc.tensors.tensor",
     "cond": "xmlc.tracing",
     "grad": "xmlc.derivatives",
     "jvp": "xmlc.derivatives",
     "load": "xmlc.running",
     "ml": "xmlc.builder",
     "nn": "xmlc.tracing",
-    "numpy": "xmlc.tracing",
     "scan": "xmlc.tracing",
     "tensor": "xmlc.builder",
     "value_and_grad": "xmlc.derivatives",
@@ -45,12 +48,17 @@ PUBLIC = {
 }
 """Public name -> the module that defines it; the list for type checkers above names the same."""
 
+MODULES = ("numpy",)
+"""Modules of functions that are public: names that are imported as a whole."""
+
 
 def __getattr__(name: str) -> object:
     if name == "__version__":
         from importlib.metadata import version
 
         return version("xmlc")
+    if name in MODULES:
+        return import_module(f"xmlc.{name}")
     if name in PUBLIC:
         from xmlc.importing import imported
 
@@ -59,4 +67,4 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *PUBLIC, "__version__"])
+    return sorted([*globals(), *PUBLIC, *MODULES, "__version__"])

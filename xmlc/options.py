@@ -24,6 +24,7 @@ Value = TypeVar("Value")
 
 SIZE_UNITS = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 TRUTH = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+POLICIES = ("auto", "compile", "interpret")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -106,6 +107,13 @@ def read_level(text: str) -> str:
     return text.lower()
 
 
+def read_policy(text: str) -> str:
+    """How tensors are evaluated."""
+    if text.lower() not in POLICIES:
+        raise ValueError(f"one of {', '.join(POLICIES)}")
+    return text.lower()
+
+
 def default_cache_dir() -> Path:
     """`xmlc` in the user's cache folder, as the XDG base directory specification says."""
     base = os.environ.get("XDG_CACHE_HOME", "")
@@ -136,5 +144,12 @@ REPRODUCER_DIR = option(
     lambda: Path(tempfile.gettempdir()),
     Path,
     "folder that receives a reproducer when a pass fails for a reason that is our bug",
+)
+TENSORS = option(
+    "XMLC_TENSORS",
+    lambda: "auto",
+    read_policy,
+    "run what is recorded of tensors interpreted until compiling is worth while, always compiled, or never: "
+    "auto, compile, interpret",
 )
 VERIFY = option("XMLC_VERIFY", lambda: False, read_truth, "verify the program after every pass: 1 or 0")

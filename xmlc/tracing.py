@@ -25,7 +25,6 @@ from xmlc.dialects.diagnostics import CompileError
 from xmlc.dialects.dtypes import FROM_NUMPY
 from xmlc.dialects.ml.types import shape_text, tensor
 from xmlc.driver import Settings, compile_module, emit
-from xmlc.frontend.python import functions as numpy
 from xmlc.frontend.python import nn
 from xmlc.frontend.python.array import Array
 from xmlc.frontend.python.control import cond, scan, while_loop
@@ -37,7 +36,7 @@ from xmlc.options import EXPLAIN
 P = ParamSpec("P")
 R = TypeVar("R")
 
-__all__ = ["TracedFunction", "compile", "cond", "nn", "numpy", "scan", "while_loop"]
+__all__ = ["TracedFunction", "compile", "cond", "nn", "scan", "while_loop"]
 
 LOG = logging.getLogger("xmlc.tracing")
 

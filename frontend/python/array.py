@@ -10,6 +10,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce as reduce_pairs
 from types import EllipsisType
 from typing import Any, Protocol, TypeAlias
 
@@ -18,9 +19,9 @@ from xdsl.dialects.builtin import bf16, f16, f32, f64, i1, i64
 from xdsl.ir import Attribute, SSAValue
 
 from xmlc.dialects.diagnostics import CompileError
-from xmlc.dialects.dtypes import FROM_NUMPY, TO_NUMPY, is_float, is_unsigned
+from xmlc.dialects.dtypes import FROM_NUMPY, TO_NUMPY, is_float, is_unsigned, u64
 from xmlc.dialects.ml import functions as F
-from xmlc.dialects.ml.types import element_of, rank_of, shape_of, shape_text
+from xmlc.dialects.ml.types import broadcast_shapes, element_of, rank_of, shape_of, shape_text
 from xmlc.frontend.python.places import user_place
 from xmlc.frontend.python.trace import Trace, active
 
@@ -282,13 +283,18 @@ def as_array(x: ArrayLike) -> Array:
             )
         return x
     if isinstance(x, bool | int | float):
-        element = i1 if isinstance(x, bool) else i64 if isinstance(x, int) else f64
+        element = i1 if isinstance(x, bool) else integer_of(x) if isinstance(x, int) else f64
         return Array(F.constant(x, element), trace, weak=True)
     if isinstance(x, np.generic):
         return Array(trace.capture(np.array(x)), trace)
     if hasattr(x, "__dlpack__"):  # NumPy's arrays among them, which this does not copy either
         return Array(trace.capture(x if isinstance(x, np.ndarray) else np.from_dlpack(x)), trace)  # pyright: ignore
     raise CompileError(f"expected an array or a number, found {type(x).__name__}", place=user_place())
+
+
+def integer_of(x: int) -> Attribute:
+    """The integer type that holds a number of Python."""
+    return i64 if x < 2**63 else u64
 
 
 def value_of(x: ArrayLike) -> SSAValue:
@@ -304,17 +310,35 @@ def promoted(a: Array, b: Array) -> Attribute:
     """The element type in which two arrays meet."""
     one, other = element_of(a.value), element_of(b.value)
     if a.weak != b.weak:
-        weak, strong = (one, other) if a.weak else (other, one)
-        return strong if kind(weak) <= kind(strong) else DEFAULT_FLOAT if kind(weak) == 2 else weak
+        return beside_number(other, one) if a.weak else beside_number(one, other)
+    return meeting(one, other)
+
+
+def beside_number(element: Attribute, number: Attribute) -> Attribute:
+    """The element type in which an array meets a number of Python: its own, unless it cannot hold such numbers."""
+    return element if kind(number) <= kind(element) else DEFAULT_FLOAT if kind(number) == 2 else number
+
+
+def meeting(one: Attribute, other: Attribute) -> Attribute:
+    """The element type in which two others meet. CompileError where no integer type holds both."""
     if kind(one) != kind(other):
         return max((one, other), key=kind)
     if {one, other} == {f16, bf16}:
         return f32
-    if kind(one) == 1 and is_unsigned(one) != is_unsigned(other) and 8 in (a.dtype.itemsize, b.dtype.itemsize):
+    a, b = TO_NUMPY[one], TO_NUMPY[other]
+    if kind(one) == 1 and is_unsigned(one) != is_unsigned(other) and 8 in (a.itemsize, b.itemsize):
         signed = one if is_unsigned(other) else other
-        if TO_NUMPY[signed].itemsize != 8 or a.dtype.itemsize == b.dtype.itemsize:
-            raise CompileError(f"no integer type holds both {a.dtype} and {b.dtype}", place=user_place())
-    return FROM_NUMPY[np.promote_types(a.dtype, b.dtype)]
+        if TO_NUMPY[signed].itemsize != 8 or a.itemsize == b.itemsize:
+            raise CompileError(f"no integer type holds both {a} and {b}", place=user_place())
+    return FROM_NUMPY[np.promote_types(a, b)]
+
+
+def meeting_type(elements: Sequence[Attribute], numbers: Sequence[Scalar]) -> Attribute:
+    """The element type in which element types and numbers of Python meet. ValueError where there are none."""
+    weak = [i1 if isinstance(each, bool) else integer_of(each) if isinstance(each, int) else f64 for each in numbers]
+    if not elements:
+        return (i1, DEFAULT_INTEGER, DEFAULT_FLOAT)[max(map(kind, weak))]
+    return reduce_pairs(beside_number, [reduce_pairs(meeting, elements), *weak])
 
 
 def together(a: ArrayLike, b: ArrayLike) -> tuple[SSAValue, SSAValue, bool]:
@@ -355,8 +379,11 @@ def divide(a: ArrayLike, b: ArrayLike) -> Array:
 
 
 def modulo(x: SSAValue, y: SSAValue) -> SSAValue:
-    """The remainder with the sign of y, as Python has it."""
+    """The remainder with the sign of y, as Python has it; so has a remainder of zero."""
     rest, zero = F.rem(x, y), F.scalar(x, 0)
+    if is_float(element_of(x)):
+        signed = F.select(F.compare(y, zero, "lt"), F.neg(zero), zero)
+        rest = F.select(F.compare(rest, zero, "eq"), signed, rest)
     opposite = F.xor(F.compare(rest, zero, "lt"), F.compare(y, zero, "lt"))
     return F.select(F.and_(F.compare(rest, zero, "ne"), opposite), F.add(rest, y), rest)
 
@@ -387,7 +414,7 @@ def reduce(build: Callable[..., SSAValue], x: ArrayLike, axis: int | Sequence[in
     return Array(build(array.value, axes_of(array, axis), keep_dims=keepdims), array.trace, array.weak)
 
 
-def reshape(x: ArrayLike, shape: Sequence[int]) -> Array:
+def reshape(x: ArrayLike, /, shape: Sequence[int], *, copy: bool | None = None) -> Array:
     """x under another shape; one size may be -1, which is then what is left."""
     array = as_array(x)
     sizes = [operator.index(size) for size in shape]
@@ -407,8 +434,10 @@ def reshape(x: ArrayLike, shape: Sequence[int]) -> Array:
 
 
 def index(x: Array, key: tuple[Key, ...]) -> Array:
-    """x[key] for integers, slices, None, an ellipsis, and one array of integers, by NumPy's rules."""
-    taken = Taken([], [], [], [])
+    """x[key] for integers, slices, None, an ellipsis, and arrays of integers, by NumPy's rules."""
+    if any(isinstance(each, Array | np.ndarray) for each in key):  # then an integer is an array like the others
+        key = tuple([as_array(each) if type(each) is int else each for each in key])
+    taken = Taken([], [], [], [], [])
     for each in one_for_each_dimension(x, key):
         if each is None:
             taken.shape.append(1)
@@ -417,11 +446,30 @@ def index(x: Array, key: tuple[Key, ...]) -> Array:
     value = x.value
     if tuple(taken.sizes) != x.shape or any(stride != 1 for stride in taken.strides):
         value = F.slice_(value, taken.starts, taken.sizes, taken.strides)
-    value = F.reshape(value, taken.shape)
-    if taken.gathered is not None:
-        axis, indices = taken.gathered
-        value = F.gather(value, from_the_end(indices.value, taken.shape[axis]), axis)
-    return Array(value, x.trace, x.weak)
+    return Array(gathered(F.reshape(value, taken.shape), taken.gathered), x.trace, x.weak)
+
+
+def gathered(x: SSAValue, arrays: Sequence[tuple[int, Array]]) -> SSAValue:
+    """What arrays of integers, which broadcast, take of the dimensions beside which they stand.
+
+    Their shape stands in the place of these dimensions if they are neighbours, else it comes first.
+    """
+    if not arrays:
+        return x
+    shape = shape_of(x)
+    axes = [axis for axis, _ in arrays]
+    places = [from_the_end(each.value, shape[axis]) for axis, each in arrays]
+    if len(arrays) == 1:
+        return F.gather(x, places[0], axes[0])
+    rest = [axis for axis in range(len(shape)) if axis not in axes]
+    together = axes == list(range(axes[0], axes[-1] + 1))
+    first = axes[0] if together else 0
+    wanted = broadcast_shapes(*map(shape_of, places))
+    stacked = [F.reshape(F.broadcast(F.cast(each, i64), wanted), (*wanted, 1)) for each in places]
+    found = F.gather_nd(F.transpose(x, (*axes, *rest)), F.concat(stacked, len(wanted)))
+    count = len(wanted)
+    order = [count + i for i in range(first)] + list(range(count)) + [count + i for i in range(first, len(rest))]
+    return F.transpose(found, order)
 
 
 def one_for_each_dimension(x: Array, key: tuple[Key, ...]) -> tuple[Key, ...]:
@@ -444,8 +492,8 @@ class Taken:
     sizes: list[int]
     strides: list[int]
     shape: list[int]
-    gathered: tuple[int, Array] | None = None
-    """The dimension of `shape` that an array of integers takes elements of, and that array."""
+    gathered: list[tuple[int, Array]]
+    """Dimensions of `shape` that an array of integers takes elements of, and that array."""
 
     def add(self, size: int, key: Key) -> None:
         """The next dimension of the array, which has `size` elements."""
@@ -455,9 +503,9 @@ class Taken:
             self.append(start if count else 0, count, step)
             self.shape.append(count)
         elif isinstance(key, Array | np.ndarray):
-            if self.gathered is not None or not np.issubdtype(key.dtype, np.integer):
+            if not np.issubdtype(key.dtype, np.integer):
                 raise unsupported_index(key)
-            self.gathered = len(self.shape), as_array(key)
+            self.gathered.append((len(self.shape), as_array(key)))
             self.append(0, size, 1)
             self.shape.append(size)
         else:
@@ -491,6 +539,4 @@ def unsupported_index(key: Any) -> CompileError:
             place=user_place(),
             hint="use xmlc.numpy.where, which keeps the shape",
         )
-    return CompileError(
-        "an index of several arrays is not supported", place=user_place(), hint="use one array of integers at a time"
-    )
+    return CompileError(f"an index is of integers, found {key.dtype}", place=user_place())

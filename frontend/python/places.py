@@ -42,8 +42,8 @@ def user_place() -> Place | None:
 
 
 def at_user_line(error: VerifyException) -> CompileError:
-    """The error of an op that cannot be made, at the line that made it."""
-    trace, place = error.__traceback__, None
+    """The error of an op that cannot be made, at the line that made it: the innermost that is the user's."""
+    trace, place = error.__traceback__, user_place()
     while trace is not None:
         if is_user(trace.tb_frame.f_code):
             place = place_in(trace.tb_frame.f_code, trace.tb_lasti)

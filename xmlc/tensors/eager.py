@@ -1,0 +1,64 @@
+"""Functions that need the elements of tensors at once: making tensors of other things, and results of any shape.
+
+How many places `nonzero` finds, or how many distinct elements there are, is the shape of a result; so a program whose
+shapes are known when it is compiled cannot find it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from xmlc.frontend.python import functions as f
+from xmlc.frontend.python.trace import current
+from xmlc.tensors import operations
+from xmlc.tensors.device import Device, device_named
+from xmlc.tensors.library import LibraryFunction
+from xmlc.tensors.tensor import NDArrayAny, Tensor, concrete, tensor_of
+
+__all__ = [
+    "asarray", "from_dlpack", "nextafter", "nonzero", "repeat", "unique_all", "unique_counts", "unique_inverse",
+    "unique_values",
+]  # fmt: skip
+
+
+def asarray(obj: Any, /, *, dtype: Any = None, device: Device | str | None = None, copy: bool | None = None) -> Any:
+    """A tensor of an array of any library, a number, or nested sequences of numbers.
+
+    Arrays of others are copied: what is recorded may be computed later than they are changed. So ValueError for
+    copy=False, unless obj is a tensor of that type.
+    """
+    if current() is not None:
+        return f.asarray(obj, dtype=dtype, copy=copy)
+    device_named(device)
+    is_tensor = isinstance(obj, Tensor)
+    if copy is False and not (is_tensor and dtype in (None, obj.dtype)):
+        raise ValueError("a tensor shares memory with tensors only: copy=False is not possible here")
+    if not is_tensor:
+        return Tensor(obj, dtype, device)
+    found = obj if dtype is None or dtype == obj.dtype else obj.astype(dtype)
+    return tensor_of(found.node, found.index) if copy else found
+
+
+def from_dlpack(x: Any, /, *, device: Device | str | None = None, copy: bool | None = None) -> Tensor:
+    """A tensor of an array that speaks DLPack and lives on the CPU; see `asarray`."""
+    device_named(device)
+    if copy is False and not isinstance(x, Tensor):
+        raise ValueError("a tensor shares memory with tensors only: copy=False is not possible here")
+    return asarray(x, copy=copy) if isinstance(x, Tensor) else Tensor(np.from_dlpack(x))
+
+
+def repeat(x: Any, repeats: Any, /, *, axis: int | None = None) -> Any:
+    """Each element, or slice along a dimension, as often as a number or an array of one for each says."""
+    if isinstance(repeats, int):
+        return operations.repeat(x, repeats, axis=axis)
+    line = x if axis is not None else operations.reshape(x, (-1,))
+    places: NDArrayAny = np.repeat(np.arange(line.shape[axis or 0], dtype=np.int64), concrete(repeats))
+    return operations.take(line, Tensor.of(places), axis=axis or 0)
+
+
+nonzero = LibraryFunction(np.nonzero)
+nextafter = LibraryFunction(np.nextafter)
+unique_all, unique_counts = LibraryFunction(np.unique_all), LibraryFunction(np.unique_counts)
+unique_inverse, unique_values = LibraryFunction(np.unique_inverse), LibraryFunction(np.unique_values)

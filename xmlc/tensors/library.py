@@ -1,0 +1,93 @@
+"""Functions that NumPy computes, since a program cannot: those of complex numbers, and those without an op of `ml`.
+
+They need the elements of their operands at once, and are an error in a function that is being traced. That one of
+them is used is never a matter of what a compiler can do at the time: it is so for these functions and types, always.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from xmlc.dialects.diagnostics import CompileError
+from xmlc.frontend.python import functions as f
+from xmlc.frontend.python.places import user_place
+from xmlc.frontend.python.trace import current
+from xmlc.frontend.python.tree import flatten
+from xmlc.tensors.device import Device
+from xmlc.tensors.graph import NDArrayAny, Operand, Static
+
+
+def at(x: Any, *key: Any) -> Any:
+    return x[tuple(each.slice if isinstance(each, f.Slice) else each for each in key)]
+
+
+def replaced(x: Any, value: Any, *key: Any) -> Any:
+    made = x.copy()
+    made[tuple(each.slice if isinstance(each, f.Slice) else each for each in key)] = value
+    return made
+
+
+def transposed(x: NDArrayAny) -> NDArrayAny:
+    return x.T
+
+
+def filled(shape: Any, fill_value: Any, *, dtype: Any = None, device: Any = None) -> Any:
+    return np.full(shape, fill_value, np.complex64 if dtype is None else dtype)
+
+
+OF_COMPLEX: dict[Callable[..., Any], Callable[..., Any]] = {
+    f.at: at,
+    f.replaced: replaced,
+    f.full: filled,
+    f.transposed: transposed,
+    f.broadcast_arrays: lambda *arrays: list(np.broadcast_arrays(*arrays)),
+    f.meshgrid: lambda *arrays, **options: list(np.meshgrid(*arrays, **options)),
+}
+"""NumPy's part where it has no function of that name, or one with other defaults."""
+
+
+def library_kernel(function: Callable[..., Any], leaves: Sequence[Static | Operand]) -> Callable[..., Any] | None:
+    """NumPy's function where complex numbers go in or come out; None where a program computes it."""
+    if not any(map(is_complex, leaves)):
+        return None
+    return OF_COMPLEX.get(function) or getattr(np, function.__name__)
+
+
+def is_complex(leaf: Static | Operand) -> bool:
+    if isinstance(leaf, Operand):
+        return leaf.dtype.kind == "c"
+    value = leaf.value
+    return value is complex or isinstance(value, complex) or (isinstance(value, np.dtype) and value.kind == "c")
+
+
+class LibraryFunction:
+    """A function of NumPy, of tensors: their elements are computed first."""
+
+    def __init__(self, function: Callable[..., Any]):
+        self.function = function
+        functools.update_wrapper(self, function)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if current() is not None:
+            raise CompileError(
+                f"{self.function.__name__} is computed by NumPy, and cannot be part of a program",
+                place=user_place(),
+                hint="call it outside of the function that is compiled",
+            )
+        return call_numpy(self.function, args, kwargs)
+
+
+def call_numpy(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """The results of a function of NumPy arrays as tensors."""
+    from xmlc.tensors.tensor import Tensor
+
+    leaves, structure = flatten((args, kwargs))
+    leaves = [str(each) if isinstance(each, Device) else each for each in leaves]
+    given = structure.build([each.numpy() if isinstance(each, Tensor) else each for each in leaves])
+    with np.errstate(all="ignore"):
+        results, arranged = flatten(function(*given[0], **given[1]))
+    return arranged.build([Tensor.of(np.asarray(each)) for each in results])

@@ -1,0 +1,444 @@
+"""`xmlc.Tensor`: an array outside of compiled functions. Operations on it are recorded, and run when a value is needed.
+
+    x = xp.linspace(0, 1, 1000)
+    y = xp.sin(x) ** 2 + x          # nothing has been computed
+    print(y[:3])                    # now it has: what was recorded has become one program
+
+The functions are those that a traced function may call (`xmlc.frontend.python.functions`): one definition serves both.
+"""
+
+from __future__ import annotations
+
+import functools
+import operator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Generic, ParamSpec, cast
+from weakref import ref
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xmlc.dialects.diagnostics import CompileError
+from xmlc.dialects.dtypes import TO_NUMPY
+from xmlc.dialects.ml.types import shape_text
+from xmlc.frontend.python import functions as f
+from xmlc.frontend.python.array import element_named
+from xmlc.frontend.python.places import user_place
+from xmlc.frontend.python.trace import current
+from xmlc.frontend.python.tree import flatten
+from xmlc.tensors.device import CPU, Device, device_named
+from xmlc.tensors.evaluate import evaluate
+from xmlc.tensors.graph import LONGEST, Form, Node, Operand, Static, Value, call_of, known
+from xmlc.tensors.library import call_numpy, library_kernel
+
+P = ParamSpec("P")
+NDArrayAny = NDArray[Any]
+
+ARITHMETIC = (f.add, f.subtract, f.multiply, f.divide, f.less, f.less_equal, f.greater, f.greater_equal)
+"""Functions whose operands may be floats of Python: another number there is not another program."""
+
+
+class Operation(Generic[P]):
+    """A function of arrays: on tensors it is recorded, and in a function that is being traced it is traced."""
+
+    def __init__(self, function: Callable[P, Any]):
+        self.function = function
+        functools.update_wrapper(self, function)
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Any:
+        if current() is not None:
+            return self.function(*args, **kwargs)
+        return record(self.function, args, kwargs)
+
+    def __repr__(self) -> str:
+        return f"<operation {self.function.__name__}>"
+
+
+def record(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """The results of a call, as tensors that have no value yet. Raises CompileError where the operands do not fit."""
+    found, structure = flatten((args, kwargs))
+    leaves: list[Static | Operand] = []
+    operands: list[Value] = []
+    for leaf in found:
+        value = operand_of(leaf, function)
+        if value is None:
+            leaves.append(Static(leaf))
+        else:
+            operands.append(value)
+            leaves.append(described(value))
+    kernel = library_kernel(function, leaves)
+    if kernel is not None:
+        return call_numpy(kernel, args, kwargs)
+    call = call_of(Form(function, structure, tuple(leaves)))
+    node = Node(call, operands)
+    if node.depth > LONGEST:
+        for source, _ in operands:
+            evaluate(source)
+        node = Node(call, operands)
+    return call.arranged.build([tensor_of(node, i) for i in range(len(call.types))])
+
+
+def operand_of(leaf: Any, function: Callable[..., Any]) -> Value | None:
+    """An argument of a call as a value; None where it is no array."""
+    if type(leaf) is Tensor:
+        return leaf.node, leaf.index
+    if isinstance(leaf, np.ndarray | np.generic):
+        return known(np.array(cast(Any, leaf))), 0
+    if type(leaf) is float and function in ARITHMETIC:
+        return known(np.asarray(leaf), weak=True), 0
+    if hasattr(leaf, "__dlpack__"):
+        return known(np.from_dlpack(cast(Any, leaf)).copy()), 0
+    return None
+
+
+def described(value: Value) -> Operand:
+    node, index = value
+    if node.values is not None:
+        array = node.values[index]
+        return Operand(array.shape, array.dtype, node.weak)
+    assert node.call is not None
+    return Operand(*node.call.types[index])
+
+
+def tensor_of(node: Node, index: int = 0) -> Tensor:
+    """A tensor that holds a result of a node."""
+    made = Tensor.__new__(Tensor)
+    made.hold(node, index)
+    return made
+
+
+class Tensor:
+    """An array of numbers or truth values, which are computed when they are needed.
+
+    It has the operators, attributes and methods of the array API standard 2024.12; `x[key] = value` gives the tensor
+    new elements, and does not change those that were made of the old ones.
+    """
+
+    __slots__ = ("__weakref__", "index", "node")
+    __array_ufunc__ = None  # NumPy's operators leave it to this class what to do with an array of both kinds
+    __hash__ = None  # pyright: ignore[reportAssignmentType]
+    node: Node
+    index: int
+
+    def __init__(self, value: Any, dtype: Any = None, device: Device | str | None = None):
+        """A tensor of what NumPy makes an array of; its elements are copied. Floats of Python become float32."""
+        device_named(device)
+        self.hold(known(concrete(value, dtype)), 0)
+
+    @staticmethod
+    def of(array: NDArrayAny) -> Tensor:
+        """A tensor of an array that nobody writes to from now on."""
+        return tensor_of(known(array))
+
+    def hold(self, node: Node, index: int) -> None:
+        self.node, self.index = node, index
+        node.handles.append(ref(self))
+
+    # --- what is known without a value
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return described((self.node, self.index)).shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return described((self.node, self.index)).dtype
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        return int(np.prod(self.shape))
+
+    @property
+    def device(self) -> Device:
+        return CPU
+
+    def to_device(self, device: Device | str, /, *, stream: Any = None) -> Tensor:
+        """The tensor on a device: itself where it lives there. Raises CompileError for one that does not exist."""
+        if stream is not None:
+            raise ValueError(f"the device {self.device} has no streams, found {stream!r}")
+        device_named(device)
+        return self
+
+    def to(self, target: Device | str) -> Tensor:
+        return self.to_device(target)
+
+    def __array_namespace__(self, /, *, api_version: str | None = None) -> Any:
+        from xmlc import numpy
+
+        if api_version not in (None, *numpy.VERSIONS):
+            raise ValueError(f"version {api_version} of the standard is not supported, only {numpy.VERSIONS}")
+        return numpy
+
+    # --- what needs a value
+
+    def numpy(self) -> NDArrayAny:
+        """The elements as a NumPy array that shares them, and cannot be written to."""
+        view = evaluate(self.node)[self.index].view()
+        view.flags.writeable = False
+        return view
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArrayAny:
+        return np.array(self.numpy(), dtype, copy=copy)
+
+    def __dlpack__(
+        self,
+        *,
+        stream: Any = None,
+        max_version: tuple[int, int] | None = None,
+        dl_device: tuple[Any, int] | None = None,
+        copy: bool | None = None,
+    ) -> Any:
+        """A DLPack capsule that shares the elements; whoever takes it is not to write to them."""
+        array = evaluate(self.node)[self.index]
+        array = array if array.flags.writeable else array.copy()  # a read-only one is a view with strides of 0
+        return array.__dlpack__(stream=stream, max_version=max_version, dl_device=dl_device, copy=copy)
+
+    def __dlpack_device__(self) -> tuple[Any, Any]:
+        return evaluate(self.node)[self.index].__dlpack_device__()
+
+    def item(self) -> Any:
+        """The one element as a number of Python."""
+        if self.size != 1:
+            raise CompileError(f"expected one element, found shape {shape_text(self.shape)}", place=user_place())
+        return self.numpy().item()
+
+    def tolist(self) -> Any:
+        return self.numpy().tolist()
+
+    def __bool__(self) -> bool:
+        return bool(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __complex__(self) -> complex:
+        return complex(self.item())
+
+    def __index__(self) -> int:
+        if self.dtype.kind not in "iu" or self.ndim:
+            raise TypeError(f"an index is one integer, found {self.dtype} of shape {shape_text(self.shape)}")
+        return int(self.item())
+
+    def __repr__(self) -> str:
+        elements = np.array2string(self.numpy(), separator=", ", prefix="Tensor(", suffix=")")
+        return f"Tensor({elements}, dtype={self.dtype})"
+
+    def __str__(self) -> str:
+        return str(self.numpy())
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item() if spec else str(self), spec)
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("len() of a tensor without dimensions")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (self[i] for i in range(len(self)))
+
+    # --- operators
+
+    def __neg__(self) -> Tensor:
+        return apply(f.negative, self)
+
+    def __pos__(self) -> Tensor:
+        return apply(f.positive, self)
+
+    def __abs__(self) -> Tensor:
+        return apply(f.abs, self)
+
+    def __invert__(self) -> Tensor:
+        return apply(f.bitwise_invert, self)
+
+    def __add__(self, other: Any) -> Tensor:
+        return apply(f.add, self, other)
+
+    def __radd__(self, other: Any) -> Tensor:
+        return apply(f.add, other, self)
+
+    def __sub__(self, other: Any) -> Tensor:
+        return apply(f.subtract, self, other)
+
+    def __rsub__(self, other: Any) -> Tensor:
+        return apply(f.subtract, other, self)
+
+    def __mul__(self, other: Any) -> Tensor:
+        return apply(f.multiply, self, other)
+
+    def __rmul__(self, other: Any) -> Tensor:
+        return apply(f.multiply, other, self)
+
+    def __truediv__(self, other: Any) -> Tensor:
+        return apply(f.divide, self, other)
+
+    def __rtruediv__(self, other: Any) -> Tensor:
+        return apply(f.divide, other, self)
+
+    def __floordiv__(self, other: Any) -> Tensor:
+        return apply(f.floor_divide, self, other)
+
+    def __rfloordiv__(self, other: Any) -> Tensor:
+        return apply(f.floor_divide, other, self)
+
+    def __mod__(self, other: Any) -> Tensor:
+        return apply(f.remainder, self, other)
+
+    def __rmod__(self, other: Any) -> Tensor:
+        return apply(f.remainder, other, self)
+
+    def __pow__(self, other: Any) -> Tensor:
+        return apply(f.pow, self, other)
+
+    def __rpow__(self, other: Any) -> Tensor:
+        return apply(f.pow, other, self)
+
+    def __matmul__(self, other: Any) -> Tensor:
+        return apply(f.matmul, self, other)
+
+    def __rmatmul__(self, other: Any) -> Tensor:
+        return apply(f.matmul, other, self)
+
+    def __and__(self, other: Any) -> Tensor:
+        return apply(f.bitwise_and, self, other)
+
+    def __or__(self, other: Any) -> Tensor:
+        return apply(f.bitwise_or, self, other)
+
+    def __xor__(self, other: Any) -> Tensor:
+        return apply(f.bitwise_xor, self, other)
+
+    __rand__, __ror__, __rxor__ = __and__, __or__, __xor__
+
+    def __lshift__(self, other: Any) -> Tensor:
+        return apply(f.bitwise_left_shift, self, other)
+
+    def __rlshift__(self, other: Any) -> Tensor:
+        return apply(f.bitwise_left_shift, other, self)
+
+    def __rshift__(self, other: Any) -> Tensor:
+        return apply(f.bitwise_right_shift, self, other)
+
+    def __rrshift__(self, other: Any) -> Tensor:
+        return apply(f.bitwise_right_shift, other, self)
+
+    def __lt__(self, other: Any) -> Tensor:
+        return apply(f.less, self, other)
+
+    def __le__(self, other: Any) -> Tensor:
+        return apply(f.less_equal, self, other)
+
+    def __gt__(self, other: Any) -> Tensor:
+        return apply(f.greater, self, other)
+
+    def __ge__(self, other: Any) -> Tensor:
+        return apply(f.greater_equal, self, other)
+
+    def __eq__(self, other: Any) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return apply(f.equal, self, other)
+
+    def __ne__(self, other: Any) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return apply(f.not_equal, self, other)
+
+    # --- shape and elements
+
+    @property
+    def T(self) -> Tensor:
+        """The transpose of a matrix. CompileError for another rank, as the standard says."""
+        return apply(f.transposed, self)
+
+    @property
+    def mT(self) -> Tensor:
+        """The last two dimensions exchanged."""
+        return apply(f.matrix_transpose, self)
+
+    def reshape(self, *shape: int | Sequence[int]) -> Tensor:
+        """The same elements under another shape; one size may be -1."""
+        sizes = shape[0] if len(shape) == 1 and not isinstance(shape[0], int) else shape
+        return apply(f.reshape, self, tuple(cast("Sequence[int]", sizes)))
+
+    def astype(self, dtype: Any) -> Tensor:
+        return apply(f.astype, self, dtype)
+
+    def sum(self, axis: int | Sequence[int] | None = None, *, keepdims: bool = False) -> Tensor:
+        return apply(f.sum, self, axis=axis, keepdims=keepdims)
+
+    def mean(self, axis: int | Sequence[int] | None = None, *, keepdims: bool = False) -> Tensor:
+        return apply(f.mean, self, axis=axis, keepdims=keepdims)
+
+    def max(self, axis: int | Sequence[int] | None = None, *, keepdims: bool = False) -> Tensor:
+        return apply(f.max, self, axis=axis, keepdims=keepdims)
+
+    def min(self, axis: int | Sequence[int] | None = None, *, keepdims: bool = False) -> Tensor:
+        return apply(f.min, self, axis=axis, keepdims=keepdims)
+
+    def __getitem__(self, key: Any) -> Tensor:
+        if is_mask(key) and not np.ndim(key):  # takes all or nothing
+            return apply(f.at, apply(f.expand_dims, self), *places_of(np.asarray(key)[None]))
+        return apply(f.at, self, *as_key(key))
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        if is_mask(key) and not np.ndim(value):  # what takes this place is known without the mask's values
+            mask = Tensor(key).reshape(*np.shape(key), *[1] * (self.ndim - np.ndim(key)))
+            changed: Tensor = apply(f.where, mask, apply(f.astype, asarray(value), self.dtype), self)
+        else:
+            changed = apply(f.replaced, self, value, *as_key(key))
+        self.hold(changed.node, changed.index)
+
+
+def apply(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """A function of arrays called by an operator or a method of a tensor."""
+    return function(*args, **kwargs) if current() is not None else record(function, args, kwargs)
+
+
+def asarray(value: Any) -> Tensor:
+    return value if isinstance(value, Tensor) else Tensor(value)
+
+
+def is_mask(key: Any) -> bool:
+    return isinstance(key, bool) or getattr(key, "dtype", None) == np.bool_
+
+
+def concrete(x: Any, dtype: Any = None) -> NDArrayAny:
+    """A new NumPy array of x, which may be nested sequences of numbers; those are of the default types."""
+    is_array = hasattr(x, "__dlpack__") or isinstance(x, np.generic)
+    if not isinstance(x, np.ndarray) and is_array and not isinstance(x, np.generic) and not hasattr(x, "__array__"):
+        x = np.from_dlpack(x)
+    array: NDArrayAny = np.array(cast(Any, x))
+    if dtype is not None:
+        return array.astype(np.dtype(dtype) if np.dtype(dtype).kind == "c" else TO_NUMPY[element_named(dtype)])
+    if is_array:
+        return array
+    if array.dtype == object:
+        raise CompileError("expected numbers in nested sequences of equal lengths", place=user_place())
+    return array.astype({"f": np.float32, "c": np.complex64}.get(array.dtype.kind, array.dtype))
+
+
+def as_key(key: Any) -> list[Any]:
+    """An index, part by part, so that it can be part of a call: masks as the places where they are true."""
+    parts: list[Any] = []
+    given: tuple[Any, ...] = cast(Any, key) if isinstance(key, tuple) else (key,)
+    for part in given:
+        if is_mask(part):
+            parts.extend(places_of(np.asarray(part)))
+        elif isinstance(part, slice):
+            parts.append(as_slice(part))
+        else:
+            parts.append(part)
+    return parts
+
+
+def as_slice(part: Any) -> f.Slice:
+    return f.Slice(*[None if each is None else operator.index(each) for each in (part.start, part.stop, part.step)])
+
+
+def places_of(mask: NDArrayAny) -> list[Any]:
+    """The indices that take what a mask does: how many there are depends on its values, which are needed now."""
+    return [Tensor(each) for each in np.nonzero(mask)]
