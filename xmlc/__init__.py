@@ -58,7 +58,12 @@ def __getattr__(name: str) -> object:
 
         return version("xmlc")
     if name in MODULES:
-        return import_module(f"xmlc.{name}")
+        from importlib import import_module
+
+        from xmlc.importing import quickly
+
+        with quickly():
+            return import_module(f"xmlc.{name}")
     if name in PUBLIC:
         from xmlc.importing import imported
 
