@@ -39,7 +39,7 @@ SAME_AS_NUMPY: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "new dimensions": (lambda y: y[:, None] - y[None], (Y,)),
     "array of integers": (lambda x, i: x[i, 1:], (X, PLACES)),
     "arrays of integers": (lambda x, i: x[i, i[:, None]] + x[None, i, 0], (X, PLACES)),
-    "arrays apart": (lambda x, i: x[None, None, i][:, :, i[:2], :][:, 0, i[:2], i[:2]], (X, PLACES)),
+    "arrays apart": (lambda x, i: x[i, None, i] + x[None][0, :, i].T[:, None], (X, PLACES)),
     "reductions": (lambda x: x.sum(axis=0) + x.mean() - x.max(axis=1, keepdims=True).min(), (X,)),
     "iteration": (lambda x: sum(row * (i + 1) for i, row in enumerate(x)), (X,)),
     "integers": (lambda i: (i * 3 + 1) % 4 - (i >> 1), (PLACES,)),
