@@ -325,7 +325,7 @@ MISTAKES: dict[str, tuple[Callable[[], Any], str]] = {
     "matrix": (lambda: xmlc.compile(lambda y: y.T)(Y), "only a matrix has .T, found shape 4"),
     "scalar product": (lambda: xmlc.compile(lambda x: x @ 2)(X), "takes arrays of one dimension or more"),
     "types": (lambda: xmlc.compile(lambda x: x + PLACES)(np.zeros(1, "u8")), "no integer type holds both"),
-    "outside": (lambda: xnp.exp(X), "this works on arrays of a program while it is traced"),
+    "outside": (lambda: xmlc.cond(True, branch, branch), "this works on arrays of a program while it is traced"),
     "split": (lambda: xmlc.compile(lambda x: xnp.split(x, 2))(X), "cannot split 3 into 2 equal parts"),
     "squeeze": (lambda: xmlc.compile(lambda x: xnp.squeeze(x, 0))(X), "cannot leave out dimensions 0 of 3x4"),
     "nothing": (lambda: xmlc.compile(lambda x: xnp.concat([]))(X), "expected at least one array"),
