@@ -124,6 +124,31 @@ def test_ptxas_takes_every_product_of_a_warp() -> None:
         assert len(assembled(made, target).resources) == len(kernels)
 
 
+POINTERS = """gpu.module @m {
+  "memref.global"() <{sym_name = "s", sym_visibility = "private", type = memref<64xf32, #gpu.address_space<workgroup>>,
+    initial_value}> : () -> ()
+  gpu.func @k(%a: memref<64xf32>) kernel {
+    %s = memref.get_global @s : memref<64xf32, #gpu.address_space<workgroup>>
+    %near = "memref.extract_aligned_pointer_as_index"(%s) : (memref<64xf32, #gpu.address_space<workgroup>>) -> index
+    %far = "memref.extract_aligned_pointer_as_index"(%a) : (memref<64xf32>) -> index
+    %n = arith.index_cast %near : index to i64
+    %f = arith.index_cast %far : index to i64
+    %to = llvm.inttoptr %n : i64 to !llvm.ptr<3>
+    %from = llvm.inttoptr %f : i64 to !llvm.ptr<1>
+    nvvm.cp.async.shared.global %to, %from, 16, cache = cg : !llvm.ptr<3>, !llvm.ptr<1>
+    gpu.return
+  }
+}"""
+
+
+def test_pointers_into_memory_of_the_block_and_of_the_device() -> None:
+    target = parse_cuda("cuda:sm_80")
+    made = ptx(llvm_ir(parse(POINTERS), target), target)
+    assert "cp.async.cg.shared.global" in made
+    if shutil.which("ptxas") is not None:
+        assert assembled(made, target).resources[0].shared_bytes == 256
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [

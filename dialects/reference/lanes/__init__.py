@@ -8,7 +8,8 @@ do not take is run with the lanes that do. Values, by type:
     memref<..xT>       a `View`: where in which memory, for each lane
 
 Reported, with the op's place and the thread: an access out of bounds, two accesses of different threads to one place
-that nothing orders and of which one is a write, and a barrier or a shuffle that some of its threads do not come to.
+that nothing orders and of which one is a write, a barrier or a shuffle that some of its threads do not come to, and a
+wait for a phase of an mbarrier that does not end. Copies by `cp.async` are made when they are waited for.
 Not modelled: how warps of a block run ahead of each other, so code whose warps wait for each other in different
-branches does not end here.
+branches does not end here; copies through tensor maps, and products of warp groups.
 """

@@ -19,7 +19,18 @@ from xmlc.dialects.reference.lanes.races import Order
 Size = tuple[int, int, int]
 """x, y, z"""
 
-FILES = ("control", "memory", "position", "synchronization", "vector", "warp")
+FILES = (
+    "async_copy",
+    "control",
+    "matrix",
+    "mbarrier",
+    "memory",
+    "pointers",
+    "position",
+    "synchronization",
+    "vector",
+    "warp",
+)
 """The files of this folder with rows: op -> f(frame, op). They come before those of the host's interpreter."""
 
 
@@ -75,6 +86,10 @@ class Group:
         self.count = count
         self.memories: dict[Operation | None, Any] = {}
         """Shared memory by the op that names it, None for the dynamic one."""
+        self.pointed: list[Any] = []
+        """The memories into which pointers have been made."""
+        self.state: dict[str, Any] = {}
+        """What rows keep of the group's copies and mbarriers from one op to the next."""
 
 
 class Threads:

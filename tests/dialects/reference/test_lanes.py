@@ -10,65 +10,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from launched_kernels import SHARED, launch
 from oracle import parse
 
-from xmlc.dialects.dtypes import FROM_NUMPY
 from xmlc.dialects.reference.interpreter import InterpreterError, interpret
-
-SHARED = "#gpu.address_space<workgroup>"
-CONSTANTS = "\n".join(f"%c{n} = arith.constant {n} : index" for n in (0, 1, 2, 3, 4, 8, 16, 31, 32, 64))
-
-
-def memref_of(array: Any) -> str:
-    return f"memref<{''.join(f'{size}x' for size in array.shape)}{FROM_NUMPY[array.dtype]}>"
-
-
-def program(
-    body: str, arrays: Sequence[Any], grid: Sequence[int], block: Sequence[int], shared: str, dynamic: int
-) -> str:
-    """A module whose @main launches the kernel @k, which takes arrays as %a, %b …"""
-    names = "abcdefg"[: len(arrays)]
-    parameters = ", ".join(f"%{name}: {memref_of(array)}" for name, array in zip(names, arrays))
-    arguments = ", ".join(f"%{name} : {memref_of(array)}" for name, array in zip(names, arrays))
-    sizes = {f"%{what}{axis}": size for what, each in (("g", grid), ("t", block)) for axis, size in zip("xyz", each)}
-    made = "\n".join(f"{name} = arith.constant {size} : index" for name, size in sizes.items())
-    globals_ = (
-        f'"memref.global"() <{{sym_name = "s", sym_visibility = "private", type = memref<{shared}, {SHARED}>, '
-        "initial_value}> : () -> ()"
-    )
-    return f"""
-    module attributes {{gpu.container_module}} {{
-      gpu.module @kernels {{
-        {globals_ if shared else ""}
-        gpu.func @k({parameters}) kernel {{
-          {CONSTANTS}
-          %t = gpu.thread_id x
-          {body}
-          gpu.return
-        }}
-      }}
-      func.func @main({parameters}) {{
-        {made}
-        %bytes = arith.constant {dynamic} : i32
-        gpu.launch_func @kernels::@k blocks in (%gx, %gy, %gz) threads in (%tx, %ty, %tz)
-          dynamic_shared_memory_size %bytes args({arguments})
-        func.return
-      }}
-    }}"""
-
-
-def launch(
-    body: str,
-    *arrays: Any,
-    grid: Sequence[int] = (1, 1, 1),
-    block: Sequence[int] = (32, 1, 1),
-    shared: str = "",
-    dynamic: int = 0,
-) -> None:
-    """Run a kernel on arrays, in place. `shared` is the shape and type of @s, `SHARED` memory."""
-    module = parse(program(body, arrays, grid, block, shared, dynamic))
-    module.verify()
-    interpret(module, "main", arrays)
 
 
 def numbers(*shape: int, dtype: Any = np.float32) -> Any:
