@@ -22,6 +22,7 @@ DIALECTS: dict[str, Callable[[], Dialect]] = {
     "fused": in_module("xmlc.dialects.fused_attention", "FUSED"),
     "gpu": in_module("xmlc.dialects.gpu", "GPU"),
     "grouped": in_module("xmlc.dialects.grouped", "GROUPED"),
+    "memref": in_module("xmlc.dialects.memref", "MEMREF"),
     "ml": in_module("xmlc.dialects.ml", "ML"),
     "nvvm": in_module("xmlc.dialects.nvvm", "NVVM"),
     "toy": in_module("xmlc.dialects.toy", "Toy"),

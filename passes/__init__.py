@@ -43,6 +43,7 @@ PASSES: dict[str, Callable[[], type[ModulePass]]] = {
     "lower-rows": in_module("xmlc.passes.rows.lower", "LowerRows"),
     "lower-transposes": in_module("xmlc.passes.lower_transposes", "LowerTransposes"),
     "lower-toy": in_module("xmlc.passes.lower_toy", "LowerToy"),
+    "pack-weights": in_module("xmlc.passes.pack_weights", "PackWeights"),
     "parallelize": in_module("xmlc.passes.parallelize", "Parallelize"),
     "plan-memory": in_module("xmlc.passes.plan_memory", "PlanMemory"),
     "simplify": in_module("xmlc.passes.simplify", "Simplify"),

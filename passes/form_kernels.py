@@ -22,7 +22,7 @@ from xdsl.passes import ModulePass
 from xdsl.traits import is_side_effect_free
 
 from xmlc.dialects.dtypes import FLOATS
-from xmlc.dialects.ml import channels_last, composite, contraction, elementwise, reduction, shaping, winograd
+from xmlc.dialects.ml import channels_last, composite, contraction, elementwise, packed, reduction, shaping, winograd
 from xmlc.dialects.ml.types import element_of, shape_of
 from xmlc.dialects.sizes import typical
 from xmlc.passes import remarks
@@ -33,6 +33,7 @@ HEAVY: frozenset[type[Operation]] = frozenset(
     (
         *contraction.CONTRACTION,
         composite.AttentionOp,
+        *packed.PACKED,
         *winograd.WINOGRAD,
         *channels_last.CHANNELS_LAST,
         reduction.SortOp,

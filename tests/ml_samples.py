@@ -190,6 +190,8 @@ def contraction_samples() -> list[Sample]:
             lambda x, w: F.conv_transpose(x, w, strides=(2, 1, 3), high=(0, 1, -1)),
             "3 d",
         ),
+        Sample("packed_matmul", ("E:3x5", "E:2x5x4x1", "E:8"), F.packed_matmul),
+        Sample("packed_matmul", ("E:2x3x5", "E:2x3x4x2"), F.packed_matmul, "groups, the last not full"),
         Sample("winograd_conv", ("E:1x2x5x6", "E:4x4x3x2x1", "E:3"), F.winograd_conv),
         Sample(
             "winograd_conv",

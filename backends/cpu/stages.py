@@ -32,6 +32,7 @@ from xmlc.passes.lower_ml.lower import LowerMl
 from xmlc.passes.lower_print import LowerPrint
 from xmlc.passes.lower_toy import LowerToy
 from xmlc.passes.lower_transposes import LowerTransposes
+from xmlc.passes.pack_weights import PackWeights
 from xmlc.passes.parallelize import Parallelize
 from xmlc.passes.plan_memory import PlanMemory
 from xmlc.passes.rows.lower import LowerRows
@@ -50,7 +51,7 @@ CPU = (
             *(Fold(), Simplify(), StrengthReduction(pointwise=False)),  # a reshape would part product and epilogue
             *(FusePatterns(), Fold(), Simplify()),
             *(Decompose("recurrent"), Decompose("contraction"), Simplify()),  # what their weights become is hoisted
-            *(UseWinograd(), AssignLayouts(), Simplify()),
+            *(UseWinograd(), AssignLayouts(), Simplify(), PackWeights()),
             *(CommonSubexpressionElimination(), DeadCodeElimination(), HoistWeights()),
         ),
         removes=("toy",),
@@ -106,7 +107,7 @@ def fitted(passes: Sequence[ModulePass], target: Target, threads: int = 1) -> li
                 )
             case LowerAttention():
                 return replace(each, vector_bits=target.vector_bits, vector_registers=target.vector_registers)
-            case LowerRows() | LowerTransposes() | AssignLayouts():
+            case LowerRows() | LowerTransposes() | AssignLayouts() | PackWeights():
                 return replace(each, vector_bits=target.vector_bits)
             case ExpandMath():
                 return replace(each, avx512=target.architecture == "x86_64" and target.vector_bits == 512)

@@ -13,6 +13,7 @@ from xdsl.ir import Attribute, Operation, SSAValue
 from xmlc.backends.llvm_text.control import Loop, close_loop, open_loop
 from xmlc.backends.llvm_text.types import DYNAMIC, Unprintable, symbol
 from xmlc.backends.llvm_text.writer import Buffer, Extent, Row, Writer
+from xmlc.dialects.memref import PrefetchOp
 
 CACHE_LINE = 64  # bytes: what allocations and constants are aligned to
 # The attributes let LLVM remove an allocation that nobody reads.
@@ -46,6 +47,17 @@ def store(w: Writer, op: memref.StoreOp) -> None:
     if buffer.is_bool:
         text = w.emit(f"zext i1 {text} to i8")
     w.lines.append(f"  store {buffer.element} {text}, {buffer.pointer_kind} {address}")
+
+
+def prefetch(w: Writer, op: PrefetchOp) -> None:
+    source, *indices = op.operands
+    buffer = w.buffers[source]
+    numbers = (int(bool(op.is_write.value.data)), op.locality.value.data, int(bool(op.is_data.value.data)))
+    hints = ", ".join(f"i32 {number}" for number in numbers)
+    offset = w.offset([w.extent(index) for index in indices], buffer.strides)
+    # not `inbounds`: it may be memory after the buffer that is asked for
+    place = w.emit(f"getelementptr {buffer.element}, {buffer.pointer_kind} {buffer.pointer}, i64 {offset}")
+    w.lines.append(f"  call void @llvm.prefetch.{buffer.space}({buffer.pointer_kind} {place}, {hints})")
 
 
 def alignment(op: Operation, least: int) -> int:
@@ -281,6 +293,7 @@ def metadata(w: Writer, op: memref.ExtractStridedMetaDataOp) -> None:
 ROWS: dict[type[Operation], Row] = {
     memref.LoadOp: load,
     memref.StoreOp: store,
+    PrefetchOp: prefetch,
     memref.AllocaOp: alloca,
     memref.AllocOp: alloc,
     memref.DeallocOp: dealloc,

@@ -21,6 +21,7 @@ from xmlc.dialects.ml import (
     contraction,
     control,
     elementwise,
+    packed,
     random,
     recurrent,
     reduction,
@@ -146,6 +147,7 @@ conv_transpose = function(contraction.ConvTransposeOp)
 max_pool = function(contraction.MaxPoolOp)
 avg_pool = function(contraction.AvgPoolOp)
 resize = function(contraction.ResizeOp)
+packed_matmul = function(packed.PackedMatmulOp)
 winograd_conv = function(winograd.WinogradConvOp)
 channels_last_conv = function(channels_last.ChannelsLastConvOp)
 channels_last_depthwise_conv = function(channels_last.ChannelsLastDepthwiseConvOp)

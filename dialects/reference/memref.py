@@ -10,6 +10,7 @@ from xdsl.dialects import memref
 from xdsl.dialects.builtin import DYNAMIC_INDEX, DenseIntOrFPElementsAttr, MemRefType, StridedLayoutAttr
 from xdsl.ir import Attribute, Operation
 
+from xmlc.dialects.memref import PrefetchOp
 from xmlc.dialects.reference.access import dense, indices, mixed, viewed, window
 from xmlc.dialects.reference.arith import REFERENCE as ARITH
 from xmlc.dialects.reference.interpreter import Array, Frame, InterpreterError, dtype_of, uninitialized
@@ -166,6 +167,10 @@ ATOMIC = {
 }
 
 
+def nothing(frame: Frame, op: PrefetchOp) -> None:
+    """Caches are no part of what a program means."""
+
+
 def atomic_rmw(frame: Frame, op: memref.AtomicRMWOp) -> None:
     """The result is the element as it was before."""
     array = frame[op.memref]
@@ -201,4 +206,5 @@ EVALUATE = {
     memref.ReinterpretCastOp: reinterpret_cast,
     memref.GetGlobalOp: get_global,
     memref.AtomicRMWOp: atomic_rmw,
+    PrefetchOp: nothing,
 }

@@ -12,7 +12,9 @@ tile        the register tile: accumulators carried by the reduction loops
 planes      images padded part by part, in the loop that reads them
 direct      register tiles over the operands where they lie
 sweep       few rows times a large matrix, which is read once, in order
+panelled    rows times a factor that lies in panels already
 blocked     cache blocks and packed panels (GotoBLAS)
+blocks_of_sums  sums of blocks of steps, from one block to the next
 dot         vectors along the reduction
 flatten     several short loops copied together into one long one (im2col), then any of the others
 winograd    3x3 convolutions by transformed tiles and filters

@@ -11,16 +11,16 @@ they are; those of the last block go through the epilogue.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from xdsl.dialects import arith
-from xdsl.dialects.builtin import FloatAttr, IntegerAttr, VectorType
+from xdsl.dialects.builtin import VectorType
 from xdsl.ir import Attribute, SSAValue
 
 from xmlc.passes.contractions import grouped
+from xmlc.passes.contractions.blocks_of_sums import BlocksOfSums
 from xmlc.passes.contractions.dots import Dots
-from xmlc.passes.contractions.emitter import EQUAL, Emitter, View
+from xmlc.passes.contractions.emitter import Emitter, View
 from xmlc.passes.contractions.nest import Steps, around
 from xmlc.passes.contractions.panels import (
     NO_LOOP,
@@ -34,7 +34,6 @@ from xmlc.passes.contractions.panels import (
     sums_of_panels,
 )
 from xmlc.passes.contractions.recognise import Contraction, Operand
-from xmlc.passes.contractions.result import result_of
 from xmlc.passes.contractions.tile import Reduction, Shape, Tile
 from xmlc.passes.index_arithmetic import Index
 
@@ -77,10 +76,7 @@ class Product:
         wide, high = factors_of(found, shape.column_loop)
         self.columns = self.view(wide, shape.column_loop)
         self.rows = self.view(high, shape.row_loop)
-        self.blocks = -(-found.extents[plan.reduction] // plan.depth)
-        self.result = result_of(emitter, found, shape.column_loop, keeps=self.blocks > 1)
-        start = found.start
-        self.start = emitter.view(start, found.extents, shape.column_loop) if isinstance(start, Operand) else start
+        self.sums = BlocksOfSums(emitter, found, shape.column_loop, plan.reduction, plan.depth)
 
     def view(self, factor: Operand, loop: int) -> View:
         """A factor, the loop last along which it lies in one piece."""
@@ -126,7 +122,7 @@ class Product:
                     sums = grouped.products(tile, scalars, vectors, reduction, steps, plan.dots, sums)
                 else:
                     sums = tile.products((scalars, vectors), [Reduction(reduction, steps, plan.unroll)], sums)
-                self.store(tile, sums, {**here, column: emitter.plus(at[column], j)}, left)
+                self.sums.store(tile, sums, {**here, column: emitter.plus(at[column], j)}, left)
 
         around(emitter, [Steps(row, extents[row], plan.shape.rows)], rows)
 
@@ -165,56 +161,6 @@ class Product:
             for group in shape.groups
         ]
         return row * shape.rows
-
-    # What goes to memory
-
-    def store(self, tile: Tile, sums: Sequence[SSAValue], at: Mapping[int, Index], left: Index) -> None:
-        """Add what the blocks before made, or what sums start from; finish them after the last block."""
-        emitter, plan = self.emitter, self.plan
-        step = at[plan.reduction]
-        own = {tile.shape.row_loop: tile.shape.rows, tile.shape.column_loop: left}
-        result = self.result.corner(emitter, at, own)
-        start = self.start
-        here: SSAValue | View | None = emitter.corner(start, at, own) if isinstance(start, View) else start
-
-        def first() -> Sequence[SSAValue]:
-            return sums if here is None or is_zero(here) else added(emitter, tile.start(here), sums)
-
-        def later() -> Sequence[SSAValue]:
-            return added(emitter, tile.start(result.unfinished), sums)
-
-        if here is None:
-            total = later()
-        elif self.blocks == 1:
-            total = first()
-        else:
-            total = emitter.choose(emitter.compared(EQUAL, step, 0), first, later, [each.type for each in sums])
-        if result.epilogue is None or self.blocks == 1:
-            tile.store(total, result)
-            return
-
-        def finish() -> Sequence[SSAValue]:
-            tile.store(total, result)
-            return ()
-
-        def keep() -> Sequence[SSAValue]:
-            tile.put(total, result.unfinished)
-            return ()
-
-        emitter.choose(emitter.compared(EQUAL, step, (self.blocks - 1) * plan.depth), finish, keep, [])
-
-
-def is_zero(start: SSAValue | View) -> bool:
-    """Whether a start is the constant zero."""
-    owner = start.owner if isinstance(start, SSAValue) else None
-    if not isinstance(owner, arith.ConstantOp):
-        return False
-    value = owner.value
-    return isinstance(value, IntegerAttr | FloatAttr) and not value.value.data
-
-
-def added(emitter: Emitter, before: Sequence[SSAValue], sums: Sequence[SSAValue]) -> list[SSAValue]:
-    return [emitter.sum(x, y) for x, y in zip(before, sums, strict=True)]
 
 
 def part(emitter: Emitter, whole: int, start: Index, block: int) -> Index:

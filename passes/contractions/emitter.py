@@ -33,6 +33,7 @@ from xdsl.dialects.builtin import (
 from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 
 from xmlc.dialects.lanewise import CmpiOp, SelectOp
+from xmlc.dialects.memref import NEAREST, PrefetchOp, hints
 from xmlc.passes.contractions.recognise import Operand
 from xmlc.passes.index_arithmetic import Index, IndexConstants, unwrapped
 from xmlc.passes.memory import ALIGNMENT, array_type
@@ -325,6 +326,11 @@ class Emitter:
             self.add(vector.StoreOp.create(operands=(value, view.value, *at), properties=TEMPORAL))
         else:
             self.add(vector.MaskedStoreOp.create(operands=(view.value, *at, mask, value)))
+
+    def prefetch(self, view: View, at: Mapping[int, Index]) -> None:
+        """Ask for the cache line of an element."""
+        operands = (view.value, *self.indices(view, at))
+        self.add(PrefetchOp.create(operands=operands, properties=hints(NEAREST)))
 
     def splat(self, value: SSAValue, lanes: int) -> SSAValue:
         type_ = VectorType(value.type, (lanes,))

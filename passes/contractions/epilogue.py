@@ -39,7 +39,7 @@ def with_epilogue(op: linalg.ops.GenericOp, found: Recognised) -> Recognised | N
     plain = found.found
     place = list(consumer.inputs).index(plain.out.value)
     maps = [tuple(attribute.data.results) for attribute in consumer.indexing_maps]
-    dims = loops_of(consumer, maps[place], tuple(op.indexing_maps.data[-1].data.results))
+    dims = loops_of(consumer, maps[place], found.written)
     if dims is None or outlives(plain, op, found.setter, consumer):
         return None
     loops = len(plain.extents)

@@ -28,7 +28,7 @@ class LowerContractions(ModulePass):
 
     name = "lower-contractions"
     schedule: str | None = None
-    """Use this schedule wherever it fits: direct, sweep, blocked, dot, flatten, winograd."""
+    """Use this schedule wherever it fits: direct, sweep, panelled, blocked, dot, flatten, winograd."""
     vector_bits: int = Machine.vector_bits
     vector_registers: int = Machine.vector_registers
     first_cache: int = Machine.first_cache

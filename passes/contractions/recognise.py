@@ -23,7 +23,7 @@ from xdsl.dialects.builtin import (
 from xdsl.dialects.linalg.attrs import IteratorType
 from xdsl.dialects.utils import FastMathFlag
 from xdsl.ir import Attribute, Block, Operation, SSAValue
-from xdsl.ir.affine import AffineBinaryOpExpr, AffineBinaryOpKind, AffineDimExpr, AffineExpr
+from xdsl.ir.affine import AffineBinaryOpExpr, AffineBinaryOpKind, AffineConstantExpr, AffineDimExpr, AffineExpr
 
 Strides = tuple[int, ...]
 
@@ -121,6 +121,8 @@ class Recognised:
     found: Contraction
     setter: Operation | None
     """What sets where sums start."""
+    written: tuple[AffineExpr, ...]
+    """Where results go, in the contraction's loops before it is simplified."""
     consumer: linalg.ops.GenericOp | None = None
     """What computes the epilogue."""
 
@@ -136,18 +138,87 @@ def contraction_of(op: linalg.ops.GenericOp) -> Recognised | None:
     extents = extents_of(op.operands, maps, len(op.iterator_types))
     if extents is None or 0 in extents:
         return None
+    reduces = tuple(iterator.data != IteratorType.PARALLEL for iterator in op.iterator_types)
+    parts = parts_of(extents, maps)
+    if parts is None:
+        return None
+    extents, reduces = parts.extents, tuple(reduces[loop] for loop in parts.sources)
+    maps = [parts.read(indices) for indices in maps]
     found = [operand_of(value, indices, len(extents)) for value, indices in zip(op.operands, maps)]
     lhs, rhs, out = found
     if lhs is None or rhs is None or out is None:
         return None
     lhs, rhs = replace(lhs, unsigned=unsigned[0]), replace(rhs, unsigned=unsigned[1])
-    reduces = tuple(iterator.data != IteratorType.PARALLEL for iterator in op.iterator_types)
     visited = prod(extent for extent, reduced in zip(extents, reduces) if not reduced)
     covers = visited == prod(cast(MemRefType[Attribute], out.value.type).get_shape())
     if not distinct(out, extents, reduces):
         return None
     start, setter = start_of(op, out, maps[2], len(extents)) if covers else (None, None)
-    return Recognised(Contraction(extents, reduces, lhs, rhs, out, start, out), setter)
+    return Recognised(Contraction(extents, reduces, lhs, rhs, out, start, out), setter, maps[2])
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Loops some of which are two: an outer one over blocks of a size, an inner one within a block.
+
+    Operands that lie in blocks along a loop (packed panels) are read by its quotient and remainder.
+    """
+
+    extents: tuple[int, ...]
+    loops: tuple[AffineExpr, ...]
+    """What each loop of the op is, in terms of ours."""
+    sources: tuple[int, ...]
+    """The loop of the op that each of ours is a part of."""
+
+    def read(self, indices: Sequence[AffineExpr]) -> tuple[AffineExpr, ...]:
+        """Indices in terms of our loops."""
+        return tuple(self.read_one(index) for index in indices)
+
+    def read_one(self, index: AffineExpr) -> AffineExpr:
+        if (block := block_of(index)) is None:
+            return index.replace_dims_and_symbols(self.loops, ())
+        outer = self.sources.index(block.loop)
+        return AffineExpr.dimension(outer + int(block.is_remainder))
+
+
+@dataclass(frozen=True)
+class BlockIndex:
+    """An index that is the quotient or the remainder of a loop by a size."""
+
+    loop: int
+    size: int
+    is_remainder: bool
+
+
+def block_of(index: AffineExpr) -> BlockIndex | None:
+    match index:
+        case AffineBinaryOpExpr(
+            kind=(AffineBinaryOpKind.FloorDiv | AffineBinaryOpKind.Mod) as kind,
+            lhs=AffineDimExpr(position=loop),
+            rhs=AffineConstantExpr(value=size),
+        ):
+            return BlockIndex(loop, size, kind == AffineBinaryOpKind.Mod)
+        case _:
+            return None
+
+
+def parts_of(extents: Sequence[int], maps: Sequence[Sequence[AffineExpr]]) -> Parts | None:
+    """The loops parted where an operand lies in blocks; None where blocks differ or the last is not whole."""
+    sizes: dict[int, int] = {}
+    for block in filter(None, (block_of(index) for indices in maps for index in indices)):
+        if sizes.setdefault(block.loop, block.size) != block.size or extents[block.loop] % block.size:
+            return None
+    found: list[tuple[int, int]] = []
+    loops: list[AffineExpr] = []
+    for loop, extent in enumerate(extents):
+        here = AffineExpr.dimension(len(found))
+        if loop in sizes:
+            loops.append(here * sizes[loop] + AffineExpr.dimension(len(found) + 1))
+            found += [(extent // sizes[loop], loop), (sizes[loop], loop)]
+        else:
+            loops.append(here)
+            found.append((extent, loop))
+    return Parts(tuple(extent for extent, _ in found), tuple(loops), tuple(loop for _, loop in found))
 
 
 WIDENING: tuple[type[Operation], ...] = (arith.ExtFOp, arith.ExtSIOp, arith.ExtUIOp)

@@ -47,6 +47,18 @@ class Shape:
         return {self.row_loop: self.rows, self.column_loop: self.columns}
 
 
+@dataclass(frozen=True)
+class Ahead:
+    """What a tile asks for while it computes: in each step some cache lines of vectors that a later tile reads."""
+
+    view: View
+    first: Mapping[int, Index]
+    """Where the first line is, for the first step."""
+    lines: int
+    apart: int
+    """Columns of a line."""
+
+
 class Tile:
     """Emits one register tile whose corner is at given indices of the loops around it."""
 
@@ -97,13 +109,19 @@ class Tile:
         return min(span, lanes), max(0, span - (lanes - 1))
 
     def products(
-        self, factors: tuple[View, View], reductions: Sequence[Reduction], sums: Sequence[SSAValue]
+        self,
+        factors: tuple[View, View],
+        reductions: Sequence[Reduction],
+        sums: Sequence[SSAValue],
+        ahead: Ahead | None = None,
     ) -> Sequence[SSAValue]:
         """The sums after all steps of the reductions, the first of which is the outermost loop."""
         emitter = self.emitter
 
         def nested(depth: int, at: Mapping[int, Index], carried: Sequence[SSAValue]) -> Sequence[SSAValue]:
             if depth == len(reductions):
+                if ahead is not None:
+                    self.fetch(ahead, at)
                 return self.step(factors, at, carried)
             reduction = reductions[depth]
 
@@ -113,6 +131,13 @@ class Tile:
             return emitter.fold(reduction.extent, carried, body, unroll=reduction.unroll)
 
         return nested(0, {}, sums)
+
+    def fetch(self, ahead: Ahead, at: Mapping[int, Index]) -> None:
+        """Ask for a part of what another tile reads in this step."""
+        emitter, column = self.emitter, self.shape.column_loop
+        here = {**ahead.first, **{loop: emitter.plus(ahead.first[loop], step) for loop, step in at.items()}}
+        for number in range(ahead.lines):
+            emitter.prefetch(ahead.view, {**here, column: emitter.plus(here[column], number * ahead.apart)})
 
     def step(self, factors: tuple[View, View], at: Mapping[int, Index], sums: Sequence[SSAValue]) -> list[SSAValue]:
         """Every sum with one more product."""

@@ -96,7 +96,7 @@ def winograd_of(op: linalg.ops.GenericOp) -> tuple[Winograd, Recognised] | None:
         return None
     weight, x, out = op.inputs[2], op.inputs[5], op.outputs[0]
     size = shape_of(weight)[0] - FILTER + 1
-    written = op.indexing_maps.data[-1].data.results
+    written = tuple(op.indexing_maps.data[-1].data.results)
     loops = tuple(index.position for index in written if isinstance(index, AffineDimExpr))
     matrices = transforms(size)
     wanted = (matrices.result, matrices.result, None, matrices.data, matrices.data, None)
@@ -109,7 +109,7 @@ def winograd_of(op: linalg.ops.GenericOp) -> tuple[Winograd, Recognised] | None:
         return None
     found = Contraction(by_loop(loops, shape_of(out)), (False,) * 4, lhs, rhs, result, start, result)
     image = View(x, tuple(CHANNEL if loop == OUTPUT else loop for loop in loops), row_major(shape_of(x)))
-    return Winograd(found, image, size), Recognised(found, setter)
+    return Winograd(found, image, size), Recognised(found, setter, written)
 
 
 def by_loop(loops: Sequence[int], values: Sequence[int]) -> tuple[int, ...]:

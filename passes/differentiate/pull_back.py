@@ -21,6 +21,7 @@ from xmlc.dialects.dtypes import FLOATS
 from xmlc.dialects.ml import functions as F
 from xmlc.dialects.ml.channels_last import CHANNELS_LAST
 from xmlc.dialects.ml.elementwise import ElementwiseOp
+from xmlc.dialects.ml.packed import PACKED
 from xmlc.dialects.ml.types import DYNAMIC, element_of, shape_of
 from xmlc.dialects.ml.winograd import WINOGRAD
 from xmlc.passes.decompose import DECOMPOSITIONS, decompose
@@ -43,7 +44,7 @@ GRADIENTS: dict[type[Operation], Row] = {
 CONSTANT = elementwise.CONSTANT | shaping.CONSTANT | reduction.CONSTANT
 """Ops that pass nothing back: their results do not change with their operands, or in jumps only."""
 
-UNDIFFERENTIATED: frozenset[type[Operation]] = frozenset((*WINOGRAD, *CHANNELS_LAST))
+UNDIFFERENTIATED: frozenset[type[Operation]] = frozenset((*PACKED, *WINOGRAD, *CHANNELS_LAST))
 """Ops that only passes after differentiation make, as a way to compute another: a program has none of them yet."""
 
 

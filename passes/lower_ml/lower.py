@@ -21,7 +21,16 @@ from xmlc.dialects.diagnostics import CompileError, Diagnostic, place_of
 from xmlc.dialects.ml.control import YieldOp
 from xmlc.dialects.ml.shaping import ConstantOp
 from xmlc.dialects.ml.types import DYNAMIC, shape_of
-from xmlc.passes.lower_ml import channels_last, composite, contraction, elementwise, reduction, shaping, winograd
+from xmlc.passes.lower_ml import (
+    channels_last,
+    composite,
+    contraction,
+    elementwise,
+    packed,
+    reduction,
+    shaping,
+    winograd,
+)
 from xmlc.passes.lower_ml.control import REGIONS
 from xmlc.passes.lower_ml.structured import SIZES, stored
 from xmlc.passes.size_values import SizeValues
@@ -34,6 +43,7 @@ LOWER: dict[type[Operation], Row] = {
     **reduction.LOWER,
     **composite.LOWER,
     **contraction.LOWER,
+    **packed.LOWER,
     **winograd.LOWER,
     **channels_last.LOWER,
 }

@@ -49,7 +49,8 @@ class Case:
 def shape_of(indices: str, extents: Mapping[str, int]) -> list[int]:
     """One more than the largest value of each index."""
     last = {name: extent - 1 for name, extent in extents.items()}
-    return [eval(index, {}, last) + 1 for index in split(indices)]
+    python = indices.replace("floordiv", "//").replace("mod", "%")
+    return [eval(index, {}, last) + 1 for index in split(python)]
 
 
 def split(indices: str) -> list[str]:
@@ -173,6 +174,10 @@ CASES: dict[str, Case] = {
     "product onto what is there": Case("i=9 j=13 k=19", **MATMUL, start="out"),
     "product with bias of columns": Case("i=9 j=13 k=19", **MATMUL, start="j"),
     "product with bias of rows": Case("i=9 j=13 k=19", **MATMUL, start="i"),
+    "panels": Case("i=9 j=48 k=19", "k", "i, k", "j floordiv 16, k, j mod 16, 0", "i, j"),
+    "panels onto what is there": Case("i=9 j=48 k=19", "k", "i, k", "j floordiv 16, k, j mod 16, 0", "i, j", "out"),
+    "panels, long": Case("i=5 j=32 k=1025", "k", "i, k", "j floordiv 16, k, j mod 16, 0", "i, j", "j"),
+    "panels in groups": Case("i=9 j=48 k=20", "k", "i, k", "j floordiv 16, k floordiv 2, j mod 16, k mod 2", "i, j"),
     "product in f64": Case("i=9 j=13 k=19", **MATMUL, element="f64", sums="f64"),
     "product of halves": Case("i=9 j=13 k=19", **MATMUL, element="f16", sums="f32"),
     "left transposed": Case("i=9 j=13 k=19", "k", "k, i", "k, j", "i, j"),
@@ -230,7 +235,7 @@ CASES: dict[str, Case] = {
     ),
     "series": Case("n=2 o=5 w=21 c=3 q=5", "c q", "n, c, w + q", "o, c, q", "n, o, w"),
 }
-SCHEDULES = ("direct", "sweep", "blocked", "dot", "flatten")
+SCHEDULES = ("direct", "sweep", "panelled", "blocked", "dot", "flatten")
 
 
 ELEMENTS = {str(each): each for each in (f16, bf16, f32, f64, i1, i8, i16, i32)}

@@ -36,7 +36,7 @@ from xmlc.passes.parallelize import Parallelize
 from xmlc.passes.remarks import Remarks
 from xmlc.passes.rows.lower import LowerRows
 
-NAMES = ("direct", "sweep", "blocked", "dot", "flatten")
+NAMES = ("direct", "sweep", "panelled", "blocked", "dot", "flatten")
 """The schedules of contractions."""
 LOOPS = "loops"
 """No schedule but plain loops, for contractions, rows and transposes."""
@@ -146,7 +146,25 @@ def convolution(choose: random.Random) -> tuple[ModuleOp, list[Array]]:
     return program(types, build), drawn(choose, types, element)
 
 
-CONTRACTIONS = (product, convolution)
+def packed_product(choose: random.Random) -> tuple[ModuleOp, list[Array]]:
+    """A product whose right factor lies in panels, perhaps with a bias and an epilogue."""
+    element = choose.choice(TYPES)
+    m, k = (choose.choice(SIZES) for _ in range(2))
+    width, group, count = choose.choice((16, 24, 32)), choose.choice((1, 1, 2)), choose.choice((1, 3))
+    panels = (count, -(-k // group), width, group)
+    types = [tensor((m, k), element), tensor(panels, element)]
+    epilogue = choose.random() < 0.5
+
+    def build(a: SSAValue, b: SSAValue) -> list[SSAValue]:
+        if element == i8:
+            a, b = F.cast(a, i32), F.cast(b, i32)
+        made = F.packed_matmul(a, b)
+        return [F.max_(F.add(made, F.scalar(made, 1)), F.scalar(made, 0)) if epilogue else made]
+
+    return program(types, build), drawn(choose, types, element)
+
+
+CONTRACTIONS = (product, packed_product, convolution)
 
 
 def drawn(choose: random.Random, types: Sequence[Any], element: Attribute) -> list[Array]:

@@ -185,6 +185,14 @@ CONTRACTION: list[tuple[str, Build, str]] = [
         "weight tensor<3x2x1xf32> in 1 groups does not fit 2 input channels",
     ),
     (
+        "f32:3x4 f32:2x4x8",
+        F.packed_matmul,
+        "expected a matrix and panels of rank 4, found tensor<3x4xf32> and tensor<2x4x8xf32>",
+    ),
+    ("f32:3x4 f32:2x5x8x1", F.packed_matmul, "the reduction has 4 steps, expected 5 groups of 1"),
+    ("f32:3x4 f32:2x?x8x1", F.packed_matmul, "panels must be of known sizes, found tensor<2x?x8x1xf32>"),
+    ("f32:3x4 f32:2x4x8x1 f32:2x3x16", F.packed_matmul, "bias 2x3x16 does not broadcast to 3x16"),
+    (
         "f32:1x2x3x4 f32:4x4x3x2",
         F.winograd_conv,
         "expected an image and transformed filters of rank 5, found tensor<1x2x3x4xf32> and tensor<4x4x3x2xf32>",

@@ -1,0 +1,80 @@
+"""Products by weights that are packed once: the same products."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from xdsl.context import Context
+
+import xmlc
+from xmlc import ml
+from xmlc.driver import Settings
+from xmlc.passes.hoist_weights import HoistWeights
+from xmlc.passes.pack_weights import PackWeights
+
+
+def program(rows: tuple[int, ...], depth: int, columns: int, by_columns: bool, element: str = "f32") -> xmlc.Builder:
+    """relu(x @ w + b), w and b weights."""
+    dtype = {"f32": np.float32, "f64": np.float64}[element]
+    random = np.random.default_rng(3)
+    w = random.normal(size=(columns, depth) if by_columns else (depth, columns)).astype(dtype)
+    b = random.normal(size=columns).astype(dtype)
+    builder = xmlc.Builder()
+    x = xmlc.tensor("x".join(map(str, (*rows, depth))) + f"x{element}")
+    with builder.function("main", x=x, w=w, b=b) as f:
+        rhs = ml.transpose(f["w"], (1, 0)) if by_columns else f["w"]
+        f.returns(y=ml.relu(ml.matmul(f["x"], rhs, f["b"])))
+    return builder
+
+
+def names(builder: xmlc.Builder, **options: Any) -> list[str]:
+    module = builder.module.clone()
+    PackWeights(**options).apply(Context(), module)
+    return [op.name for op in module.walk()]
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("by_columns", [False, True])
+@pytest.mark.parametrize(
+    ("rows", "depth", "columns", "element"),
+    [((5,), 700, 96, "f32"), ((2, 13), 300, 200, "f32"), ((33,), 1024, 64, "f32"), ((9,), 300, 100, "f64")],
+)
+def test_a_packed_product_is_the_product(
+    rows: tuple[int, ...], depth: int, columns: int, element: str, by_columns: bool, threads: int
+) -> None:
+    builder = program(rows, depth, columns, by_columns, element)
+    x = np.random.default_rng(4).normal(size=(*rows, depth)).astype(element.replace("f", "float"))
+    (wanted,) = builder.interpret(x)
+    assert "ml.packed_matmul" in names(builder)
+    (found,) = builder.compile(Settings(threads=threads))(x)
+    np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-3)
+
+
+def test_panels_are_two_vectors_wide_or_three() -> None:
+    def width(columns: int, bits: int) -> int:
+        module = program((8,), 512, columns, False).module.clone()
+        PackWeights(bits).apply(Context(), module)
+        (op,) = [op for op in module.walk() if op.name == "ml.packed_matmul"]
+        return op.operands[1].type.get_shape()[2]  # pyright: ignore
+
+    assert [width(columns, 512) for columns in (96, 144, 200)] == [32, 48, 32]
+    assert width(96, 256) == 16
+
+
+@pytest.mark.parametrize(("rows", "depth"), [((3,), 700), ((1025,), 700), ((8,), 16)])
+def test_what_gains_nothing_stays(rows: tuple[int, ...], depth: int) -> None:
+    assert "ml.packed_matmul" not in names(program(rows, depth, 96, False))
+
+
+def test_the_weight_itself_is_not_kept() -> None:
+    module = program((8,), 512, 96, True).module.clone()
+    PackWeights().apply(Context(), module)
+    HoistWeights().apply(Context(), module)
+    main = next(op for op in module.walk() if op.name == "func.func")
+    assert [str(type) for type in main.regions[0].block.arg_types] == [
+        "tensor<8x512xf32>",
+        "tensor<96xf32>",
+        "tensor<3x512x32x1xf32>",
+    ]
