@@ -14,24 +14,27 @@ import functools
 import inspect
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast, overload
 
 import numpy as np
-from numpy.typing import NDArray
 
+from xmlc.backends.cuda.target import CudaTarget
 from xmlc.compiled import CompiledModule, as_array
 from xmlc.dialects.diagnostics import CompileError
 from xmlc.dialects.dtypes import FROM_NUMPY
 from xmlc.dialects.ml.types import shape_text, tensor
-from xmlc.driver import Settings, compile_module, emit
+from xmlc.driver import Settings, any_target, compile_for_target, emit
 from xmlc.frontend.python import nn
 from xmlc.frontend.python.array import Array
 from xmlc.frontend.python.control import cond, scan, while_loop
 from xmlc.frontend.python.places import user_place
 from xmlc.frontend.python.trace import Spec, Traced, current, trace
 from xmlc.frontend.python.tree import Tree, flatten
-from xmlc.options import EXPLAIN
+from xmlc.options import DEVICE, EXPLAIN
+
+if TYPE_CHECKING:
+    from xmlc.compiled_cuda import CudaModule
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -52,7 +55,7 @@ NUMBERS = (bool, int, float)
 class Entry:
     """The machine code for one key: it takes the leaves of the arguments, and gives those of the result."""
 
-    call: CompiledModule
+    call: CompiledModule | CudaModule
     results: Tree
 
     def __call__(self, leaves: Sequence[Any]) -> Any:
@@ -72,7 +75,7 @@ class Lowered:
         return emit(self.traced.module.clone(), stage, self.settings)
 
     def compile(self) -> Entry:
-        made = compile_module(self.traced.module.clone(), self.traced.weights, self.settings)
+        made = compile_for_target(self.traced.module.clone(), self.traced.weights, self.settings)
         return Entry(made, self.traced.results)
 
     def __str__(self) -> str:
@@ -95,7 +98,8 @@ class TracedFunction(Generic[P, R]):
         kinds = [each.kind in positional for each in self.signature.parameters.values()]
         self.plain = tuple(self.signature.parameters) if all(kinds) and not static else None
         """The names of the arguments, where as many values in their order are all of them."""
-        self.settings = settings or Settings()
+        self.settings = settings or Settings(target=any_target(DEVICE.get()))
+        self.as_leaf = as_leaf_of_gpu if isinstance(self.settings.target, CudaTarget) else as_leaf
         self.entries: dict[Key, Entry] = {}
         self.flat: dict[tuple[Any, ...] | None, Entry] = {}
         """The entries of calls whose arguments are NumPy arrays and nothing else: they are found at once."""
@@ -117,7 +121,7 @@ class TracedFunction(Generic[P, R]):
             return entry(args)
         names, trees, static = self.divided(args, kwargs)
         found, structure = flatten(trees)
-        leaves = [as_leaf(each) for each in found]
+        leaves = [self.as_leaf(each) for each in found]
         key = structure, tuple(map(leaf_key, leaves)), static
         entry = self.entries.get(key)
         if entry is None:
@@ -143,6 +147,7 @@ class TracedFunction(Generic[P, R]):
 
     def traced(self, names: tuple[str, ...], trees: tuple[Any, ...], static: tuple[Any, ...]) -> Lowered:
         leaves, structure = flatten(trees)
+        leaves = [self.as_leaf(each) for each in leaves]
         paths = [path for name, child in zip(names, structure.children) for path in child.paths(name)]
 
         def run(arrays: Sequence[Array]) -> Any:
@@ -193,6 +198,15 @@ def as_leaf(value: Any) -> Any:
     )
 
 
+def as_leaf_of_gpu(value: Any) -> Any:
+    """The same for a program of a GPU: an array in its memory stays there."""
+    from xmlc.driver_cuda import on_device
+
+    kind = cast("type[Any]", type(value))
+    found = None if kind is np.ndarray or kind in NUMBERS else on_device(value)
+    return as_leaf(value) if found is None else found
+
+
 def leaf_key(leaf: Any) -> Leaf:
     kind = cast("type[Any]", type(leaf))
     return (kind,) if kind in NUMBERS else (leaf.shape, leaf.dtype)
@@ -205,17 +219,16 @@ def leaf_text(leaf: Leaf) -> str:
 def spec_of(leaf: Any, path: str) -> Spec:
     if type(leaf) in NUMBERS:
         return Spec(tensor((), FROM_NUMPY[np.asarray(leaf).dtype]), weak=True)
-    array: NDArray[Any] = as_array(leaf)
-    if array.dtype not in FROM_NUMPY:
-        raise CompileError(f"the argument '{path}' has element type {array.dtype}", place=user_place())
-    return Spec(tensor(array.shape, FROM_NUMPY[array.dtype]))
+    if leaf.dtype not in FROM_NUMPY:
+        raise CompileError(f"the argument '{path}' has element type {leaf.dtype}", place=user_place())
+    return Spec(tensor(leaf.shape, FROM_NUMPY[leaf.dtype]))
 
 
 @overload
 def compile(function: Callable[P, R], /) -> TracedFunction[P, R]: ...
 @overload
 def compile(
-    *, static: Sequence[str] = (), settings: Settings | None = None
+    *, static: Sequence[str] = (), settings: Settings | None = None, device: str | None = None
 ) -> Callable[[Callable[P, R]], TracedFunction[P, R]]: ...
 def compile(
     function: Callable[P, R] | None = None,
@@ -223,13 +236,17 @@ def compile(
     *,
     static: Sequence[str] = (),
     settings: Settings | None = None,
+    device: str | None = None,
 ) -> TracedFunction[P, R] | Callable[[Callable[P, R]], TracedFunction[P, R]]:
     """Make a Python function of arrays run as machine code, compiled when it is first called with such arguments.
 
     Arguments are trees of arrays and numbers: tuples, lists, dicts, dataclasses. `static` names those that are none:
     they are hashed, and the function is traced for each of their values. Arrays that it uses from outside are part
-    of the program as they are when it is traced. Raises CompileError at the user's line.
+    of the program as they are when it is traced. `device` says where it runs, `"cpu"` or `"cuda"`, if `settings` do
+    not; else XMLC_DEVICE does. On a GPU, results are in its memory if an argument is. Raises CompileError at the user's line.
     """
+    if device is not None:
+        settings = replace(settings or Settings(), target=any_target(device))
     if function is not None:
         return TracedFunction(function, static, settings)
     return lambda function: TracedFunction(function, static, settings)

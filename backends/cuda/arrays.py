@@ -111,6 +111,8 @@ def seen(value: Any, driver: Driver, stream: Handle) -> Seen | None:
 
     What its library still has to do to it comes first on `stream`, a number.
     """
+    if isinstance(value, Seen):
+        return value
     if isinstance(value, DeviceArray):
         return Seen(value.address, value.shape, value.dtype, None, value.driver.device.number, value)
     if isinstance(value, np.ndarray):
