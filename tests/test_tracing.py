@@ -364,3 +364,10 @@ def test_an_array_of_another_trace_is_refused() -> None:
     xmlc.compile(lambda x: kept.append(x) or x)(X)
     with pytest.raises(CompileError, match="an array of a function that was traced before"):
         xmlc.compile(lambda x: x + kept[0])(X)
+
+
+def test_a_function_that_is_compiled_twice_keeps_its_own_settings() -> None:
+    inner = xmlc.compile(static=("n",))(lambda x, n: x * n)
+    outer = xmlc.compile(lambda x: inner(x, n=3))
+    again = xmlc.compile(outer)
+    assert again(X).tolist() == (X * 3).tolist() and not again.static and not outer.entries

@@ -103,7 +103,7 @@ class TracedFunction(Generic[P, R]):
         self.entries: dict[Key, Entry] = {}
         self.flat: dict[tuple[Any, ...] | None, Entry] = {}
         """The entries of calls whose arguments are NumPy arrays and nothing else: they are found at once."""
-        functools.update_wrapper(self, function)
+        functools.update_wrapper(self, function, updated=())  # not the attributes of one that is traced too
         unknown = [each for each in static if each not in self.signature.parameters]
         if unknown:
             raise CompileError(f"{self.name} has no argument '{unknown[0]}' to be static", place=user_place())
@@ -243,7 +243,8 @@ def compile(
     Arguments are trees of arrays and numbers: tuples, lists, dicts, dataclasses. `static` names those that are none:
     they are hashed, and the function is traced for each of their values. Arrays that it uses from outside are part
     of the program as they are when it is traced. `device` says where it runs, `"cpu"` or `"cuda"`, if `settings` do
-    not; else XMLC_DEVICE does. On a GPU, results are in its memory if an argument is. Raises CompileError at the user's line.
+    not; else XMLC_DEVICE does. On a GPU, results are in its memory if an argument is.
+    Raises CompileError at the user's line.
     """
     if device is not None:
         settings = replace(settings or Settings(), target=any_target(device))
