@@ -8,6 +8,7 @@ from __future__ import annotations
 import mmap
 import sys
 from collections.abc import Sequence
+from math import prod
 from threading import Lock
 from typing import Any
 
@@ -42,6 +43,12 @@ def aligned(owner: Array, size: int) -> Array:
     """The `size` bytes of an allocation that start at a cache line."""
     start = -address(owner) % ALIGNMENT
     return owner[start : start + size]
+
+
+def new_array(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """An uninitialised array that starts at a cache line."""
+    size = dtype.itemsize * prod(shape)
+    return aligned(allocate(size), size).view(dtype).reshape(shape)
 
 
 def references(arrays: Sequence[Array], position: int) -> int:

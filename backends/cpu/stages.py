@@ -107,7 +107,9 @@ def fitted(passes: Sequence[ModulePass], target: Target, threads: int = 1) -> li
                 )
             case LowerAttention():
                 return replace(each, vector_bits=target.vector_bits, vector_registers=target.vector_registers)
-            case LowerRows() | LowerTransposes() | AssignLayouts() | PackWeights():
+            case LowerRows():
+                return replace(each, vector_bits=target.vector_bits, **sizes)
+            case LowerTransposes() | AssignLayouts() | PackWeights():
                 return replace(each, vector_bits=target.vector_bits)
             case ExpandMath():
                 return replace(each, avx512=target.architecture == "x86_64" and target.vector_bits == 512)

@@ -25,11 +25,20 @@ def read(w: Writer, buffer: Buffer, address: str, kind: str, alignment: int = 0)
     return w.emit(f"icmp ne {in_memory} {text}, zeroinitializer") if buffer.is_bool else text
 
 
-def write(w: Writer, buffer: Buffer, address: str, kind: str, text: str, alignment: int = 0) -> None:
+NONTEMPORAL = "!{i32 1}"
+STREAMS = BoolAttr.from_bool(True)
+
+
+def write(
+    w: Writer, buffer: Buffer, address: str, kind: str, text: str, alignment: int = 0, streams: bool = False
+) -> None:
+    """Store a vector to consecutive elements; `streams`: past the caches, which needs its whole alignment."""
     in_memory = like(kind, buffer.element)
     if buffer.is_bool:
         text = w.emit(f"zext {kind} {text} to {in_memory}")
     place = f"{buffer.pointer_kind} {address}, align {alignment or buffer.bytes}"
+    if streams:
+        place += f", !nontemporal {w.node(NONTEMPORAL)}"
     w.lines.append(f"  store {in_memory} {text}, {place}")
 
 
@@ -69,7 +78,8 @@ def load(w: Writer, op: vector.LoadOp) -> None:
 def store(w: Writer, op: vector.StoreOp) -> None:
     value, base, *indices = op.operands
     buffer = unit_stride(w.buffers[base])
-    write(w, buffer, w.address(buffer, indices), w.kind(value.type), w.names[value], stated_alignment(op))
+    streams = op.properties.get("nontemporal") == STREAMS
+    write(w, buffer, w.address(buffer, indices), w.kind(value.type), w.names[value], stated_alignment(op), streams)
 
 
 def stated_alignment(op: Operation) -> int:

@@ -102,6 +102,12 @@ class Writer:
         element = attribute.element_type if is_vector(attribute) else attribute
         return isinstance(element, Float16Type)
 
+    def node(self, text: str) -> str:
+        """The name of a metadata node, made once."""
+        if text not in self.metadata:
+            self.metadata.append(text)
+        return f"!{self.metadata.index(text)}"
+
     def new(self) -> str:
         self.count += 1
         return f"%v{self.count}"

@@ -42,6 +42,7 @@ from xmlc.passes.schedule import PARALLEL
 
 INDEX = IndexType()
 TEMPORAL = {"nontemporal": BoolAttr.from_bool(False)}
+STREAMED = {"nontemporal": BoolAttr.from_bool(True)}
 UNROLL = "xmlc.unroll"
 EQUAL, LESS = INTEGER_PREDICATES["eq"], INTEGER_PREDICATES["lt"]
 
@@ -326,6 +327,15 @@ class Emitter:
             self.add(vector.StoreOp.create(operands=(value, view.value, *at), properties=TEMPORAL))
         else:
             self.add(vector.MaskedStoreOp.create(operands=(view.value, *at, mask, value)))
+
+    def stream_vector(self, value: SSAValue, view: View, at: Sequence[SSAValue]) -> None:
+        """Store a vector past the caches: one of whole cache lines, in a buffer that starts at one.
+
+        No fence follows. Where another thread is to see what was stored, both meet at a barrier or a lock first, whose
+        locked instructions wait for such stores too.
+        """
+        store = self.add(vector.StoreOp.create(operands=(value, view.value, *at), properties=STREAMED))
+        store.attributes["alignment"] = IntegerAttr(ALIGNMENT, i64)
 
     def prefetch(self, view: View, at: Mapping[int, Index]) -> None:
         """Ask for the cache line of an element."""

@@ -13,17 +13,27 @@ from math import nan
 from typing import Any, cast
 
 from xdsl.dialects import arith, linalg, vector
-from xdsl.dialects.builtin import AnyFloat, DenseIntOrFPElementsAttr, IntegerAttr, VectorType, i1, i64
+from xdsl.dialects.builtin import (
+    AnyFloat,
+    DenseIntOrFPElementsAttr,
+    IntegerAttr,
+    MemRefType,
+    NoneAttr,
+    VectorType,
+    i1,
+    i64,
+)
 from xdsl.dialects.utils import FastMathFlag
 from xdsl.dialects.vector import CombiningKindAttr, CombiningKindFlag
 from xdsl.ir import Attribute, Block, Operation, SSAValue
 
 from xmlc.dialects.lanewise import CmpfOp, CmpiOp, SelectOp
 from xmlc.passes.contractions.emitter import INDEX, Emitter, View, bits_of
-from xmlc.passes.contractions.recognise import Operand
+from xmlc.passes.contractions.recognise import Operand, root
 from xmlc.passes.index_arithmetic import Index
 from xmlc.passes.lower_ml.combine import neutral
 from xmlc.passes.machine import Machine
+from xmlc.passes.memory import ALIGNMENT, byte_size
 from xmlc.passes.number import FLOAT_PREDICATES, STRICT, element_of, like
 from xmlc.passes.rows.plan import Plan, Scheduled, Value
 from xmlc.passes.rows.recognise import Fold, Group
@@ -53,7 +63,7 @@ NEUTRAL = {
 
 def vector_loop(group: Group) -> int | None:
     """The loop that vectors run along: through columns if memory does, else through rows; None if neither."""
-    for loop in (group.columns[-1], *group.rows[-1:]):
+    for loop in (*group.columns[-1:], *group.rows[-1:]):
         strides = [operand.strides[loop] for step in group.steps for operand in step.operands]
         if all(stride in (0, 1) for stride in strides) and any(strides):
             return loop
@@ -107,6 +117,7 @@ class RowEmitter:
         self.plan = plan
         self.group = plan.group
         self.loop = loop
+        self.machine = machine
         self.lanes = lanes_for(plan.group, loop, machine)
         self.views: dict[tuple[SSAValue, tuple[int, ...], int], View] = {}
         self.scratch: dict[Value, Operand] = {}
@@ -138,13 +149,49 @@ class RowEmitter:
             return self.emitter.load(view, at)
         return self.emitter.load_vector(view, self.emitter.indices(view, at), spot.lanes, spot.mask)
 
-    def put(self, value: SSAValue, operand: Operand, spot: Spot, at: Mapping[int, Index]) -> None:
+    def put(
+        self, value: SSAValue, operand: Operand, spot: Spot, at: Mapping[int, Index], streams: bool = False
+    ) -> None:
         view = self.view(operand)
         if spot.lanes is None:
             self.emitter.store(value, view, at)
+            return
+        value = self.spread(value, spot.lanes)
+        indices = self.emitter.indices(view, at)
+        if streams and spot.mask is None:
+            self.emitter.stream_vector(value, view, indices)
         else:
-            value = self.spread(value, spot.lanes)
-            self.emitter.store_vector(value, view, self.emitter.indices(view, at), spot.mask)
+            self.emitter.store_vector(value, view, indices, spot.mask)
+
+    def streams(self, value: Value) -> bool:
+        """Whether a value is stored past the caches: it would drive everything else out, and nothing here reads it.
+
+        Each vector is whole cache lines, then: of a buffer that starts at one, at a multiple of a line's elements.
+        """
+        operand = value.operand
+        if any(sweep > value.sweep for sweep in value.needed):
+            return False
+        whole = cast("MemRefType[Attribute]", root(operand.value).type)
+        line = 8 * ALIGNMENT // bits_of(operand.element)
+        starts = [operand.offset, *(stride for loop, stride in enumerate(operand.strides) if loop != self.loop)]
+        is_aligned = self.lanes % line == 0 and not any(start % line for start in starts)
+        return is_aligned and isinstance(whole.layout, NoneAttr) and byte_size(whole) >= self.machine.third_cache
+
+    def fetch_ahead(self, operands: Sequence[Operand], at: Mapping[int, Index]) -> None:
+        """Have what a vector of these operands will be read from fetched into the first cache."""
+        for operand in operands:
+            self.emitter.prefetch(self.view(operand), at)
+
+    def read_next(self, row: int) -> list[Operand]:
+        """What the first sweep reads along the columns, another part for each of these rows, from beyond the caches."""
+        found = dict[tuple[SSAValue, tuple[int, ...], int], Operand]()
+        for each in self.plan.sweep(0):
+            for read in (*each.inputs, *each.befores):
+                operand = read.operand if isinstance(read, Value) and read.producer is None else read
+                if isinstance(operand, Operand) and operand.strides[self.loop] and operand.strides[row]:
+                    found[operand.value, operand.strides, operand.offset] = operand
+        far = self.machine.second_cache // 2
+        return [each for each in found.values() if byte_size(cast("Any", each.value.type)) >= far]
 
     def in_scratch(self, spot: Spot) -> Mapping[int, Index]:
         """Indices into a buffer of the rows at hand."""
@@ -234,7 +281,7 @@ class RowEmitter:
         for value, result in zip(scheduled.outputs, self.results(scheduled, spot)):
             spot.known[value] = result
             if value.has_columns and value.is_stored:
-                self.put(result, value.operand, spot, spot.at)
+                self.put(result, value.operand, spot, spot.at, self.streams(value))
             if value in self.scratch:
                 self.put(result, self.scratch[value], spot, self.in_scratch(spot))
 
@@ -395,10 +442,11 @@ def along(rows: RowEmitter, at: Mapping[int, Index]) -> None:
         return
     rows.allocate(group.columns, 1)
     row = Spot(at, None)
+    ahead = Ahead.of(rows, at)
     for number in range(plan.sweeps):
         for each in plan.between(number):
             rows.do(each, row)
-        for (each, _), partial in swept(rows, number, at, row).items():
+        for (each, _), partial in swept(rows, number, at, row, ahead if number == 1 else None).items():
             fold = each.step.fold
             assert fold is not None
             rows.finished(each, rows.across_lanes(fold, partial), row)
@@ -411,7 +459,8 @@ def across(rows: RowEmitter, at: Mapping[int, Index]) -> None:
     """All rows along which memory runs, some vectors of them at a time."""
     emitter, lanes = rows.emitter, rows.lanes
     size = rows.group.extents[rows.loop]
-    wide = min(UNROLL, max(1, size // lanes))
+    unroll = UNROLL if rows.group.columns else unroll_of(rows.plan.sweep(0))
+    wide = min(unroll, max(1, size // lanes))
     whole = size // (lanes * wide) * lanes * wide
     if whole:
         with emitter.loop(whole, lanes * wide, parallel=True) as index:
@@ -465,7 +514,24 @@ def rows_together(rows: RowEmitter, at: Mapping[int, Index], offsets: Sequence[I
         rows.store_rows(spot)
 
 
-def swept(rows: RowEmitter, number: int, at: Mapping[int, Index], row: Spot) -> State:
+@dataclass(frozen=True)
+class Ahead:
+    """The next row, which a sweep over this one has fetched: the first sweep is bound by memory, the others are not."""
+
+    operands: Sequence[Operand]
+    row: Mapping[int, Index]
+
+    @staticmethod
+    def of(rows: RowEmitter, at: Mapping[int, Index]) -> Ahead | None:
+        """None where there is no next row, or where all rows are near; the last row counts as its own next."""
+        group, emitter = rows.group, rows.emitter
+        if not group.rows or rows.plan.sweeps == 1 or not (operands := rows.read_next(group.rows[-1])):
+            return None
+        row = group.rows[-1]
+        return Ahead(operands, {row: emitter.least(emitter.plus(at[row], 1), group.extents[row] - 1)})
+
+
+def swept(rows: RowEmitter, number: int, at: Mapping[int, Index], row: Spot, ahead: Ahead | None = None) -> State:
     """One sweep over a row; what its folds have gathered."""
     emitter, group, lanes = rows.emitter, rows.group, rows.lanes
     members = rows.plan.sweep(number)
@@ -480,6 +546,9 @@ def swept(rows: RowEmitter, number: int, at: Mapping[int, Index], row: Spot) -> 
         ]
         masks = [spot.mask for spot in spots]
         state = dict(state)
+        if ahead is not None:
+            for spot in spots:
+                rows.fetch_ahead(ahead.operands, {**spot.at, **ahead.row})
         for each in members:
             if each.step.fold is None:
                 for spot in spots:

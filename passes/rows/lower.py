@@ -1,8 +1,12 @@
-"""Lower rows: runs of linalg ops around reductions become loops over rows, each row done in a few sweeps of vectors."""
+"""Lower rows: runs of linalg ops around reductions become loops over rows, each row done in a few sweeps of vectors.
+
+Ops element by element become loops over vectors where that beats what LLVM makes of loops over numbers.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, cast
 
 from xdsl.context import Context
 from xdsl.dialects import func, linalg, memref
@@ -12,9 +16,11 @@ from xdsl.passes import ModulePass
 
 from xmlc.passes import remarks
 from xmlc.passes.contractions.emitter import Emitter
+from xmlc.passes.expand_math.registers import PIECES, REGISTERS
 from xmlc.passes.index_arithmetic import IndexConstants
 from xmlc.passes.machine import Machine
-from xmlc.passes.rows.emit import emit, vector_loop
+from xmlc.passes.memory import byte_size
+from xmlc.passes.rows.emit import emit, lanes_for, vector_loop
 from xmlc.passes.rows.plan import Plan, plan_of
 from xmlc.passes.rows.recognise import Group, groups_of
 
@@ -25,9 +31,17 @@ class LowerRows(ModulePass):
 
     name = "lower-rows"
     vector_bits: int = Machine.vector_bits
+    first_cache: int = Machine.first_cache
+    second_cache: int = Machine.second_cache
+    third_cache: int = Machine.third_cache
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        machine = Machine(self.vector_bits)
+        machine = Machine(
+            self.vector_bits,
+            first_cache=self.first_cache,
+            second_cache=self.second_cache,
+            third_cache=self.third_cache,
+        )
         for function in op.body.block.ops:
             if isinstance(function, func.FuncOp) and not function.is_declaration:
                 constants = IndexConstants(function.body.block)
@@ -40,7 +54,7 @@ def lower(block: Block, machine: Machine, constants: IndexConstants) -> None:
     """Lower the groups of one block."""
     for group in groups_of(block):
         loop = vector_loop(group)
-        if loop is None or not pays(group, loop) or (plan := plan_of(group)) is None:
+        if loop is None or not pays(group, loop, machine) or (plan := plan_of(group)) is None:
             continue
         last = group.steps[-1].op
         remarks.passed(last, lambda plan=plan, loop=loop: description(plan, loop))
@@ -53,15 +67,37 @@ def lower(block: Block, machine: Machine, constants: IndexConstants) -> None:
 
 def description(plan: Plan, loop: int) -> str:
     """What becomes of a group, in words."""
+    if not plan.group.columns:
+        return f"{len(plan.steps)} ops element by element, in vectors"
     sizes = "x".join(str(plan.group.extents[column]) for column in plan.group.columns)
     vectors = "columns" if plan.group.is_column[loop] else "rows side by side"
     sweeps = "1 sweep" if plan.sweeps == 1 else f"{plan.sweeps} sweeps"
     return f"{len(plan.steps)} ops a row at a time: {sweeps} over its {sizes} elements, in vectors of {vectors}"
 
 
-def pays(group: Group, loop: int) -> bool:
-    """A single reduction whose results lie side by side is left to a loop nest that goes through memory in order."""
+def pays(group: Group, loop: int, machine: Machine) -> bool:
+    """A single reduction whose results lie side by side is left to a loop nest that goes through memory in order.
+
+    A chain is left to LLVM, which makes vectors of it as well, unless it computes functions that registers of sixteen
+    numbers compute otherwise, or its results are to be stored past the caches.
+    """
+    if not group.columns:
+        return computes(group, loop, machine) or any(
+            byte_size(cast("Any", each.value.type)) >= machine.third_cache
+            for step in group.steps
+            for each in step.outputs
+        )
     return group.is_column[loop] or sum(step.is_full for step in group.steps) > 1
+
+
+def computes(group: Group, loop: int, machine: Machine) -> bool:
+    """Whether registers of sixteen numbers compute something here in another way."""
+    if machine.vector_bits != WIDEST_BITS or lanes_for(group, loop, machine) != PIECES:
+        return False
+    return any(type(inner) in REGISTERS for step in group.steps for inner in step.op.walk())
+
+
+WIDEST_BITS = 32 * PIECES
 
 
 BUFFERS = (memref.AllocOp, memref.AllocaOp, memref.CollapseShapeOp, memref.ExpandShapeOp)

@@ -3,6 +3,7 @@
 A group has rows (loops that are parallel in every op) and columns (loops that some op reduces). Its ops run through
 rows and columns, or through rows alone. If in every buffer that is written a row is the same elements to all ops, then
 doing all ops for one row, and then for the next one, means the same as doing one op for all rows after another.
+A chain is a group without columns: ops element by element.
 """
 
 from __future__ import annotations
@@ -89,16 +90,46 @@ class Group:
 
 
 def groups_of(block: Block) -> list[Group]:
-    """The groups of a block: runs of ops around a reduction, as long as they can be."""
+    """The groups of a block: runs of ops around a reduction, as long as they can be; chains of what remains."""
     found: list[Group] = []
     for run in runs(block):
         while run:
             start, end, group = first_group(run)
+            found += chains_of(run[:start] if group is not None else run[:end])
             if group is not None:
                 found.append(group)
             assert end > start
             run = run[end:]
     return found
+
+
+def chains_of(run: Sequence[LinalgOp]) -> list[Group]:
+    """The ops of a run that reduce nothing, those of the same loops together."""
+    found: list[Group] = []
+    open_: Group | None = None
+    for op in run:
+        longer = open_ and with_step(open_, op)
+        if longer is None:
+            found += [open_] if open_ else []
+            longer = with_step(Group(moving_loops(op), (False,) * len(moving_loops(op)), ()), op)
+        open_ = longer
+    found += [open_] if open_ else []
+    return [merged(each) for each in found]
+
+
+def with_step(group: Group, op: LinalgOp) -> Group | None:
+    """A chain with one more op; None where that does not fit."""
+    step = step_of(op, group.extents, group.is_column)
+    if step is None or step.fold is not None or not step.is_full:
+        return None
+    longer = replace(group, steps=(*group.steps, step))
+    return longer if group.extents and keeps_to_rows(longer) else None
+
+
+def moving_loops(op: LinalgOp) -> tuple[int, ...]:
+    """The extents of an op's loops, without those of one iteration; none where one is not known, or empty."""
+    extents = loops_of(op) or ()
+    return () if 0 in extents else tuple(extent for extent in extents if extent != 1)
 
 
 def runs(block: Block) -> list[list[LinalgOp]]:

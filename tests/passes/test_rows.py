@@ -38,6 +38,8 @@ PROGRAMS: dict[str, Program] = {
     "product": lambda x, axis: F.reduce_prod(F.mul(x, F.scalar(x, 0.5)), (axis,)),
     "max": lambda x, axis: F.reduce_max(F.exp(x), (axis,)),
     "min of all": lambda x, _: F.reduce_min(x, range(rank_of(x))),
+    "chain": lambda x, axis: F.mul(F.tanh(F.add(F.erf(x), x)), F.exp(x)),
+    "normalized chain": lambda x, axis: F.tanh(standardized(F.erf(x), axis)),
     "softmax of rows and columns": lambda x, axis: F.softmax(F.softmax(x, axis), rank_of(x) - 1),
 }
 SHAPES = (

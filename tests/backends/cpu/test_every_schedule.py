@@ -21,6 +21,7 @@ from xdsl.dialects.builtin import ModuleOp, bf16, f16, f32, f64, i8, i32
 from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.passes import ModulePass
 
+from xmlc import buffers
 from xmlc.backends.cpu import stages
 from xmlc.dialects import context
 from xmlc.dialects.dtypes import ELEMENTS, TO_NUMPY
@@ -40,7 +41,9 @@ NAMES = ("direct", "sweep", "panelled", "blocked", "dot", "flatten")
 """The schedules of contractions."""
 LOOPS = "loops"
 """No schedule but plain loops, for contractions, rows and transposes."""
-SCHEDULES = (*NAMES, LOOPS)
+STREAMS = "streams"
+"""Rows as if all caches were tiny: the next row is prefetched, and results are stored past the caches."""
+SCHEDULES = (*NAMES, LOOPS, STREAMS)
 THREADS = (1, 2, 3)
 SCHEDULED = (LowerContractions, LowerRows, LowerTransposes)
 
@@ -60,13 +63,18 @@ def force(monkeypatch: pytest.MonkeyPatch) -> Force:
         monkeypatch.setattr(stages, "fitted", fitted)
 
     monkeypatch.setenv("XMLC_CACHE", "0")
+    monkeypatch.setattr(
+        buffers, "KEPT", 1
+    )  # what is stored past the caches starts at a cache line, even if it is small
     return forced
 
 
 def forced_pass(each: ModulePass, schedule: str) -> ModulePass:
     match each:
         case LowerContractions():
-            return replace(each, schedule=schedule)
+            return replace(each, schedule=None if schedule == STREAMS else schedule)
+        case LowerRows() if schedule == STREAMS:
+            return replace(each, second_cache=1, third_cache=1)
         case Parallelize():
             return replace(each, least_work=1)
         case _:
