@@ -406,11 +406,15 @@ UNPRINTED = ("sym_name", "gpu.kernel", "workgroup_attributions")
 """Attributes of a function that its syntax shows in another way, or that MLIR adds by itself."""
 
 
+KNOWN_SIZES = ("known_block_size", "known_grid_size", "known_cluster_size")
+
+
 @irdl_op_definition
 class FuncOp(IRDLOperation):
     """A function of the device; one marked `kernel` is what the host launches, and returns nothing.
 
-    `known_block_size` and `known_grid_size` promise how it is launched.
+    `known_block_size`, `known_grid_size` and `known_cluster_size` promise how it is launched. A cluster is that many
+    blocks, neighbours in the grid, which run at the same time.
     """
 
     name = "gpu.func"
@@ -420,6 +424,7 @@ class FuncOp(IRDLOperation):
     function_type = prop_def(FunctionType)
     known_block_size = opt_prop_def(DenseArrayBase.constr(i32))
     known_grid_size = opt_prop_def(DenseArrayBase.constr(i32))
+    known_cluster_size = opt_prop_def(DenseArrayBase.constr(i32))
     traits = traits_def(IsolatedFromAbove(), HasParent(ModuleOp), SymbolOpInterface())
 
     def __init__(
@@ -430,9 +435,10 @@ class FuncOp(IRDLOperation):
         *,
         known_block_size: Sequence[int] | None = None,
         known_grid_size: Sequence[int] | None = None,
+        known_cluster_size: Sequence[int] | None = None,
     ):
         """A kernel; without a body, one with an empty block is made."""
-        sizes = {"known_block_size": known_block_size, "known_grid_size": known_grid_size}
+        sizes = dict(zip(KNOWN_SIZES, (known_block_size, known_grid_size, known_cluster_size)))
         super().__init__(
             properties={
                 "function_type": FunctionType.from_lists(inputs, ()),
@@ -447,7 +453,7 @@ class FuncOp(IRDLOperation):
             raise VerifyException("the first block's arguments are not of the types that the function takes")
         if self.kernel is not None and self.function_type.outputs.data:
             raise VerifyException("a kernel returns nothing")
-        for size in (self.known_block_size, self.known_grid_size):
+        for size in (self.known_block_size, self.known_grid_size, self.known_cluster_size):
             if size is not None and (len(size) != 3 or min(size.get_values()) < 1):
                 raise VerifyException(f"known sizes are three positive numbers, found {tuple(size.get_values())}")
 
@@ -479,7 +485,7 @@ class FuncOp(IRDLOperation):
         found = parser.parse_optional_attr_dict_with_keyword()
         attributes = dict(found.data) if found is not None else {}
         body = parser.parse_region(arguments)
-        known = {key: attributes.pop(key) for key in ("known_block_size", "known_grid_size") if key in attributes}
+        known = {key: attributes.pop(key) for key in KNOWN_SIZES if key in attributes}
         return cls.create(
             properties={
                 "function_type": FunctionType.from_lists([each.type for each in arguments], outputs),

@@ -147,6 +147,7 @@ def stage_of(module: ModuleOp, target: AnyTarget | None = None) -> str | None:
 def run_stages(module: ModuleOp, after: str | None, until: str, settings: Settings) -> None:
     """Bring a module, in place, from a stage to another; after each, nothing may be left of what it removes."""
     from xmlc.backends.cpu.stages import fitted, timed
+    from xmlc.backends.cuda.stages import fitted as fitted_for_gpu
     from xmlc.backends.stages import refuse_leftovers
 
     context = Context()
@@ -155,7 +156,10 @@ def run_stages(module: ModuleOp, after: str | None, until: str, settings: Settin
     for index, stage in enumerate(wanted):
         before = [each for earlier in wanted[:index] for each in earlier.passes]
         settings.timer.start(f"stage {stage.name}")
-        passes = fitted(stage.passes, target, settings.threads) if isinstance(target, Target) else list(stage.passes)
+        if isinstance(target, Target):
+            passes = fitted(stage.passes, target, settings.threads)
+        else:
+            passes = fitted_for_gpu(stage.passes, target)
         if settings.profile and stage.name == STRUCTURED:
             passes = timed(passes, entry_of(module).sym_name.data)
         with settings.remarks.collecting() if settings.remarks else nullcontext():

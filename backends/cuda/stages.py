@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
+from xdsl.passes import ModulePass
+
 from xmlc.backends.cpu.stages import CPU
+from xmlc.backends.cuda.target import CudaTarget
 from xmlc.backends.stages import Stage
 from xmlc.passes.bufferize import Bufferize
 from xmlc.passes.decompose import Decompose
 from xmlc.passes.expand_math.expand import ExpandMath
 from xmlc.passes.gpu.lower_to_nvvm import LowerToNvvm
+from xmlc.passes.gpu.map_columns import MapColumns
 from xmlc.passes.gpu.map_contractions import MapContractions
 from xmlc.passes.gpu.map_loops import MapLoops
 from xmlc.passes.gpu.map_rows import MapRows
+from xmlc.passes.gpu.map_scans import MapScans
 from xmlc.passes.gpu.map_transpose import MapTranspose
 from xmlc.passes.lower_linalg import LowerLinalg
 from xmlc.passes.plan_memory import PlanMemory
@@ -37,6 +43,8 @@ CUDA = (
             Bufferize(),
             MapContractions(),
             MapTranspose(),
+            MapScans(),
+            MapColumns(),
             MapRows(),
             LowerLinalg(),
             MapLoops(),
@@ -50,3 +58,12 @@ CUDA = (
     Stage("ptx"),
     Stage("cubin"),
 )
+
+LARGEST_CLUSTER = 8
+"""Blocks of a cluster that every device with clusters runs."""
+
+
+def fitted(passes: Sequence[ModulePass], target: CudaTarget) -> list[ModulePass]:
+    """The passes, those with a cost model given what a device is like."""
+    cluster = LARGEST_CLUSTER if target.has_clusters else 1
+    return [replace(each, most_cluster=cluster) if isinstance(each, MapRows) else each for each in passes]

@@ -32,6 +32,11 @@ class CudaTarget:
     shared_bytes: int = 227 * 1024
     """Shared memory that one block may have."""
 
+    @property
+    def has_clusters(self) -> bool:
+        """Whether blocks can be made to run together and wait for each other."""
+        return int(self.processor.removeprefix("sm_").rstrip("af")) >= 90
+
     def __str__(self) -> str:
         return f"target     {self.name}\ntriple     {TRIPLE}\nprocessor  {self.processor}"
 

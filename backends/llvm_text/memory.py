@@ -255,9 +255,10 @@ def copy(w: Writer, op: memref.CopyOp) -> None:
         close_loop(w, loop)
 
 
-# kind of `memref.atomic_rmw` -> LLVM's operation
+# kind of `memref.atomic_rmw`, as MLIR 22 numbers them, -> LLVM's operation; products have none
 ATOMIC: tuple[str, ...] = (
-    "fadd", "add", "xchg", "fmaximum", "max", "umax", "fminimum", "min", "umin", "", "or", "and",
+    "fadd", "add", "and", "xchg", "fmaximum", "fmax", "max", "umax", "fminimum", "fmin", "min", "umin", "", "", "or",
+    "xor",
 )  # fmt: skip
 
 

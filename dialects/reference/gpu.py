@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,9 @@ def launch_func(frame: Frame, op: gpu.LaunchFuncOp) -> None:
 
 def run_kernel(program: KernelProgram, kernel: gpu.FuncOp, launch: Launch, arguments: Sequence[Any]) -> None:
     """Run a kernel by all threads of a launch; arrays are given as `View`s."""
-    together = 1 if waits(kernel) else max(1, LANES // launch.threads)
+    size = kernel.known_cluster_size
+    cluster = launch.order.cluster = 1 if size is None else int(prod(size.get_values()))
+    together = cluster if waits(kernel) else max(1, LANES // launch.threads // cluster) * cluster
     for first in range(0, launch.blocks, together):
         group = Group(launch, first, min(together, launch.blocks - first))
         ThreadFrame(program, all_threads(group)).run(kernel.body, *arguments)
@@ -78,6 +81,9 @@ def check(op: gpu.LaunchFuncOp, kernel: gpu.FuncOp, launch: Launch) -> None:
     ):
         if known is not None and tuple(known.get_values()) != found:
             raise InterpreterError(op, f"the {what} is {found}, the kernel says {tuple(known.get_values())}")
+    cluster = kernel.known_cluster_size
+    if cluster is not None and any(size % each for size, each in zip(launch.grid, cluster.get_values())):
+        raise InterpreterError(op, f"a grid of {launch.grid} blocks is not made of clusters of {cluster.get_values()}")
     if kernel.function_type.inputs.data != tuple(each.type for each in op.arguments):
         wanted = ", ".join(map(str, kernel.function_type.inputs.data))
         raise InterpreterError(op, f"the kernel takes ({wanted}), not ({', '.join(str(x.type) for x in op.arguments)})")

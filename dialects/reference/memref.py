@@ -156,15 +156,20 @@ ATOMIC = {
     1: "arith.addi",
     2: "arith.andi",
     4: "arith.maximumf",
-    5: "arith.maxsi",
-    6: "arith.maxui",
-    7: "arith.minimumf",
-    8: "arith.minsi",
-    9: "arith.minui",
-    10: "arith.mulf",
-    11: "arith.muli",
-    12: "arith.ori",
+    5: "arith.maxnumf",
+    6: "arith.maxsi",
+    7: "arith.maxui",
+    8: "arith.minimumf",
+    9: "arith.minnumf",
+    10: "arith.minsi",
+    11: "arith.minui",
+    12: "arith.mulf",
+    13: "arith.muli",
+    14: "arith.ori",
+    15: "arith.xori",
 }
+"""Kind of memref.atomic_rmw, as MLIR 22 numbers them, -> the op that combines; kind ASSIGN takes the new value."""
+ASSIGN = 3
 
 
 def nothing(frame: Frame, op: PrefetchOp) -> None:
@@ -178,7 +183,7 @@ def atomic_rmw(frame: Frame, op: memref.AtomicRMWOp) -> None:
     before, value = array[where], frame[op.value]
     kind = ATOMIC.get(op.kind.value.data)
     combine = next((row for each, row in ARITH.items() if each.name == kind), None)
-    if combine is None and op.kind.value.data != 3:
+    if combine is None and op.kind.value.data != ASSIGN:
         raise InterpreterError(op, f"unknown kind {op.kind.value.data}")
     array[where] = value if combine is None else combine(op, before, value)
     frame.set(op, before)

@@ -24,6 +24,8 @@ class MapRows(ModulePass):
     name = "map-rows"
     lanes: int | None = None
     """Threads of a row, in the place of what the cost model chooses."""
+    most_cluster: int = 1
+    """Blocks that may be in a cluster: 1 before sm_90, which has none."""
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         kernels = Kernels(op)
@@ -39,7 +41,7 @@ class MapRows(ModulePass):
                     for inner in region.blocks:
                         self.visit(inner, kernels, name)
         for program in programs(block):
-            schedule = choose(program)
+            schedule = choose(program, self.most_cluster)
             if self.lanes is not None and program.reduces:
                 schedule = replace(schedule, lanes=self.lanes)
             emit_program(program, schedule, kernels, name)

@@ -139,12 +139,23 @@ class Outline:
         self.inside[value] = made
         return made
 
-    def launch(self, name: str, grid: Sequence[int], block: Sequence[int], dynamic: int | None = None) -> gpu.FuncOp:
+    def launch(
+        self,
+        name: str,
+        grid: Sequence[int],
+        block: Sequence[int],
+        dynamic: int | None = None,
+        cluster: Sequence[int] | None = None,
+    ) -> gpu.FuncOp:
         """Finish the kernel and launch it before the op that it was begun for."""
         self.add(gpu.ReturnOp())
         name = self.kernels.unused_name(name)
         function = gpu.FuncOp(
-            name, [argument.type for argument in self.body.args], known_block_size=block, known_grid_size=grid
+            name,
+            [argument.type for argument in self.body.args],
+            known_block_size=block,
+            known_grid_size=grid,
+            known_cluster_size=cluster,
         )
         region = function.body
         region.detach_block(0)

@@ -78,6 +78,8 @@ def kernel(w: Writer, op: gpu.FuncOp) -> None:
     attributes = ""
     if block is not None:
         attributes = f' "nvvm.reqntid"="{",".join(str(size) for size in block.get_values())}"'
+    if (cluster := op.known_cluster_size) is not None:
+        attributes += f' "nvvm.cluster_dim"="{",".join(str(size) for size in cluster.get_values())}"'
     if (blocks := op.attributes.get("nvvm.minctasm")) is not None:
         attributes += f' "nvvm.minctasm"="{cast("IntegerAttr[Any]", blocks).value.data}"'
     head = f"define ptx_kernel void {symbol(op.sym_name.data)}({', '.join(parameters)}) #0{attributes} {{\nentry:"

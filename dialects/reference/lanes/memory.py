@@ -23,7 +23,7 @@ from xmlc.dialects.reference.arith import REFERENCE as ARITH
 from xmlc.dialects.reference.interpreter import Array, InterpreterError, dtype_of, uninitialized
 from xmlc.dialects.reference.lanes.frame import ThreadError, ThreadFrame, Threads
 from xmlc.dialects.reference.lanes.races import MANY, Accesses, Order, Race
-from xmlc.dialects.reference.memref import ATOMIC, address
+from xmlc.dialects.reference.memref import ASSIGN, ATOMIC, address
 from xmlc.dialects.reference.tensor import reassociation
 
 ALIGNMENT = 16
@@ -243,7 +243,7 @@ def atomic_rmw(frame: ThreadFrame, op: memref.AtomicRMWOp) -> None:
     values = frame.spread(op.value)
     kind = ATOMIC.get(op.kind.value.data)
     combine = next((row for each, row in ARITH.items() if each.name == kind), None)
-    if combine is None and op.kind.value.data != 3:
+    if combine is None and op.kind.value.data != ASSIGN:
         raise InterpreterError(op, f"unknown kind {op.kind.value.data}")
     target = view.memory.elements(view.dtype)
     before = np.empty(count, view.dtype)

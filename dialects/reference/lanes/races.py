@@ -1,6 +1,6 @@
 """Data races: accesses of different threads to one place, one of them a write, that nothing orders.
 
-Time goes on at each barrier, fence and warp barrier. Two accesses are ordered by a barrier of their block or their
+Time goes on at each barrier, fence and warp barrier. Two accesses are ordered by a barrier of their block, cluster or
 warp that lies between them; those of different blocks by a fence of the first one's block followed by an atomic access
 or a fence of the second one's: more is not looked at, so a protocol between blocks is believed to do what it seems to.
 Accesses of different element sizes to the same bytes are not compared.
@@ -27,10 +27,14 @@ class Order:
     def __init__(self, blocks: int, threads: int):
         """For `blocks` blocks of `threads` threads."""
         self.threads = threads
+        self.cluster = 1
+        """Blocks of a cluster."""
         self.now = 0
         self.at_barrier = np.full(blocks * threads, -1, np.int64)
         """When each thread last came out of a barrier of its block."""
         self.at_warp_barrier = np.full(blocks * threads, -1, np.int64)
+        self.at_cluster_barrier = np.full(blocks * threads, -1, np.int64)
+        """When each thread last came out of a barrier of its cluster."""
         self.fences: dict[int, list[int]] = {}
         """Block -> times of the fences of its threads, ascending."""
         self.meetings: dict[int, list[int]] = {}
@@ -43,6 +47,10 @@ class Order:
     def warp_barrier(self, threads: Array) -> None:
         self.now += 1
         self.at_warp_barrier[threads] = self.now
+
+    def cluster_barrier(self, threads: Array) -> None:
+        self.now += 1
+        self.at_barrier[threads] = self.at_cluster_barrier[threads] = self.now
 
     def fence(self, threads: Array) -> None:
         self.now += 1
@@ -180,4 +188,6 @@ class Accesses:
         same_block = first // order.threads == second // order.threads
         first_warp, second_warp = first % order.threads // WARP, second % order.threads // WARP
         by_warp = same_block & (first_warp == second_warp) & (order.at_warp_barrier[second] > when)
-        return (same_block & (order.at_barrier[second] > when)) | by_warp
+        size = order.threads * order.cluster
+        by_cluster = (first // size == second // size) & (order.at_cluster_barrier[second] > when)
+        return (same_block & (order.at_barrier[second] > when)) | by_warp | by_cluster

@@ -10,6 +10,8 @@ from xmlc.dialects.nvvm.attributes import MemoryScope
 from xmlc.dialects.nvvm.synchronization import (
     Barrier0Op,
     BarrierOp,
+    ClusterArriveOp,
+    ClusterWaitOp,
     GridDependencyOp,
     MemoryBarrierOp,
     SetMaxRegisterOp,
@@ -36,6 +38,17 @@ def expect_threads(frame: ThreadFrame, op: Operation, expected: int) -> None:
         raise ThreadError(op, f"{counts[block]} threads come to the barrier, {expected} must: {came} is one of them")
 
 
+def cluster_wait(frame: ThreadFrame, op: ClusterWaitOp) -> None:
+    """Every thread of each cluster that comes to it."""
+    expect_threads(frame, op, frame.threads.launch.threads)
+    order, threads = frame.threads.launch.order, frame.threads
+    blocks = np.unique(threads.block) + threads.group.first
+    alone = np.flatnonzero(np.bincount(blocks // order.cluster)[np.unique(blocks // order.cluster)] != order.cluster)
+    if alone.size:
+        raise ThreadError(op, f"{threads.name(0)}: not every block of its cluster comes to the barrier")
+    order.cluster_barrier(threads.global_number)
+
+
 def some_barrier(frame: ThreadFrame, op: BarrierOp) -> None:
     if op.number_of_threads is None:
         barrier(frame, op)
@@ -56,7 +69,7 @@ def memory_barrier(frame: ThreadFrame, op: MemoryBarrierOp) -> None:
 
 
 def nothing(frame: ThreadFrame, op: Operation) -> None:
-    """Launches are run one after the other, and registers do not run out."""
+    """Launches are run one after the other, registers do not run out, and threads meet where they wait."""
 
 
 EVALUATE = {
@@ -65,6 +78,8 @@ EVALUATE = {
     BarrierOp: some_barrier,
     WarpBarrierOp: warp_barrier,
     MemoryBarrierOp: memory_barrier,
+    ClusterArriveOp: nothing,
+    ClusterWaitOp: cluster_wait,
     GridDependencyOp: nothing,
     SetMaxRegisterOp: nothing,
 }

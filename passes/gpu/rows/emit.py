@@ -12,11 +12,22 @@ from collections.abc import Iterable, Sequence
 from math import prod
 
 from xdsl.dialects import arith, linalg, math, memref, vector
-from xdsl.dialects.builtin import FloatAttr, IntegerAttr, MemRefType, VectorType, f32, i64
+from xdsl.dialects.builtin import (
+    ArrayAttr,
+    DictionaryAttr,
+    FloatAttr,
+    IntegerAttr,
+    MemRefType,
+    UnitAttr,
+    VectorType,
+    f32,
+    i64,
+)
 from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.utils.hints import isa
 
 from xmlc.dialects import gpu
+from xmlc.dialects.nvvm.synchronization import ClusterArriveOp, ClusterWaitOp
 from xmlc.passes.gpu.code import Code, Index
 from xmlc.passes.gpu.outline import Kernels, Outline, captures, root
 from xmlc.passes.gpu.rows.levels import levels_of
@@ -26,6 +37,9 @@ from xmlc.passes.gpu.rows.schedule import WARP, Schedule
 from xmlc.passes.lower_ml.structured import reassociation
 from xmlc.passes.memory import ALIGNMENT, array_type, element_size
 
+MAY_ALIAS = "xmlc.may_alias"
+"""Attribute of an argument: what the thread does not see may read or write there."""
+
 Elements = list[list[SSAValue]]
 """For each result of a step, an element for each lane of a vector."""
 
@@ -34,7 +48,7 @@ def emit_program(program: Program, schedule: Schedule, kernels: Kernels, name: s
     """Launch the program in the place of its last step; its ops are erased."""
     last = program.steps[-1].op
     outputs = stored_outputs(program)
-    if program.reduces and schedule.splits(program.columns) > 1:
+    if program.reduces and schedule.cluster == 1 and schedule.splits(program.columns) > 1:
         partial = Partial(program, schedule, kernels, last, outputs)
         partial.emit(name)
         Finish(program, schedule, kernels, last, outputs, partial.places).emit(f"{name}_finish")
@@ -121,6 +135,8 @@ class Emitter:
         self.first: Index = 0
         """The block's first column."""
         self.row_valid: SSAValue | None = None
+        self.exchanges: list[SSAValue] = []
+        """Arguments of the kernel through which blocks of a cluster exchange results."""
 
     # Memory
 
@@ -428,11 +444,15 @@ class Emitter:
 
     def exchanged(self, step: Step, partial: list[SSAValue], lanes: int) -> list[SSAValue]:
         """The results of all threads of a row as one, which each of them gets."""
-        code = self.code
         partial = self.shuffled(step, partial, min(lanes, WARP))
         warps = lanes // WARP
-        if warps <= 1:
-            return partial
+        if warps > 1:
+            partial = self.across_warps(step, partial, warps)
+        return partial if self.schedule.cluster == 1 else self.across_blocks(step, partial)
+
+    def across_warps(self, step: Step, partial: list[SSAValue], warps: int) -> list[SSAValue]:
+        """The results of the warps of a block as one, through shared memory."""
+        code = self.code
         thread = self.thread
         places = [code.value(self.kernels.shared_memory(value.type, warps)) for value in partial]
         with code.only_if(code.value(arith.CmpiOp(code.as_value(code.rest(thread, WARP)), code.as_value(0), "eq"))):
@@ -441,6 +461,29 @@ class Emitter:
         code.add(gpu.BarrierOp())
         at = [code.as_value(code.rest(thread, warps))]
         return self.shuffled(step, [code.value(memref.LoadOp.get(place, at)) for place in places], warps)
+
+    def across_blocks(self, step: Step, partial: list[SSAValue]) -> list[SSAValue]:
+        """The results of the blocks of a cluster as one: each leaves its own in memory, then reads all of them."""
+        code, cluster = self.code, self.schedule.cluster
+        places = [self.for_each_block(value.type) for value in partial]
+        first = code.times(self.row, cluster)
+        with code.only_if(code.value(arith.CmpiOp(code.as_value(self.lane), code.as_value(0), "eq"))):
+            for value, place in zip(partial, places):
+                code.add(memref.StoreOp.get(value, place, [code.as_value(code.plus(first, self.split))]))
+        code.add(ClusterArriveOp())
+        code.add(ClusterWaitOp())
+        at = [code.as_value(code.plus(first, code.rest(self.lane, cluster)))]
+        return self.shuffled(step, [code.value(memref.LoadOp.get(place, at)) for place in places], cluster)
+
+    def for_each_block(self, element: Attribute) -> SSAValue:
+        """Memory with an element for each block: others write to it while the kernel runs."""
+        alloc = memref.AllocOp.create(
+            result_types=(MemRefType(element, (self.program.rows * self.schedule.cluster,)),),
+            properties={"alignment": IntegerAttr(ALIGNMENT, i64), "operandSegmentSizes": array_type((0, 0))},
+        )
+        self.outline.host_op(alloc)
+        self.exchanges.append(self.bring(alloc.memref))
+        return self.exchanges[-1]
 
     def shuffled(self, step: Step, partial: list[SSAValue], lanes: int) -> list[SSAValue]:
         """The results of neighbouring lanes as one, by an exchange with the lane 1, 2, 4 … away."""
@@ -474,7 +517,7 @@ class Emitter:
 
     def guarded(self, column: Index) -> tuple[Index, SSAValue | None]:
         """A column to read from, and whether it is one; None where it always is."""
-        if self.program.columns % self.schedule.width == 0:
+        if self.program.columns == self.schedule.splits(self.program.columns) * self.schedule.width:
             return column, None
         valid = self.code.below(column, self.program.columns)
         column = self.code.least(column, self.program.columns - self.schedule.vector)
@@ -502,6 +545,8 @@ class Emitter:
             return
         code = self.code
         first = code.value(arith.CmpiOp(code.as_value(self.lane), code.as_value(0), "eq"))
+        if self.schedule.cluster > 1:
+            first = code.both(first, code.value(arith.CmpiOp(code.as_value(self.split), code.as_value(0), "eq")))
         with code.only_if(self.code.both(first, self.row_valid)):
             for buffer, made in found:
                 self.store(buffer, self.row, [self.rows[made.step, made.number]])
@@ -628,7 +673,11 @@ class Whole(Emitter):
     def finish(self, name: str, splits: int) -> None:
         program, schedule = self.program, self.schedule
         blocks = -(-program.rows // schedule.block_rows) * splits
-        self.outline.launch(name, (blocks, 1, 1), (schedule.threads, 1, 1))
+        cluster = None if schedule.cluster == 1 else (schedule.cluster, 1, 1)
+        function = self.outline.launch(name, (blocks, 1, 1), (schedule.threads, 1, 1), cluster=cluster)
+        if self.exchanges:
+            shared = [{MAY_ALIAS: UnitAttr()} if each in self.exchanges else {} for each in function.body.block.args]
+            function.attributes["arg_attrs"] = ArrayAttr(DictionaryAttr(dict[str, Attribute](each)) for each in shared)
 
 
 class Partial(Emitter):

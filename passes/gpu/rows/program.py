@@ -192,11 +192,9 @@ def split_at(extents: Sequence[int], rows: int) -> int | None:
     return None
 
 
-def described_step(op: linalg.ops.GenericOp) -> tuple[Step, int] | None:
-    """The op as a step, and over how many points it reduces; None where it can be none."""
-    kinds = [each.data for each in op.iterator_types]
-    count = len(kinds)
-    extents: list[int | None] = [None] * count
+def loop_extents(op: linalg.ops.GenericOp) -> list[int] | None:
+    """How many iterations each loop has; None where that is not known."""
+    extents: list[int | None] = [None] * len(op.iterator_types)
     for value, attribute in zip(op.operands, op.indexing_maps):
         if not isinstance(value.type, MemRefType):
             continue
@@ -206,7 +204,16 @@ def described_step(op: linalg.ops.GenericOp) -> tuple[Step, int] | None:
                     extents[loop] = size
     if None in extents or any(size is not None and size < 0 for size in extents):
         return None
-    known = cast("list[int]", extents)
+    return cast("list[int]", extents)
+
+
+def described_step(op: linalg.ops.GenericOp) -> tuple[Step, int] | None:
+    """The op as a step, and over how many points it reduces; None where it can be none."""
+    kinds = [each.data for each in op.iterator_types]
+    count = len(kinds)
+    known = loop_extents(op)
+    if known is None:
+        return None
     loops = tuple(loop for loop in range(count) if known[loop] != 1)
     reduced = [loop for loop in loops if kinds[loop] != IteratorType.PARALLEL]
     if list(loops[len(loops) - len(reduced) :]) != reduced:

@@ -23,6 +23,8 @@ MULTIPROCESSORS = 132
 ENOUGH_BLOCKS = 8 * MULTIPROCESSORS
 """Blocks that keep the whole device busy."""
 BLOCK = 256
+LARGEST_ALONE = 512
+"""Threads of a row beyond which a cluster shares it: one block alone on a multiprocessor loads, then computes."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,8 @@ class Schedule:
     """Columns of a block: all, rounded up, unless a row is shared by several blocks."""
     looped: bool
     """Whether a thread goes over its columns in a loop, once for each reduction that needs the one before it."""
+    cluster: int = 1
+    """Blocks that share a row, run at the same time, and wait for each other."""
 
     @property
     def span(self) -> int:
@@ -53,7 +57,7 @@ class Schedule:
 
     def splits(self, columns: int) -> int:
         """How many blocks share a row."""
-        return -(-columns // self.width)
+        return self.cluster if self.cluster > 1 else -(-columns // self.width)
 
 
 def power_of_two(number: int) -> int:
@@ -61,8 +65,8 @@ def power_of_two(number: int) -> int:
     return 1 << (max(1, number) - 1).bit_length()
 
 
-def choose(program: Program) -> Schedule:
-    """What is taken to be fastest."""
+def choose(program: Program, most_cluster: int = 1) -> Schedule:
+    """What is taken to be fastest, on a device on which clusters have at most so many blocks."""
     vector = vector_length(program)
     if not program.reduces:
         chunks = 2 if vector * widest(program) > 2 * ACCESS_BYTES else 4
@@ -70,10 +74,10 @@ def choose(program: Program) -> Schedule:
             chunks //= 2
         lanes = min(BLOCK, max(WARP, power_of_two(-(-program.columns // vector))))
         return Schedule(vector, lanes, 1, chunks, lanes * vector * chunks, looped=False)
-    return reducing(program, vector)
+    return reducing(program, vector, most_cluster)
 
 
-def reducing(program: Program, vector: int) -> Schedule:
+def reducing(program: Program, vector: int, most_cluster: int) -> Schedule:
     columns, rows = program.columns, program.rows
     vectors = -(-columns // vector)
     held = max(vector, HELD // max(1, whole_operands(program) - 1))
@@ -83,6 +87,8 @@ def reducing(program: Program, vector: int) -> Schedule:
     lanes = power_of_two(-(-vectors // chunks))
     if lanes > MOST_THREADS // 2 and chunks * vector < 2 * held:
         lanes //= 2
+    if lanes > LARGEST_ALONE and most_cluster > 1 and not may_split(program):
+        return shared_by_cluster(columns, vector, chunks, lanes, most_cluster)
     if lanes <= MOST_THREADS and (lanes < BLOCK or rows >= MULTIPROCESSORS or not may_split(program)):
         block_rows = max(1, BLOCK // 2 // lanes) if lanes <= WARP else 1
         while block_rows > 1 and block_rows * lanes > WARP and rows < block_rows * MULTIPROCESSORS:
@@ -96,6 +102,19 @@ def reducing(program: Program, vector: int) -> Schedule:
     blocks = max(1, ENOUGH_BLOCKS // rows) if may_split(program) else 1
     width = max(1, -(-columns // (blocks * span))) * span
     return Schedule(vector, lanes, 1, chunks, width, looped=True)
+
+
+def shared_by_cluster(columns: int, vector: int, chunks: int, lanes: int, most_cluster: int) -> Schedule:
+    """A row for a cluster: held in registers if all its threads can, else gone over in a loop."""
+    cluster = min(most_cluster, lanes // BLOCK)
+    lanes = min(lanes // cluster, MOST_THREADS)
+    vectors = -(-columns // vector)
+    if vectors <= cluster * lanes * chunks:
+        chunks = -(-vectors // (cluster * lanes))
+        return Schedule(vector, lanes, 1, chunks, lanes * vector * chunks, looped=False, cluster=cluster)
+    chunks = max(1, 16 // vector)
+    span = lanes * vector * chunks
+    return Schedule(vector, lanes, 1, chunks, -(-columns // (cluster * span)) * span, looped=True, cluster=cluster)
 
 
 def may_split(program: Program) -> bool:

@@ -13,14 +13,18 @@ from ml_samples import Array, operand_type, program, random_array
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import SSAValue
 
-from xmlc.backends.cuda.stages import CUDA
+from xmlc.backends.cuda.stages import CUDA, fitted
+from xmlc.backends.cuda.target import parse_cuda
 from xmlc.backends.stages import Stage
-from xmlc.dialects import context
+from xmlc.dialects import context, gpu
+from xmlc.dialects.diagnostics import CompileError
 from xmlc.dialects.ml import functions as F
 from xmlc.dialects.reference.interpreter import interpret
 from xmlc.meaning import difference
 from xmlc.passes.bufferize import Bufferize
 from xmlc.passes.gpu.map_contractions import NAIVE, RUNGS, MapContractions
+from xmlc.passes.gpu.map_rows import MapRows
+from xmlc.passes.gpu.map_scans import MapScans
 from xmlc.passes.gpu.rows.program import programs
 from xmlc.passes.gpu.rows.schedule import choose
 
@@ -136,3 +140,94 @@ def test_a_softmax_with_a_factor_and_a_sum_beside_it_is_right() -> None:
         return F.mul(F.softmax(x, 1), w), F.reduce_sum(x, axes=[1])
 
     check(["f32:64x2048", "f32:2048"], build)
+
+
+def scanned(schedule: str) -> list[Stage]:
+    return [
+        replace(
+            stage, passes=tuple(replace(p, schedule=schedule) if isinstance(p, MapScans) else p for p in stage.passes)
+        )
+        for stage in CUDA
+    ]
+
+
+@pytest.mark.parametrize("schedule", ["hillis-steele", "work-efficient", "look-back"])
+@pytest.mark.parametrize(
+    "operand, axis",
+    [("f32:3x33", 1), ("bf16:5x1000", 1), ("i32:2x3x2500", 2), ("f64:7", 0), ("f16:40x4x1", 1), ("i64:2x5000", 1)],
+)
+def test_every_schedule_scans(schedule: str, operand: str, axis: int) -> None:
+    for options in ({}, {"exclusive": True}, {"reverse": True}):
+        check([operand], lambda x: F.cumulative_sum(x, axis, **options), scanned(schedule))  # noqa: B023
+
+
+@pytest.mark.parametrize("operand", ["f32:1x150000", "i64:2x10000", "f16:1x300000"])
+def test_a_scan_of_many_tiles_is_one_kernel_after_the_fill_of_its_flags(operand: str) -> None:
+    module = check([operand], lambda x: F.cumulative_max(x, 1))
+    assert kernels(module) == 2
+
+
+def test_the_last_of_a_scan_is_one_kernel_for_any_number_of_rows() -> None:
+    assert kernels(check(["f32:301x50"], lambda x: F.cumulative_prod(x, 1))) == 1
+
+
+def test_a_scan_of_columns_stays_a_loop_of_each_thread() -> None:
+    assert kernels(check(["f32:30x50"], lambda x: F.cumulative_sum(x, 0))) == 1
+
+
+def test_an_unknown_schedule_is_refused() -> None:
+    with pytest.raises(CompileError, match="unknown schedule 'fast' of map-scans"):
+        mapped(program([operand_type("f32:4")], lambda x: F.cumulative_sum(x, 0)), scanned("fast"))
+
+
+@pytest.mark.parametrize(
+    "operand, axes, launches",
+    [
+        ("f32:64x1000", [0], 1), ("f32:5000x40", [0], 2), ("bf16:700x96", [0], 2), ("f16:33x7", [0], 1),
+        ("f32:3x500x24", [1], 1), ("f64:6x5x4x30", [1, 2], 1), ("i32:2x90x3", [1], 1), ("f32:4x5x300", [0, 1], 1),
+        ("bf16:9x2600", [0], 1), ("f32:1500x3", [0], 2),
+    ],
+)  # fmt: skip
+def test_sums_of_columns_are_one_kernel_or_two(operand: str, axes: list[int], launches: int) -> None:
+    assert kernels(check([operand], lambda x: F.reduce_sum(x, axes=axes))) == launches
+
+
+def test_a_column_takes_in_what_is_computed_before_and_after() -> None:
+    def build(x: SSAValue, y: SSAValue, w: SSAValue) -> SSAValue:
+        return F.reduce_max(F.mul(F.add(x, w), y), axes=[0])
+
+    assert kernels(check(["bf16:70x48", "bf16:70x1", "bf16:48"], build)) <= 2
+
+
+def with_clusters() -> list[Stage]:
+    return [replace(stage, passes=tuple(fitted(stage.passes, parse_cuda("cuda:sm_90")))) for stage in CUDA]
+
+
+def cluster_sizes(module: ModuleOp) -> list[int]:
+    found = (op.known_cluster_size for op in module.walk() if isinstance(op, gpu.FuncOp))
+    return [each.get_values()[0] for each in found if each is not None]
+
+
+@pytest.mark.parametrize("operand", ["f32:2x30000", "bf16:2x70000", "f64:1x20000", "f32:1x70001"])
+def test_a_long_row_is_held_by_a_cluster(operand: str) -> None:
+    module = check([operand], lambda x: F.softmax(x, 1), with_clusters())
+    assert kernels(module) == len(cluster_sizes(module)) == 1
+
+
+def test_a_row_that_a_cluster_cannot_hold_is_gone_over_again() -> None:
+    assert cluster_sizes(check(["f32:2x300000"], lambda x: F.softmax(x, 1), with_clusters())) == [8]
+
+
+def test_one_block_of_a_cluster_stores_what_is_one_for_the_row() -> None:
+    def build(x: SSAValue, w: SSAValue) -> tuple[SSAValue, SSAValue]:
+        return F.mul(F.softmax(x, 1), w), F.reduce_sum(x, axes=[1])
+
+    check(["f32:3x40000", "f32:40000"], build, with_clusters())
+
+
+def test_devices_before_sm_90_have_no_clusters() -> None:
+    (found,) = (
+        each for stage in CUDA for each in fitted(stage.passes, parse_cuda("cuda:sm_80")) if each.name == "map-rows"
+    )
+    assert isinstance(found, MapRows)
+    assert found.most_cluster == 1

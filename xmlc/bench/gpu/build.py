@@ -8,7 +8,8 @@ from pathlib import Path
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp, StringAttr
 
-from xmlc.backends.cuda.stages import CUDA
+from xmlc.backends.cuda.stages import CUDA, fitted
+from xmlc.backends.cuda.target import CudaTarget
 from xmlc.bench.gpu.cases import Case
 from xmlc.driver import STAGE, Settings, any_target, run_stages
 from xmlc.driver_cuda import compile_artifact
@@ -33,6 +34,8 @@ def map_by(module: ModuleOp, schedule: tuple[str, str, str], settings: Settings)
     stage = next(each for each in CUDA if each.name == "gpu")
     before = CUDA[CUDA.index(stage) - 1].name
     run_stages(module, None, before, settings)
-    passes = [replace(each, **{option: value}) if each.name == name else each for each in stage.passes]
+    assert isinstance(settings.target, CudaTarget)
+    passes = fitted(stage.passes, settings.target)
+    passes = [replace(each, **{option: value}) if each.name == name else each for each in passes]
     run_passes(module, passes, Context())
     module.attributes[STAGE] = StringAttr(stage.name)

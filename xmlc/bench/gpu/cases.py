@@ -171,6 +171,11 @@ LADDERS: Mapping[str, tuple[tuple[str, str], tuple[str, ...], tuple[tuple[str, i
         ("naive", "shared", "register", "pipelined"),
         (("f32", 4096, 4096),),
     ),
+    "cumsum": (
+        ("map-scans", "schedule"),
+        ("hillis-steele", "work-efficient", "look-back"),
+        (("f32", 16384, 8192), ("f32", 64, 1048576)),
+    ),
 }
 """Operation -> (the pass and its option), the rungs, and the element types and sizes at which they are measured."""
 
