@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from xmlc.buffers import ALIGNMENT, HUGE, KEPT, Outputs, aligned, allocate
+from xmlc.buffers import ALIGNMENT, HUGE, KEPT, Outputs, aligned, allocate, together
 
 LARGE = ((KEPT // 4,), np.dtype(np.float32), KEPT)
 
@@ -30,6 +30,21 @@ def test_an_output_that_anything_refers_to_is_left_alone(hold: object) -> None:
     assert outputs.take(*LARGE).ctypes.data != place
     del held
     assert outputs.take(*LARGE).ctypes.data == place
+
+
+def test_arrays_made_together_are_apart_and_aligned() -> None:
+    kinds = [
+        ((3, 5), np.dtype(np.float32)),
+        ((0, 2), np.dtype(np.int8)),
+        ((7,), np.dtype(np.bool_)),
+        ((), np.dtype(np.float64)),
+    ]
+    arrays = together(kinds)
+    for number, array in enumerate(arrays):
+        array[...] = number
+    assert [(array.shape, array.dtype) for array in arrays] == kinds
+    assert all(array.ctypes.data % ALIGNMENT == 0 for array in arrays)
+    assert [array.flat[0] for array in arrays if array.size] == [0, True, 3]
 
 
 def test_outputs_of_one_call_are_apart() -> None:

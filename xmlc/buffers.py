@@ -45,10 +45,15 @@ def aligned(owner: Array, size: int) -> Array:
     return owner[start : start + size]
 
 
-def new_array(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-    """An uninitialised array that starts at a cache line."""
-    size = dtype.itemsize * prod(shape)
-    return aligned(allocate(size), size).view(dtype).reshape(shape)
+def together(kinds: Sequence[tuple[tuple[int, ...], np.dtype[Any]]]) -> list[Array]:
+    """Uninitialised arrays of these shapes and element types, in one allocation: small ones too are on huge pages."""
+    sizes = [-(-prod(shape) * dtype.itemsize // ALIGNMENT) * ALIGNMENT for shape, dtype in kinds]
+    whole = aligned(allocate(sum(sizes)), sum(sizes))
+    starts = [sum(sizes[:i]) for i in range(len(sizes))]
+    return [
+        whole[start : start + prod(shape) * dtype.itemsize].view(dtype).reshape(shape)
+        for start, (shape, dtype) in zip(starts, kinds)
+    ]
 
 
 def references(arrays: Sequence[Array], position: int) -> int:

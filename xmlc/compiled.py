@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from xmlc.addresses import address
 from xmlc.backends.cpu.jit import LoadedModule, load_object
 from xmlc.backends.signature import EntryPoint, Signature, Tensor
-from xmlc.buffers import Outputs, aligned, allocate, new_array
+from xmlc.buffers import Outputs, aligned, allocate, together
 from xmlc.dialects.diagnostics import CompileError
 from xmlc.dialects.ml.types import DYNAMIC, shape_text
 from xmlc.dialects.sizes import Size, evaluated, read_size
@@ -118,7 +118,8 @@ class CompiledModule:
         """What another entry point makes of weights, by name."""
         signature = entry.signature
         given = bound(signature, weights)
-        outputs = {spec.name: new_array(spec.shape, spec.dtype) for spec in signature.outputs}
+        arrays = together([(spec.shape, spec.dtype) for spec in signature.outputs])
+        outputs = {spec.name: array for spec, array in zip(signature.outputs, arrays)}
         slots = slots_of(signature, entry.arena_bytes)
         frame = new_frame(slots, given, entry.arena_bytes)
         for i, array in zip(slots.outputs, outputs.values()):
