@@ -34,9 +34,9 @@ SPIN = 200
 """Microseconds that a helper waits for work before it sleeps: longer than what is between loops of one program."""
 LOOKS = 64
 """How often a helper that spins looks for work before it looks at the clock."""
-PATIENCE = 128
-"""How often a caller looks whether the last iterations are done before it sleeps, some 5 µs. The shorter, the better
-where the other cores are busy: a helper that was interrupted can then run on the core of the caller."""
+PATIENCE = 4096
+"""How often a caller looks whether the last iterations are done before it sleeps, some 50 µs: waking it takes that long.
+It keeps its core meanwhile, where no helper may run."""
 MOST = 65535
 """Iterations that a ticket can count. Loops with more are not shared."""
 
