@@ -56,14 +56,23 @@ STRIDED, STRIDED_WINDOW = 0.85, 0.72
 
 
 def depthwise(op: contraction.ConvOp, lanes: int) -> Costs:
+    """Channels last, the pixels of a vector of channels are copied to lie side by side where they are not too many."""
+    _, outputs, *sizes = shape_of(op.out)
     steps = prod(shape_of(op.out)) * prod(shape_of(op.weight)[1:]) / (2 * lanes)
     strides, *_ = op.window_lists()
-    first = DEPTHWISE_STRIDED if any(stride > 1 for stride in strides) else DEPTHWISE
-    return Costs(steps / first, steps / (DEPTHWISE_LAST * full(shape_of(op.out)[1], lanes)))
+    strided = any(stride > 1 for stride in strides)
+    first = FIRST_STRIDED_CHANNELS if strided else FIRST_CHANNELS * full(sizes[-1], lanes)
+    last = LAST_STRIDED_CHANNELS if strided else LAST_CHANNELS
+    if prod(shape_of(op.x)[2:]) > COPIED_PIXELS:
+        last *= NOT_COPIED
+    return Costs(steps / first, steps / (last * full(outputs, lanes)))
 
 
-DEPTHWISE, DEPTHWISE_STRIDED, DEPTHWISE_LAST = 0.50, 0.20, 0.22
-"""The same of convolutions by one filter for each channel."""
+FIRST_CHANNELS, FIRST_STRIDED_CHANNELS = 0.45, 0.16
+LAST_CHANNELS, LAST_STRIDED_CHANNELS = 0.48, 0.20
+"""Shares of convolutions by a filter for each channel, without strides and with."""
+NOT_COPIED, COPIED_PIXELS = 0.55, 4096
+"""What is left of it for images of more pixels than this."""
 
 
 def winograd_conv(op: winograd.WinogradConvOp, lanes: int) -> Costs:

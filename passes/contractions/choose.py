@@ -132,6 +132,7 @@ def best_tile(
     most: int,
     far: float,
     first: int,
+    widest: int,
 ) -> tuple[float, int, int, bool, bool]:
     """(cycles, rows, columns, whether rows overlap, whether columns do) of the best register tile.
 
@@ -139,7 +140,7 @@ def best_tile(
     memory takes `far` where a tile is one vector wide; a wider one reads longer pieces at a time.
     """
     best: tuple[float, int, int, bool, bool] | None = None
-    for vectors in range(1, min(WIDEST, -(-columns // lanes)) + 1):
+    for vectors in range(1, min(widest, -(-columns // lanes)) + 1):
         for high in range(1, rows + 1):
             live = high * vectors + (vectors if step.vectors else 1) + 1
             if live > registers or high > highest or (high * vectors > most and high > 1):
@@ -228,7 +229,9 @@ def direct_with(found: Contraction, machine: Machine, column: int, row: int) -> 
     depth = prod(extents[loop] for loop in reductions)
     step = step_of(found, row, column, depth, lanes)
     around = [loop for loop in found.parallels if loop not in (row, column)]
-    shares = depth <= UNROLLED // 2 and step.both > 0  # a window whose steps share what they load: all are unrolled
+    channelwise = bool(found.lhs.strides[column] and found.rhs.strides[column])
+    # a window whose steps share what they load: all are unrolled
+    shares = depth <= UNROLLED // 2 and step.both > 0 and not channelwise
     highest = rows_that_fit(found, row)
     first = machine.first_cache * 8 // (bits_of(found.element) * lanes)
     times = prod(extents[loop] for loop in around)
@@ -236,9 +239,11 @@ def direct_with(found: Contraction, machine: Machine, column: int, row: int) -> 
     near = moved < machine.second_cache // 2 or in_panels(found, column, lanes)
     waits = moved / SWEPT_BYTES if near and moved >= machine.second_cache // 2 else 0.0  # the first tile of rows
     far = 0.0 if near or step.both else moved / times / (NARROW_BYTES * lanes / 16)
-    most = max(1, UNROLLED // depth) if shares else machine.vector_registers
+    most = max(1, UNROLLED // depth) if shares else CHANNEL_ROWS if channelwise else machine.vector_registers
+    widest = 1 if channelwise else WIDEST
     if shares:
         step = replace(step, both=step.both * 0.45)
+    copied = machine.second_cache // 4
     inner = extents[reductions[-1]] if reductions else 1
     entries = depth / inner * SHORT_LOOP if len(reductions) > 1 else 0.0
     cycles, high, wide, rows_overlap, columns_overlap = best_tile(
@@ -254,21 +259,21 @@ def direct_with(found: Contraction, machine: Machine, column: int, row: int) -> 
         most,
         far,
         first,
+        widest,
     )
     cycles *= times
-    steps, traffic = ordered(
-        found,
-        machine,
-        Steps(row, rows, high, rows_overlap) if row >= 0 else None,
-        Steps(column, extents[column], wide, columns_overlap),
-        around,
-    )
+    row_steps = Steps(row, rows, high, rows_overlap) if row >= 0 else None
+    column_steps = Steps(column, extents[column], wide, columns_overlap)
+    steps, traffic = ordered(found, machine, row_steps, column_steps, around)
+    if channelwise and moved // extents[column] * wide <= copied:
+        steps = [column_steps, *(step for step in steps if step is not column_steps)]
+    unrolled = reductions if shares else reductions[-1:] if channelwise else []
     unroll = 1 if high * wide >= 8 * lanes or len(reductions) > 1 else 4
     plan = Direct(
         Shape(row, high, column, wide, lanes),
         tuple(steps),
-        tuple(Reduction(loop, extents[loop], extents[loop] if shares else unroll) for loop in reductions),
-        machine.second_cache // 4 * 8 // bits_of(found.element),
+        tuple(Reduction(loop, extents[loop], extents[loop] if loop in unrolled else unroll) for loop in reductions),
+        copied * 8 // bits_of(found.element),
     )
     return Schedule(
         "direct",
@@ -285,8 +290,22 @@ def in_panels(found: Contraction, column: int, lanes: int) -> bool:
     return columns <= WIDEST * lanes and any(wide.strides[loop] == columns for loop in found.reductions)
 
 
+def is_panel(found: Contraction, factor: Operand, column: int, lanes: int) -> bool:
+    """Whether the steps of a tile read a factor from its first element to its last."""
+    reached = found.extents[column]
+    if reached > WIDEST * lanes or len(found.reductions) < 2:
+        return False
+    for loop in sorted(found.reductions, key=lambda loop: factor.strides[loop]):
+        if factor.strides[loop] != reached:
+            return False
+        reached *= found.extents[loop]
+    return True
+
+
 UNROLLED = 64
 """How many multiply-adds the unrolled window of a tile may have."""
+CHANNEL_ROWS = 14
+"""Rows of a tile of one vector of channels with a filter for each: half of the registers hold what rows share."""
 
 
 def rows_that_fit(found: Contraction, row: int) -> int:
@@ -319,8 +338,9 @@ def step_of(found: Contraction, row: int, column: int, depth: int, lanes: int) -
             rows += each
         elif by_column:
             vectors += each
-            apart = max((abs(factor.strides[loop]) for loop in found.reductions), default=1)
-            lines += far_apart(apart * bits_of(factor.element) // 8, depth)
+            if not is_panel(found, factor, column, lanes):
+                apart = max((abs(factor.strides[loop]) for loop in found.reductions), default=1)
+                lines += far_apart(apart * bits_of(factor.element) // 8, depth)
     second = bits_of(found.element) * lanes / 8 / SECOND_CACHE_BYTES
     return Step(rows, vectors, both, lines, second, multiply_add_cycles(found))
 

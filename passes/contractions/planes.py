@@ -27,16 +27,27 @@ PLANE, ROW, COLUMN = range(3)
 
 @dataclass(frozen=True)
 class Padding:
-    """A buffer that holds an image with zeros around its last two dimensions, and the ops that fill it."""
+    """A buffer that holds an image with zeros around it, and the ops that fill it."""
 
     image: SSAValue
-    shape: tuple[int, int]
-    """Rows and columns of a plane of the image."""
-    low: tuple[int, int]
-    """How many zeros are before them."""
-    padded: tuple[int, int]
-    """Rows and columns of a padded plane."""
+    shape: tuple[int, ...]
+    """The sizes of the image."""
+    low: tuple[int, ...]
+    """How many zeros are before it in each dimension."""
+    padded: tuple[int, ...]
+    """The sizes of the buffer."""
     ops: tuple[Operation, ...]
+
+    @property
+    def dimensions(self) -> list[int]:
+        """The dimensions that are padded."""
+        return [axis for axis, (size, whole) in enumerate(zip(self.shape, self.padded)) if size != whole]
+
+    def drop(self) -> None:
+        """Erase the ops that fill the whole buffer."""
+        for op in self.ops:
+            op.detach()
+            op.erase()
 
 
 def padding_of(value: SSAValue) -> Padding | None:
@@ -59,11 +70,9 @@ def padding_of(value: SSAValue) -> Padding | None:
     whole = tuple(cast(MemRefType[Attribute], value.type).get_shape())
     shape, low = tuple(image.get_shape()), tuple(view.static_offsets.get_values())
     plain = isinstance(image.layout, NoneAttr) and all(step == 1 for step in view.static_strides.get_values())
-    if not plain or DYNAMIC_INDEX in (*shape, *low) or len(shape) < 3 or any(low[:-2]) or shape[:-2] != whole[:-2]:
+    if not plain or DYNAMIC_INDEX in (*shape, *low):
         return None
-    return Padding(
-        copy.source, (shape[-2], shape[-1]), (low[-2], low[-1]), (whole[-2], whole[-1]), (fills[0], copy, view)
-    )
+    return Padding(copy.source, shape, low, whole, (fills[0], copy, view))
 
 
 def is_zero(value: SSAValue) -> bool:
@@ -74,18 +83,27 @@ def is_zero(value: SSAValue) -> bool:
             return False
 
 
+def padding_of_image(found: Contraction) -> Padding | None:
+    """How the left factor is padded, where what it is made of is still there when sums are stored."""
+    padding = padding_of(found.lhs.value)
+    if padding is None or found.lhs.offset or found.lhs.element != found.element:
+        return None
+    return None if root(padding.image) in (root(found.out.value), root(found.sums.value)) else padding
+
+
 def planes_of(found: Contraction, outermost: Steps, most: int) -> tuple[Padding, int] | None:
     """How the left factor is padded, and how many planes each iteration of the outermost loop reads, at most `most`
     elements; None where that is not a part of its own."""
-    padding = padding_of(found.lhs.value)
-    if padding is None or found.lhs.offset or found.lhs.element != found.element or outermost.size != 1:
+    padding = padding_of_image(found)
+    if padding is None or outermost.size != 1:
         return None
-    if root(padding.image) in (root(found.out.value), root(found.sums.value)):
+    rank = len(padding.shape)
+    if rank < 3 or any(axis < rank - 2 for axis in padding.dimensions):
         return None
     part = found.lhs.strides[outermost.loop]
     others = [loop for loop in range(len(found.extents)) if loop != outermost.loop]
     reach = sum(abs(found.lhs.strides[loop]) * (found.extents[loop] - 1) for loop in others)
-    count, rest = divmod(part, prod(padding.padded))
+    count, rest = divmod(part, prod(padding.padded[-2:]))
     return (padding, count) if count and not rest and reach < part <= most else None
 
 
@@ -93,10 +111,10 @@ def padded_planes(
     emitter: Emitter, found: Contraction, padding: Padding, count: int, loop: int, index: Index, lanes: int
 ) -> Contraction:
     """Emit the copy of the planes of one iteration; the contraction that reads them there."""
-    (height, width), (rows, columns) = padding.shape, padding.padded
+    (height, width), (rows, columns) = padding.shape[-2:], padding.padded[-2:]
     size = count * rows * columns
     buffer = emitter.buffer(found.element, (-(-size // lanes) * lanes + lanes,))
-    image = emitter.view(Operand(padding.image, (height * width, width, 1)), (planes(padding), height, width))
+    image = emitter.view(Operand(padding.image, (height * width, width, 1)), (prod(padding.shape[:-2]), height, width))
     flat = View(buffer, (COLUMN,), (1,))
     zeros = emitter.number(0.0, VectorType(found.element, (lanes,)))
     mask = emitter.mask(width, lanes) if width < lanes else None
@@ -106,7 +124,7 @@ def padded_planes(
         for first in range(0, extent, lanes):
             emitter.store_vector(zeros, flat, (emitter.index(emitter.plus(start, first)),))
 
-    head, gap = padding.low[0] * columns + padding.low[1], columns - width
+    head, gap = padding.low[-2] * columns + padding.low[-1], columns - width
     with emitter.loop(count) as plane:
         start = emitter.times(plane, rows * columns)
         source = emitter.plus(emitter.times(index, count), plane)
@@ -125,8 +143,3 @@ def padded_planes(
         clear(emitter.plus(start, tail), rows * columns - tail)
     strides = tuple(0 if each == loop else stride for each, stride in enumerate(found.lhs.strides))
     return replace(found, lhs=Operand(buffer, strides))
-
-
-def planes(padding: Padding) -> int:
-    """How many planes the image has."""
-    return prod(cast(MemRefType[Attribute], padding.image.type).get_shape()[:-2])
