@@ -17,6 +17,7 @@ def in_module(module: str, name: str) -> Callable[[], type[ModulePass]]:
 PASSES: dict[str, Callable[[], type[ModulePass]]] = {
     "decompose": in_module("xmlc.passes.decompose", "Decompose"),
     "assign-layouts": in_module("xmlc.passes.assign_layouts", "AssignLayouts"),
+    "batch": in_module("xmlc.passes.batch", "Batch"),
     "bind-sizes": in_module("xmlc.passes.bind_sizes", "BindSizes"),
     "bufferize": in_module("xmlc.passes.bufferize", "Bufferize"),
     "deduplicate-kernels": in_module("xmlc.passes.deduplicate_kernels", "DeduplicateKernels"),

@@ -16,7 +16,7 @@ from xdsl.dialects.builtin import IntegerType, ModuleOp, bf16, f16, f32, f64, i1
 from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 
 from xmlc.dialects.dtypes import ELEMENTS, FLOATS, INTEGERS, TO_NUMPY, u8, u16, u32, u64
-from xmlc.dialects.ml import ML, elementwise
+from xmlc.dialects.ml import ML, derivatives, elementwise
 from xmlc.dialects.ml import functions as F
 from xmlc.dialects.ml.types import DYNAMIC, TensorLike, element_of, shape_of, tensor
 
@@ -320,6 +320,24 @@ def control_samples() -> list[Sample]:
     ]
 
 
+def derivative_samples() -> list[Sample]:
+    def checkpointed(x: SSAValue) -> Any:
+        return derivatives.CheckpointOp(F.region_of(lambda _: [F.exp(x), F.neg(x)], ()))
+
+    def own_gradient(x: SSAValue, y: SSAValue) -> Any:
+        """x * y, which keeps both for a gradient that is right."""
+        body = F.region_of(lambda v: [F.mul(v[0], v[1]), v[0], v[1]], [x.type, y.type])
+        gradient = F.region_of(lambda v: [F.mul(v[2], v[1]), F.mul(v[2], v[0])], [x.type, y.type, x.type])
+        return derivatives.CustomGradientOp([x, y], body, gradient, 2)
+
+    return [
+        Sample("barrier", ("E:2x3",), F.barrier),
+        Sample("stop_gradient", ("f32:2x3",), F.stop_gradient),
+        Sample("checkpoint", ("E:3",), checkpointed, accepts=FLOATS),
+        Sample("custom_gradient", ("E:3", "E:3"), own_gradient, accepts=FLOATS),
+    ]
+
+
 def random_samples() -> list[Sample]:
     return [
         Sample(f"random_{kind}", ("u32:2",), lambda key, f=build, to=to: f(key, (5, 13), to, -1.5, 2.5), str(to))
@@ -336,5 +354,6 @@ SAMPLES: tuple[Sample, ...] = (
     *composite_samples(),
     *recurrent_samples(),
     *control_samples(),
+    *derivative_samples(),
     *random_samples(),
 )

@@ -9,15 +9,22 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from xmlc import numpy as numpy
+    from xmlc.batching import vmap as vmap
     from xmlc.builder import Builder as Builder
     from xmlc.builder import ml as ml
     from xmlc.builder import tensor as tensor
+    from xmlc.custom_derivatives import checkpoint as checkpoint
+    from xmlc.custom_derivatives import custom_gradient as custom_gradient
+    from xmlc.custom_derivatives import custom_jvp as custom_jvp
+    from xmlc.custom_derivatives import stop_gradient as stop_gradient
     from xmlc.derivatives import grad as grad
     from xmlc.derivatives import jvp as jvp
     from xmlc.derivatives import value_and_grad as value_and_grad
     from xmlc.derivatives import vjp as vjp
     from xmlc.dialects.diagnostics import CompileError as CompileError
     from xmlc.driver import compile_module as compile_module
+    from xmlc.jacobians import hessian as hessian
+    from xmlc.jacobians import jacobian as jacobian
     from xmlc.running import load as load
     from xmlc.tensors.device import Device as Device
     from xmlc.tensors.tensor import Tensor as Tensor
@@ -31,19 +38,26 @@ PUBLIC = {
     "Device": "xmlc.tensors.device",
     "Builder": "xmlc.builder",
     "CompileError": "xmlc.dialects.diagnostics",
+    "checkpoint": "xmlc.custom_derivatives",
     "compile": "xmlc.tracing",
     "compile_module": "xmlc.driver",
     "Tensor": "xmlc.tensors.tensor",
     "cond": "xmlc.tracing",
+    "custom_gradient": "xmlc.custom_derivatives",
+    "custom_jvp": "xmlc.custom_derivatives",
     "grad": "xmlc.derivatives",
+    "hessian": "xmlc.jacobians",
+    "jacobian": "xmlc.jacobians",
     "jvp": "xmlc.derivatives",
     "load": "xmlc.running",
     "ml": "xmlc.builder",
     "nn": "xmlc.tracing",
     "scan": "xmlc.tracing",
+    "stop_gradient": "xmlc.custom_derivatives",
     "tensor": "xmlc.builder",
     "value_and_grad": "xmlc.derivatives",
     "vjp": "xmlc.derivatives",
+    "vmap": "xmlc.batching",
     "while_loop": "xmlc.tracing",
 }
 """Public name -> the module that defines it; the list for type checkers above names the same."""

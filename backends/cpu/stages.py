@@ -48,6 +48,7 @@ CPU = (
         "ml",
         (
             LowerToy(),
+            Decompose("derivatives"),  # whatever derivatives there are were taken
             *(Fold(), Simplify(), StrengthReduction(pointwise=False)),  # a reshape would part product and epilogue
             *(FusePatterns(), Fold(), Simplify()),
             *(Decompose("recurrent"), Decompose("contraction"), Simplify()),  # what their weights become is hoisted

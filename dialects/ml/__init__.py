@@ -12,6 +12,7 @@ from xmlc.dialects.ml import (
     composite,
     contraction,
     control,
+    derivatives,
     elementwise,
     packed,
     random,
@@ -42,6 +43,7 @@ ML = Dialect(
         *composite.COMPOSITE,
         *recurrent.RECURRENT,
         *control.CONTROL,
+        *derivatives.DERIVATIVES,
         *random.RANDOM,
     ],
     [

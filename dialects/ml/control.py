@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from xdsl.dialects.builtin import UnitAttr, i1
 from xdsl.dialects.utils import AbstractYieldOperation
-from xdsl.ir import Attribute, Region, SSAValue
+from xdsl.ir import Attribute, Operation, Region, SSAValue
 from xdsl.irdl import (
     AttrSizedOperandSegments,
     IRDLOperation,
@@ -53,7 +53,14 @@ class YieldOp(AbstractYieldOperation[Attribute]):
     """Ends a region of `ml` with the values it gives."""
 
     name = "ml.yield"
-    traits = lazy_traits_def(lambda: (IsTerminator(), HasParent(IfOp, WhileOp, ScanOp), Pure()))
+    traits = lazy_traits_def(lambda: (IsTerminator(), HasParent(*with_regions()), Pure()))
+
+
+def with_regions() -> tuple[type[Operation], ...]:
+    """The ops whose regions a yield ends."""
+    from xmlc.dialects.ml.derivatives import CheckpointOp, CustomGradientOp
+
+    return IfOp, WhileOp, ScanOp, CheckpointOp, CustomGradientOp
 
 
 # --- checks and syntax that the ops share

@@ -20,6 +20,7 @@ from xmlc.dialects.ml import (
     composite,
     contraction,
     control,
+    derivatives,
     elementwise,
     packed,
     random,
@@ -331,3 +332,8 @@ def scan(
 
     made = control.ScanOp(inits, sequences, region_of(step, types), length=length, reverse=reverse)
     return list(made.results[:count]), list(made.results[count:])
+
+
+# --- how to differentiate
+stop_gradient = function(derivatives.StopGradientOp)
+barrier = function(derivatives.BarrierOp)

@@ -83,8 +83,15 @@ def cond(condition: ArrayLike, then: Callable[..., Any], otherwise: Callable[...
     return arrays_of(ml.IfOp(test, *regions).results, structures[0], trace)
 
 
-def while_loop(condition: Callable[[Any], ArrayLike], body: Callable[[Any], Any], start: Any) -> Any:
-    """`start`, replaced by body(it) as long as condition(it) is true; its structure and types stay the same."""
+def while_loop(
+    condition: Callable[[Any], ArrayLike], body: Callable[[Any], Any], start: Any, *, most: int | None = None
+) -> Any:
+    """`start`, replaced by body(it) as long as condition(it) is true; its structure and types stay the same.
+
+    With `most` it ends after so many steps at the latest, and can be differentiated.
+    """
+    if most is not None:
+        return bounded_loop(condition, body, start, most)
     trace = active()
     inits, structure = values_of(start)
     types = [each.type for each in inits]
@@ -96,6 +103,22 @@ def while_loop(condition: Callable[[Any], ArrayLike], body: Callable[[Any], Any]
 
     test = traced_region(types, lambda values: [truth(condition(arrays_of(values, structure, trace)))])
     return arrays_of(ml.WhileOp(inits, test, traced_region(types, step)).results, structure, trace)
+
+
+def bounded_loop(condition: Callable[[Any], ArrayLike], body: Callable[[Any], Any], start: Any, most: int) -> Any:
+    """A scan of `most` steps that does nothing any more once the condition is false."""
+    trace, structure = active(), flatten(start)[1]
+    types = [each.type for each in values_of(start)[0]]
+
+    def stepped(state: Any) -> Any:
+        made, found = values_of(body(state))
+        expect_same(found, structure, "what a loop carries and what its body gives")
+        return arrays_of(expect_types(made, types, "what a loop carries"), structure, trace)
+
+    def step(state: Any, _: None) -> tuple[Any, None]:
+        return cond(condition(state), lambda: stepped(state), lambda: state), None
+
+    return scan(step, start, length=most)[0]
 
 
 def scan(

@@ -20,11 +20,12 @@ from xdsl.rewriter import InsertPoint, Rewriter
 
 from xmlc.dialects.diagnostics import CompileError
 from xmlc.dialects.ml.composite import AttentionOp
-from xmlc.passes.decompose import composite, contraction, random, recurrent, reduction, shaping
+from xmlc.passes.decompose import composite, contraction, derivatives, random, recurrent, reduction, shaping
 
 Row = Callable[[Any], SSAValue | Sequence[SSAValue]]
 
 KINDS: dict[str, dict[type[Operation], Row]] = {
+    "derivatives": {**derivatives.DECOMPOSITIONS},
     "composite": {**composite.DECOMPOSITIONS},
     "recurrent": {**recurrent.DECOMPOSITIONS},
     "random": {**random.DECOMPOSITIONS},

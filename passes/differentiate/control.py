@@ -11,12 +11,12 @@ from xmlc.dialects.diagnostics import CompileError, place_of
 from xmlc.dialects.ml import control as ml
 from xmlc.dialects.ml import functions as F
 from xmlc.dialects.ml.types import shape_of
+from xmlc.passes.copies import copy
 from xmlc.passes.decompose.operands import zeros
 from xmlc.passes.differentiate.pull_back import (
     Cotangents,
     building,
     captured,
-    copy,
     expand,
     is_differentiable,
     pull_back,
@@ -64,7 +64,7 @@ def while_(op: ml.WhileOp, given: Given, active: set[SSAValue], at: InsertPoint)
     raise CompileError(
         "cannot differentiate ml.while: it keeps no record of its steps, whose number is not known",
         place=place_of(op.location),
-        hint="use a scan, which has a fixed number of steps",
+        hint="bound its steps: xmlc.while_loop(condition, body, start, most=N), or use a scan",
     )
 
 

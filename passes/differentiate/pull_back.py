@@ -7,9 +7,8 @@ op turns the cotangents of its results into those of its operands, by its row; t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TypeVar
 
 from xdsl.builder import Builder, ImplicitBuilder
 from xdsl.dialects.builtin import UnknownLoc
@@ -29,8 +28,6 @@ from xmlc.passes.decompose.operands import zeros
 from xmlc.passes.differentiate import composite, contraction, elementwise, reduction, shaping
 from xmlc.passes.differentiate.shaping import Pulled, sum_to
 
-OpT = TypeVar("OpT", bound=Operation)
-Inserted = TypeVar("Inserted", bound=Operation | Sequence[Operation])
 Row = Callable[..., Pulled]
 """f(op, cotangents of its results…) -> cotangents of its operands; None stands for zero."""
 
@@ -99,10 +96,9 @@ def pulled(
     op: Operation, given: list[SSAValue | None], active: set[SSAValue], at: InsertPoint
 ) -> Iterable[tuple[SSAValue, SSAValue | None]]:
     """The values an op reads, each with what reaches it of the cotangents of the results."""
-    from xmlc.passes.differentiate.control import REGIONS
-
-    if type(op) in REGIONS:
-        return REGIONS[type(op)](op, given, active, at)
+    regions = region_rows()
+    if type(op) in regions:
+        return regions[type(op)](op, given, active, at)
     if type(op) not in GRADIENTS:
         raise CompileError(f"cannot differentiate {op.name}", place=place_of(op.location))
     if any(DYNAMIC in shape_of(value) for value in (*op.operands, *op.results)):
@@ -115,6 +111,13 @@ def pulled(
     if isinstance(op, ElementwiseOp):
         reached = [c and sum_to(c, shape_of(operand)) for operand, c in zip(op.operands, reached)]
     return zip(op.operands, reached)
+
+
+def region_rows() -> Mapping[type[Operation], Callable[..., Iterable[tuple[SSAValue, SSAValue | None]]]]:
+    """The rows of ops that are differentiated with what is around them; they call this module in turn."""
+    from xmlc.passes.differentiate import control, derivatives
+
+    return {**control.REGIONS, **derivatives.REGIONS}
 
 
 @contextmanager
@@ -153,23 +156,8 @@ def captured(op: Operation) -> list[SSAValue]:
 
 def expand(block: Block) -> list[Operation]:
     """Replace the ops of a block that have no gradient of their own by what they are made of; returns its ops."""
+    regions = region_rows()
     for op in list(block.ops):
-        if type(op) in DECOMPOSITIONS and type(op) not in GRADIENTS:
+        if type(op) in DECOMPOSITIONS and type(op) not in GRADIENTS and type(op) not in regions:
             decompose(op)
     return list(block.ops)
-
-
-def copy(op: OpT, mapping: dict[SSAValue, SSAValue]) -> OpT:
-    """A copy of an op that belongs to no block, reading what `mapping` puts in the place of its operands.
-
-    An implicit builder would insert the op, and those in its regions: this one does not.
-    """
-    with ImplicitBuilder(Nowhere(InsertPoint.at_end(Block()))):
-        return op.clone(mapping)
-
-
-class Nowhere(Builder):
-    """Leaves what is made where it is."""
-
-    def insert(self, op: Inserted, insertion_point: InsertPoint | None = None) -> Inserted:
-        return op

@@ -25,6 +25,7 @@ from xmlc.passes.lower_ml import (
     channels_last,
     composite,
     contraction,
+    derivatives,
     elementwise,
     packed,
     reduction,
@@ -46,6 +47,7 @@ LOWER: dict[type[Operation], Row] = {
     **packed.LOWER,
     **winograd.LOWER,
     **channels_last.LOWER,
+    **derivatives.LOWER,
 }
 """Op -> f(op, *its operands at the linalg level), which builds there and returns what stands for the results."""
 
