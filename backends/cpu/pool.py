@@ -35,8 +35,8 @@ SPIN = 200
 LOOKS = 64
 """How often a helper that spins looks for work before it looks at the clock."""
 PATIENCE = 4096
-"""How often a caller looks whether the last iterations are done before it sleeps, some 50 µs, as long as waking it takes.
-It keeps its core meanwhile, where no helper may run."""
+"""How often a caller looks whether the last iterations are done before it sleeps: some 50 µs, as waking it takes. It
+keeps its core meanwhile, where no helper may run."""
 MOST = 65535
 """Iterations that a ticket can count. Loops with more are not shared."""
 
