@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
@@ -22,6 +22,7 @@ from xmlc.dialects.diagnostics import CompileError
 from xmlc.dialects.ml.types import DYNAMIC, shape_text
 from xmlc.dialects.sizes import Size, evaluated, read_size
 from xmlc.printing import PRINT_FUNCTIONS
+from xmlc.weights import owned
 
 Array = NDArray[Any]
 
@@ -61,11 +62,18 @@ class CompiledModule:
         """
         self.module: LoadedModule = load_object(code, CALLBACKS)
         self.entry: Callable[[int], None] = self.module.function(signature.entry)
-        if prepare is not None:
-            weights = {**weights, **self.prepared(prepare, weights)}
-        self.weights = bound(signature, weights)
+        self.weights = self.placed(signature, prepare, weights)
         self.outputs = Outputs()
         self.lay_out(signature, arena_bytes)
+
+    def placed(self, signature: Signature, prepare: EntryPoint | None, weights: Mapping[str, Array]) -> list[Array]:
+        """The weights that the entry point takes, in its order, in memory of this module."""
+        produced = {spec.name for spec in prepare.signature.outputs} if prepare is not None else set[str]()
+        given = replace(signature, weights=tuple(spec for spec in signature.weights if spec.name not in produced))
+        ours = dict(zip((spec.name for spec in given.weights), owned(bound(given, weights))))
+        if prepare is not None:
+            ours |= self.prepared(prepare, {**weights, **ours})
+        return bound(signature, ours)
 
     def lay_out(self, signature: Signature, arena_bytes: int, slots: Slots | None = None) -> None:
         """Make ready for calls: what each of them asks of the signature is found once for all."""
@@ -117,7 +125,7 @@ class CompiledModule:
     def prepared(self, entry: EntryPoint, weights: Mapping[str, Array]) -> dict[str, Array]:
         """What another entry point makes of weights, by name."""
         signature = entry.signature
-        given = bound(signature, weights)
+        given = [usable(each) for each in bound(signature, weights)]
         arrays = together([(spec.shape, spec.dtype) for spec in signature.outputs])
         outputs = {spec.name: array for spec, array in zip(signature.outputs, arrays)}
         slots = slots_of(signature, entry.arena_bytes)
@@ -196,11 +204,11 @@ def new_frame(slots: Slots, weights: Sequence[Array], arena_bytes: int) -> Frame
 
 
 def bound(signature: Signature, weights: Mapping[str, Array]) -> list[Array]:
-    """The arrays of an entry point's weights, in its order. CompileError names all that are missing."""
+    """The arrays of an entry point's weights, in its order, aligned or not. CompileError names all that are missing."""
     missing = [str(spec) for spec in signature.weights if spec.name not in weights]
     if missing:
         raise CompileError(f"{len(missing)} weights are missing: {', '.join(missing)}", hint="give an array for each")
-    return [checked(weights[spec.name], spec, "weight") for spec in signature.weights]
+    return [matching(weights[spec.name], spec, "weight") for spec in signature.weights]
 
 
 READY = 0x101
@@ -216,6 +224,18 @@ def is_ready(value: Any, dtype: np.dtype[Any], shape: tuple[int, ...]) -> bool:
 
 def checked(value: Any, spec: Tensor, what: str) -> Array:
     """An array of the right type and shape, contiguous and aligned: a copy only where it is not."""
+    return usable(matching(value, spec, what))
+
+
+def usable(array: Array) -> Array:
+    """An array that is contiguous and aligned: a copy only where it is not."""
+    if not array.flags.c_contiguous:
+        return array.copy(order="C")
+    return array if array.flags.aligned else owned([array])[0]
+
+
+def matching(value: Any, spec: Tensor, what: str) -> Array:
+    """A value as an array, of the right type and shape. Raises CompileError."""
     array: Array = value if isinstance(value, np.ndarray) else as_array(value)  # pyright: ignore[reportUnknownVariableType]
     if array.dtype != spec.dtype:
         raise CompileError(
@@ -226,7 +246,7 @@ def checked(value: Any, spec: Tensor, what: str) -> Array:
         raise CompileError(
             f"{what} '{spec.name}' has shape {shape_text(array.shape)}, expected {shape_text(spec.shape)}"
         )
-    return array if array.flags.c_contiguous and array.flags.aligned else array.copy(order="C")
+    return array
 
 
 def as_array(value: Any) -> Array:

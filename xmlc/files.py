@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import mmap
 import secrets
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TypeAlias
 
 from xmlc.dialects.diagnostics import CompileError, Place
 
@@ -26,6 +29,46 @@ def read_bytes(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise CompileError(f"cannot read '{path}': {reason(error)}") from error
+
+
+Content: TypeAlias = "bytes | mmap.mmap"
+"""What is in a file: read, or a read-only mapping of it."""
+
+MAPPED = 1 << 20
+"""Bytes from which `content` maps a file rather than reads it."""
+
+
+def content(path: Path) -> Content:
+    """The content of the user's file; a large one is mapped. Raises CompileError as `read_bytes`."""
+    try:
+        if path.stat().st_size < MAPPED:
+            return path.read_bytes()
+        with path.open("rb") as file:
+            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    except OSError as error:
+        raise CompileError(f"cannot read '{path}': {reason(error)}") from error
+
+
+def version_of(path: Path) -> tuple[int, int, int] | None:
+    """What tells one content of a file from another: its number on the disk, its size, its time; None without one."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def unchanged_since_now(paths: Iterable[Path]) -> Callable[[], None]:
+    """What raises CompileError if one of the files was written since, by itself: a new file of its name is another."""
+    versions = {path: version_of(path) for path in paths}
+
+    def check() -> None:
+        for path, before in versions.items():
+            now = version_of(path)
+            if now and before and now != before and now[0] == before[0]:
+                raise CompileError(f"'{path}' was changed while it was in use", hint="load it again")
+
+    return check
 
 
 def decode_text(data: bytes, name: str) -> str:

@@ -13,13 +13,12 @@ from xdsl.dialects.builtin import ModuleOp
 
 from xmlc.dialects.diagnostics import CompileError, Place
 from xmlc.dialects.sizes import TYPICAL, Assumptions, assuming, state
-from xmlc.files import decode_text, read_bytes
+from xmlc.files import Content, content, decode_text, unchanged_since_now
 from xmlc.inputs import Array, Arrays, Port, Sizes, bound, check_sizes, known_sizes
 
 if TYPE_CHECKING:
-    import onnx
-
     from xmlc.backends.signature import Tensor
+    from xmlc.frontend.onnx.mapped import Mapped
 
 STANDARD_INPUT = "<stdin>"
 LANGUAGES: dict[str, str] = {".toy": "toy", ".onnx": "onnx", ".mlir": "mlir"}
@@ -63,27 +62,27 @@ def open_source(file: str, language: str | None = None) -> Source:
     return open_program(*read_program(file), language)
 
 
-def read_program(file: str) -> tuple[str, bytes]:
+def read_program(file: str) -> tuple[str, Content]:
     """The name of a program for messages, and its content. Raises CompileError."""
-    return (STANDARD_INPUT, sys.stdin.buffer.read()) if file == "-" else (file, read_bytes(Path(file)))
+    return (STANDARD_INPUT, sys.stdin.buffer.read()) if file == "-" else (file, content(Path(file)))
 
 
-def open_program(name: str, data: bytes, language: str | None = None) -> Source:
+def open_program(name: str, data: Content, language: str | None = None) -> Source:
     """A program that was read. Raises CompileError."""
     return OPEN[language or LANGUAGES.get(Path(name).suffix) or language_of(data)](name, data)
 
 
-def language_of(data: bytes) -> str:
+def language_of(data: Content) -> str:
     """What a program without a telling name is: ONNX starts with a field of protobuf, Toy defines functions."""
     if data[:1] == b"\x08" or b"\0" in data[:1024]:
         return "onnx"
     return "toy" if re.search(rb"^\s*def\s+\w+\s*\(", data, re.MULTILINE) else "mlir"
 
 
-def open_toy(name: str, data: bytes) -> Source:
+def open_toy(name: str, data: Content) -> Source:
     from xmlc.frontend.toy import build, dump, parse
 
-    text = decode_text(data, name)
+    text = decode_text(bytes(data), name)
     tree = parse(text, name)
 
     def make(sizes: Sizes, arrays: Arrays) -> Program:
@@ -93,12 +92,12 @@ def open_toy(name: str, data: bytes) -> Source:
     return Source(name, "toy", (), make, lambda: dump(tree), text)
 
 
-def open_mlir(name: str, data: bytes) -> Source:
+def open_mlir(name: str, data: Content) -> Source:
     from xmlc.dialects import context
     from xmlc.parse import parse_module
     from xmlc.verify import verify
 
-    text = decode_text(data, name)
+    text = decode_text(bytes(data), name)
 
     def parsed() -> ModuleOp:
         return parse_module(text, name, context())
@@ -138,18 +137,20 @@ def parameters(module: ModuleOp) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
     return main.inputs, list(weights.values())
 
 
-def open_onnx(name: str, data: bytes) -> Source:
+def open_onnx(name: str, data: Content) -> Source:
     from xmlc.frontend.onnx.importer import declared_sizes, import_model, input_infos, name_free_sizes, nameless
-    from xmlc.frontend.onnx.load import load
     from xmlc.frontend.onnx.program import Port as InputPort
     from xmlc.frontend.onnx.tensors import dtype_of
     from xmlc.frontend.onnx.unsupported import NeedsValue
 
-    model = read_onnx(name, data, load)
+    loaded = read_onnx(name, data)
+    model, stored = loaded.model, loaded.arrays
+    refuse_changes = unchanged_since_now(loaded.files)
     infos = [info for info in input_infos(model) if info.type.HasField("tensor_type")]
     ports = tuple(Port(info.name, dtype_of(info.type.tensor_type.elem_type), declared_sizes(info)) for info in infos)
 
     def make(sizes: Sizes, arrays: Arrays) -> Program:
+        refuse_changes()
         check_sizes(sizes, ports, name)
         names = {port.name for port in ports}
         symbols = {key: size for key, size in sizes.items() if isinstance(size, int) and key not in names}
@@ -163,7 +164,7 @@ def open_onnx(name: str, data: bytes) -> Source:
         while True:
             values = {key: arrays[key] for key in fixed}
             try:
-                made = import_model(model, shapes=shapes, symbols=symbols, values=values, file=name)
+                made = import_model(model, shapes=shapes, symbols=symbols, values=values, file=name, stored=stored)
             except NeedsValue as needs:
                 if any(key not in arrays or key in fixed for key in needs.inputs):
                     raise needs.as_error() from needs
@@ -172,6 +173,7 @@ def open_onnx(name: str, data: bytes) -> Source:
             return Program(made.module, made.weights)
 
     def make_free(sizes: Sizes, arrays: Arrays) -> Program:
+        refuse_changes()
         check_sizes(sizes, ports, name)
         names = {port.name for port in ports}
         symbols = {key: size for key, size in sizes.items() if isinstance(size, int) and key not in names}
@@ -187,7 +189,7 @@ def open_onnx(name: str, data: bytes) -> Source:
         }
         with assuming(Assumptions(example=lambda symbol: example.get(symbol, TYPICAL))) as assumptions:
             try:
-                made = import_model(model, shapes=shapes, symbols=symbols, file=name, dynamic=True)
+                made = import_model(model, shapes=shapes, symbols=symbols, file=name, dynamic=True, stored=stored)
             except NeedsValue as needs:
                 raise needs.as_error() from needs
         state(assumptions, made.module)
@@ -196,15 +198,18 @@ def open_onnx(name: str, data: bytes) -> Source:
     return Source(name, "onnx", ports, make, make_free=make_free)
 
 
-def read_onnx(name: str, data: bytes, load: Callable[[bytes, Path | None], onnx.ModelProto]) -> onnx.ModelProto:
-    """The model; external data lies beside its file, where it has one."""
+def read_onnx(name: str, data: Content) -> Mapped:
+    """The model; its large tensors stay in its files, which lie beside it where they are not in its own."""
+    from xmlc.frontend.onnx.load import load
+    from xmlc.frontend.onnx.mapped import Mapped, load_mapped
+
     if name != STANDARD_INPUT:
-        return load(data, Path(name))
+        return load_mapped(data, Path(name))
     try:
-        return load(data, None)
+        return Mapped(load(bytes(data), None), {}, ())
     except CompileError as error:
         raise CompileError(error.diagnostics[0].message, place=Place(name), hint=error.diagnostics[0].hint) from error
 
 
-OPEN: dict[str, Callable[[str, bytes], Source]] = {"toy": open_toy, "onnx": open_onnx, "mlir": open_mlir}
+OPEN: dict[str, Callable[[str, Content], Source]] = {"toy": open_toy, "onnx": open_onnx, "mlir": open_mlir}
 """Language -> how its programs are opened."""

@@ -54,16 +54,16 @@ RUNTIME: tuple[str, ...] = (
 @cache
 def runtime() -> dict[str, int]:
     """Addresses of the functions of RUNTIME, and of those that the pool needs, that this system has."""
-    libraries = [ctypes.CDLL(None)]
-    if (maths := ctypes.util.find_library("m")) is not None:
-        libraries.append(ctypes.CDLL(maths))
-    found: dict[str, int] = {}
-    for name in (*RUNTIME, *NEEDS):
-        for library in libraries:
-            if (function := getattr(library, name, None)) is not None:
-                found[name] = address_of(function)
-                break
+    found = addresses_in(ctypes.CDLL(None), (*RUNTIME, *NEEDS))
+    missing = [name for name in RUNTIME if name not in found]  # none where Python itself is linked with libm
+    if missing and (maths := ctypes.util.find_library("m")) is not None:
+        found |= addresses_in(ctypes.CDLL(maths), missing)
     return found
+
+
+def addresses_in(library: ctypes.CDLL, names: Iterable[str]) -> dict[str, int]:
+    """Where those functions of a library are that it has."""
+    return {name: address_of(found) for name in names if (found := getattr(library, name, None)) is not None}
 
 
 def address_of(callback: Any) -> int:

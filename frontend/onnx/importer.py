@@ -142,8 +142,11 @@ def import_model(
     values: Mapping[str, Array] | None = None,
     file: str = "model",
     dynamic: bool = False,
+    stored: Mapping[str, Array] | None = None,
 ) -> Program:
     """The program of a model whose data is loaded (see `load`), for given sizes of its free dimensions.
+
+    `stored` are the initializers of its graph, by name, that are not in the message (see `mapped`).
 
     With `dynamic`, free dimensions that are not given stay free, and what `dialects.sizes.Assumptions` are in force
     decides where their sizes make a difference; where nothing does, that is a CompileError.
@@ -152,14 +155,15 @@ def import_model(
     inputs that decide shapes. Raises Unsupported with every operator that xmlc lacks, NeedsValue where shapes
     depend on inputs not in `values`, CompileError for a model that is wrong or whose free dimensions are not given.
     """
-    return Importer(model, file, values or {}).program(shapes or {}, dict(symbols or {}), dynamic)
+    return Importer(model, file, values or {}, stored or {}).program(shapes or {}, dict(symbols or {}), dynamic)
 
 
 class Importer:
     """One import of one model."""
 
-    def __init__(self, model: onnx.ModelProto, file: str, values: Mapping[str, Array]):
+    def __init__(self, model: onnx.ModelProto, file: str, values: Mapping[str, Array], stored: Mapping[str, Array]):
         self.model = model
+        self.stored = stored
         self.place = Place(file)
         self.values = values
         self.functions = {
@@ -184,6 +188,8 @@ class Importer:
             if given is not None:
                 self.facts.arrays[argument] = given
             scope.names[port.name] = Value(self.facts, port.name, array=given, ssa=argument)
+        for name, array in self.stored.items():
+            scope.names.setdefault(name, Value(self.facts, name, array=array))
         with ImplicitBuilder(self.entry):
             self.run_graph(graph, scope)
             self.raise_problems()

@@ -29,9 +29,7 @@ def load(source: str | Path | bytes | onnx.ModelProto, path: Path | None = None)
             place = Place(str(path))
             model, folder = parse(read(path), place), path.parent
     check(model, place)
-    for tensor in tensors(model):
-        if tensor.data_location == onnx.TensorProto.EXTERNAL:
-            read_external(tensor, folder, place)
+    read_all_external(model, folder, place)
     return model
 
 
@@ -46,9 +44,11 @@ def parse(data: bytes, place: Place) -> onnx.ModelProto:
     try:
         return onnx.ModelProto.FromString(data)
     except DecodeError as error:
-        raise CompileError(
-            "not an ONNX model, or a truncated one", place=place, hint="expected a serialized ModelProto"
-        ) from error
+        raise not_a_model(place) from error
+
+
+def not_a_model(place: Place) -> CompileError:
+    return CompileError("not an ONNX model, or a truncated one", place=place, hint="expected a serialized ModelProto")
 
 
 def check(model: onnx.ModelProto, place: Place) -> None:
@@ -86,8 +86,20 @@ def node_tensors(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.TensorProto]:
                 yield from graph_tensors(graph)
 
 
-def read_external(tensor: onnx.TensorProto, folder: Path | None, place: Place) -> None:
-    """Put a tensor's external bytes into the message."""
+def read_all_external(model: onnx.ModelProto, folder: Path | None, place: Place) -> None:
+    """Put the external bytes of every tensor into the message."""
+    for tensor in tensors(model):
+        if tensor.data_location == onnx.TensorProto.EXTERNAL:
+            file, offset, length = external_place(tensor, folder, place)
+            with file.open("rb") as stream:
+                stream.seek(offset)
+                tensor.raw_data = stream.read(length)
+            tensor.data_location = onnx.TensorProto.DEFAULT
+            del tensor.external_data[:]
+
+
+def external_place(tensor: onnx.TensorProto, folder: Path | None, place: Place) -> tuple[Path, int, int]:
+    """The file of a tensor's external data, where it starts there, and its length in bytes. Raises CompileError."""
     entries = {entry.key: entry.value for entry in tensor.external_data}
     location = entries.get("location", "")
     if folder is None:
@@ -108,11 +120,7 @@ def read_external(tensor: onnx.TensorProto, folder: Path | None, place: Place) -
             f"tensor {tensor.name!r} needs bytes {offset} to {offset + length} of {location!r}, which has {size}",
             place=place,
         )
-    with file.open("rb") as stream:
-        stream.seek(offset)
-        tensor.raw_data = stream.read(length)
-    tensor.data_location = onnx.TensorProto.DEFAULT
-    del tensor.external_data[:]
+    return file, offset, length
 
 
 def contained(folder: Path, location: str, name: str, place: Place) -> Path:

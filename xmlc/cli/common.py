@@ -85,7 +85,8 @@ def opened(file: str, language: str | None, settings: Settings) -> Source:
     try:
         source = open_program(name, data, language)
     except CompileError as error:
-        raise with_source_lines(error, {name: data.decode(errors="replace")}) from error
+        texts = {name: data.decode(errors="replace")} if isinstance(data, bytes) else {}
+        raise with_source_lines(error, texts) from error
     settings.timer.stop()
     return source
 
