@@ -30,7 +30,7 @@ PASSES: dict[str, Callable[[], type[ModulePass]]] = {
     "hoist-weights": in_module("xmlc.passes.hoist_weights", "HoistWeights"),
     "infer-shapes": in_module("xmlc.passes.infer_shapes", "InferShapes"),
     "inline": in_module("xmlc.passes.inline", "Inline"),
-    "lower-attention": in_module("xmlc.passes.lower_attention", "LowerAttention"),
+    "lower-attention": in_module("xmlc.passes.attention.lower", "LowerAttention"),
     "lower-contractions": in_module("xmlc.passes.contractions.lower", "LowerContractions"),
     "lower-free-contractions": in_module("xmlc.passes.contractions.free_sizes", "LowerFreeContractions"),
     "lower-linalg": in_module("xmlc.passes.lower_linalg", "LowerLinalg"),

@@ -12,6 +12,7 @@ from xdsl.transforms.dead_code_elimination import DeadCodeElimination
 from xmlc.backends.cpu.target import Target
 from xmlc.backends.stages import Stage
 from xmlc.passes.assign_layouts import AssignLayouts
+from xmlc.passes.attention.lower import LowerAttention
 from xmlc.passes.bind_sizes import BindSizes
 from xmlc.passes.bufferize import Bufferize
 from xmlc.passes.contractions.free_sizes import LowerFreeContractions
@@ -26,7 +27,6 @@ from xmlc.passes.fuse_patterns import FusePatterns
 from xmlc.passes.hoist_weights import HoistWeights
 from xmlc.passes.infer_shapes import InferShapes
 from xmlc.passes.inline import Inline
-from xmlc.passes.lower_attention import LowerAttention
 from xmlc.passes.lower_linalg import LowerLinalg
 from xmlc.passes.lower_ml.lower import LowerMl
 from xmlc.passes.lower_print import LowerPrint
@@ -107,7 +107,12 @@ def fitted(passes: Sequence[ModulePass], target: Target, threads: int = 1) -> li
                     **sizes,
                 )
             case LowerAttention():
-                return replace(each, vector_bits=target.vector_bits, vector_registers=target.vector_registers)
+                return replace(
+                    each,
+                    vector_bits=target.vector_bits,
+                    vector_registers=target.vector_registers,
+                    second_cache=sizes.get("second_cache", each.second_cache),
+                )
             case LowerRows():
                 return replace(each, vector_bits=target.vector_bits, **sizes)
             case LowerTransposes() | AssignLayouts() | PackWeights():

@@ -190,7 +190,7 @@ class RowEmitter:
                 operand = read.operand if isinstance(read, Value) and read.producer is None else read
                 if isinstance(operand, Operand) and operand.strides[self.loop] and operand.strides[row]:
                     found[operand.value, operand.strides, operand.offset] = operand
-        far = self.machine.second_cache // 2
+        far = self.machine.second_cache // 2 if self.plan.sweeps > 1 else self.machine.third_cache
         return [each for each in found.values() if byte_size(cast("Any", each.value.type)) >= far]
 
     def in_scratch(self, spot: Spot) -> Mapping[int, Index]:
@@ -446,7 +446,8 @@ def along(rows: RowEmitter, at: Mapping[int, Index]) -> None:
     for number in range(plan.sweeps):
         for each in plan.between(number):
             rows.do(each, row)
-        for (each, _), partial in swept(rows, number, at, row, ahead if number == 1 else None).items():
+        fetched = ahead if number == min(1, plan.sweeps - 1) else None
+        for (each, _), partial in swept(rows, number, at, row, fetched).items():
             fold = each.step.fold
             assert fold is not None
             rows.finished(each, rows.across_lanes(fold, partial), row)
@@ -516,7 +517,10 @@ def rows_together(rows: RowEmitter, at: Mapping[int, Index], offsets: Sequence[I
 
 @dataclass(frozen=True)
 class Ahead:
-    """The next row, which a sweep over this one has fetched: the first sweep is bound by memory, the others are not."""
+    """The next row, which the second sweep over this one has fetched: the first is bound by memory, the others are not.
+
+    A single sweep does it itself, over rows that lie in memory: the processor's own prefetching ends with each page.
+    """
 
     operands: Sequence[Operand]
     row: Mapping[int, Index]
@@ -525,7 +529,7 @@ class Ahead:
     def of(rows: RowEmitter, at: Mapping[int, Index]) -> Ahead | None:
         """None where there is no next row, or where all rows are near; the last row counts as its own next."""
         group, emitter = rows.group, rows.emitter
-        if not group.rows or rows.plan.sweeps == 1 or not (operands := rows.read_next(group.rows[-1])):
+        if not group.rows or not (operands := rows.read_next(group.rows[-1])):
             return None
         row = group.rows[-1]
         return Ahead(operands, {row: emitter.least(emitter.plus(at[row], 1), group.extents[row] - 1)})

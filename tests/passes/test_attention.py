@@ -2,27 +2,51 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
+from xdsl.passes import ModulePass
 
 import xmlc
+from xmlc.backends.cpu import stages
 from xmlc.dialects.ml import functions as F
+from xmlc.passes.attention.lower import LowerAttention
 
 SIZES = {
     # batch, heads, groups, queries, keys, depth, width of values
     "one tile": (1, 1, 1, 4, 4, 4, 4),
     "one query": (2, 3, 3, 1, 70, 16, 16),
+    "few queries": (1, 4, 2, 5, 37, 24, 140),
     "whole vectors": (1, 2, 2, 64, 96, 32, 32),
     "odd everything": (2, 2, 2, 37, 53, 19, 21),
     "several blocks": (1, 2, 1, 133, 200, 24, 70),
     "groups": (1, 6, 2, 17, 18, 8, 8),
 }
+FEW = ("one tile", "one query", "few queries")
 MASKS = ("none", "keys", "flags", "causal", "causal with offset", "nothing seen")
 
 
+def force(schedule: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = stages.fitted
+
+    def fitted(passes: Sequence[ModulePass], *arguments: Any) -> list[ModulePass]:
+        found = real(passes, *arguments)
+        return [replace(each, schedule=schedule) if isinstance(each, LowerAttention) else each for each in found]
+
+    monkeypatch.setattr(stages, "fitted", fitted)
+    monkeypatch.setenv("XMLC_CACHE", "0")
+
+
 @pytest.mark.parametrize("mask", MASKS)
-@pytest.mark.parametrize("sizes", SIZES)
-def test_attention_means_what_the_interpreter_says(sizes: str, mask: str) -> None:
+@pytest.mark.parametrize(("sizes", "schedule"), [*((each, "") for each in SIZES), *((each, "blocks") for each in FEW)])
+def test_attention_means_what_the_interpreter_says(
+    sizes: str, schedule: str, mask: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if schedule:
+        force(schedule, monkeypatch)
     batch, heads, groups, rows, columns, depth, width = SIZES[sizes]
     generator = np.random.default_rng(0)
     shapes = ((batch, heads, rows, depth), (batch, groups, columns, depth), (batch, groups, columns, width))

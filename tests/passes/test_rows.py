@@ -39,7 +39,7 @@ PROGRAMS: dict[str, Program] = {
     "max": lambda x, axis: F.reduce_max(F.exp(x), (axis,)),
     "min of all": lambda x, _: F.reduce_min(x, range(rank_of(x))),
     "chain": lambda x, axis: F.mul(F.tanh(F.add(F.erf(x), x)), F.exp(x)),
-    "normalized chain": lambda x, axis: F.tanh(standardized(F.erf(x), axis)),
+    "chain of a softmax": lambda x, axis: F.tanh(F.softmax(F.erf(x), axis)),
     "softmax of rows and columns": lambda x, axis: F.softmax(F.softmax(x, axis), rank_of(x) - 1),
 }
 SHAPES = (

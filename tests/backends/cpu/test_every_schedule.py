@@ -31,6 +31,7 @@ from xmlc.dialects.reference.interpreter import interpret
 from xmlc.driver import Settings, compile_module, entry_of, run_stages
 from xmlc.meaning import difference, random_inputs
 from xmlc.parse import parse_module
+from xmlc.passes.attention.lower import LowerAttention
 from xmlc.passes.contractions.lower import LowerContractions
 from xmlc.passes.lower_transposes import LowerTransposes
 from xmlc.passes.parallelize import Parallelize
@@ -73,6 +74,8 @@ def forced_pass(each: ModulePass, schedule: str) -> ModulePass:
     match each:
         case LowerContractions():
             return replace(each, schedule=None if schedule == STREAMS else schedule)
+        case LowerAttention() if schedule == LOOPS:
+            return replace(each, schedule="blocks")
         case LowerRows() if schedule == STREAMS:
             return replace(each, second_cache=1, third_cache=1)
         case Parallelize():

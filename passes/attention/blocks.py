@@ -1,4 +1,4 @@
-"""Lower attention: loops over blocks of queries and keys that never hold more scores than the first cache does.
+"""Attention of many queries: blocks of queries and keys, which never hold more scores than the first cache does.
 
 The scores of a block of queries are kept transposed, a row for each key and a lane for each query. So the largest score
 and the sum of powers of sixteen queries are single vectors, and both products read keys and values as they lie in
@@ -9,71 +9,26 @@ arXiv:2205.14135). Under a causal mask, blocks of keys that come after all queri
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf
-from typing import cast
 
-from xdsl.context import Context
-from xdsl.dialects import arith, func, math
-from xdsl.dialects.builtin import (
-    DenseIntOrFPElementsAttr,
-    IntegerAttr,
-    MemRefType,
-    ModuleOp,
-    VectorType,
-    f32,
-    i1,
-    i64,
-)
-from xdsl.ir import Attribute, Operation, SSAValue
-from xdsl.passes import ModulePass
+from xdsl.dialects import arith
+from xdsl.dialects.builtin import IntegerAttr, VectorType, f32, i1, i64
+from xdsl.ir import SSAValue
 
-from xmlc.dialects.fused_attention import FusedAttentionOp
-from xmlc.dialects.lanewise import CmpfOp, CmpiOp, SelectOp
+from xmlc.dialects.lanewise import CmpiOp, SelectOp
 from xmlc.passes import remarks
-from xmlc.passes.contractions.emitter import INDEX, Emitter, View
-from xmlc.passes.index_arithmetic import Index, IndexConstants
+from xmlc.passes.attention.problem import Attention, whole_view
+from xmlc.passes.contractions.emitter import View
+from xmlc.passes.index_arithmetic import Index
 from xmlc.passes.lower_transposes import transposed
-from xmlc.passes.machine import Machine
-from xmlc.passes.number import FLOAT_PREDICATES, INTEGER_PREDICATES, STRICT
+from xmlc.passes.number import INTEGER_PREDICATES
 
 BLOCK_SCORES = 3072
 """Scores that are held at a time: a quarter of a first cache, beside queries, keys and values."""
 MOST_VECTORS = 4
 MOST_ROWS = 16
-CONTRACT = {"fastmath": STRICT}
-
-
-@dataclass(frozen=True)
-class LowerAttention(ModulePass):
-    """Turn fused.attention into loops over blocks of queries and keys."""
-
-    name = "lower-attention"
-    vector_bits: int = Machine.vector_bits
-    vector_registers: int = Machine.vector_registers
-
-    def apply(self, ctx: Context, op: ModuleOp) -> None:
-        machine = Machine(self.vector_bits, self.vector_registers)
-        for function in op.body.block.ops:
-            if isinstance(function, func.FuncOp) and not function.is_declaration:
-                constants = IndexConstants(function.body.block)
-                for inner in [each for each in function.walk() if isinstance(each, FusedAttentionOp)]:
-                    Attention(inner, machine, constants).emit()
-                    inner.detach()
-                    inner.erase()
-
-
-def shape_of(value: SSAValue) -> tuple[int, ...]:
-    return cast("MemRefType[Attribute]", value.type).get_shape()
-
-
-def whole_view(value: SSAValue) -> View:
-    """A buffer whose dimensions are its loops."""
-    type_ = cast("MemRefType[Attribute]", value.type)
-    strides = type_.get_strides()
-    assert strides is not None
-    return View(value, tuple(range(len(strides))), tuple(stride or 0 for stride in strides))
 
 
 @dataclass
@@ -96,22 +51,8 @@ class Block:
     """(vectors * lanes): what the mixture is to be multiplied by."""
 
 
-class Attention:
-    """Emits one attention."""
-
-    def __init__(self, op: FusedAttentionOp, machine: Machine, constants: IndexConstants):
-        self.op = op
-        self.emitter = Emitter(op, constants)
-        self.machine = machine
-        self.lanes = machine.lanes(32)
-        self.vector = VectorType(f32, (self.lanes,))
-        self.query, self.key, self.value, self.out = map(whole_view, (op.query, op.key, op.value, op.out))
-        self.mask = whole_view(op.mask) if op.mask else None
-        self.batches, self.heads, self.rows, self.depth = shape_of(op.query)
-        self.groups, self.columns = shape_of(op.key)[1:3]
-        self.width = shape_of(op.value)[3]
-        self.offset = None if op.causal is None else op.offset.value.data if op.offset else 0
-        self.hides = self.mask is not None or self.offset is not None
+class Blocks(Attention):
+    """Emits attention in blocks of queries and keys."""
 
     def emit(self) -> None:
         emitter = self.emitter
@@ -123,10 +64,7 @@ class Attention:
         )
         whole = self.rows // size * size
         with emitter.loop(self.batches, parallel=True) as batch, emitter.loop(self.heads, parallel=True) as head:
-            group = head
-            if self.groups != self.heads:
-                ratio = self.heads // self.groups
-                group = 0 if self.groups == 1 else emitter.arithmetic(arith.DivUIOp, head, ratio)
+            group = self.group_of(head)
             with emitter.loop(whole, size, parallel=True) as first:
                 self.block(batch, head, group, first, size)
             if whole < self.rows:
@@ -293,11 +231,7 @@ class Attention:
         emitter, lanes = self.emitter, self.lanes
         found = list(scores)
         if self.mask is not None:
-            shape = shape_of(self.mask.value)
-            ahead = 4 - len(shape)
-            where = {0: block.batch, 1: block.head, 2: 0, 3: key}
-            at = {axis: 0 if size == 1 else where[axis + ahead] for axis, size in enumerate(shape)}
-            bias = emitter.load(self.mask, at)
+            bias = emitter.load(self.mask, self.place_in_mask(self.mask, {0: block.batch, 1: block.head, 2: 0, 3: key}))
             if bias.type == i1:
                 shown, hidden = emitter.number(0, f32), emitter.number(-inf, f32)
                 bias = emitter.add(SelectOp.create(operands=(bias, shown, hidden), result_types=(f32,))).results[0]
@@ -349,51 +283,3 @@ class Attention:
         for row in rows:
             for j in columns:
                 self.put(next(results), block.mixed, {0: row, 1: j})
-
-    # Vectors
-
-    def inside(self, start: int) -> SSAValue | None:
-        """The lanes from a column on that the values have; None for all."""
-        left = self.width - start
-        return None if left >= self.lanes else self.emitter.mask(left, self.lanes)
-
-    def loaded(self, view: View, at: Mapping[int, Index], mask: SSAValue | None = None) -> SSAValue:
-        return self.emitter.load_vector(view, self.emitter.indices(view, at), self.lanes, mask)
-
-    def put(self, value: SSAValue, view: View, at: Mapping[int, Index], mask: SSAValue | None = None) -> None:
-        self.emitter.store_vector(value, view, self.emitter.indices(view, at), mask)
-
-    def made(self, kind: type[Operation], x: SSAValue, y: SSAValue) -> SSAValue:
-        op = kind.create(operands=(x, y), result_types=(x.type,), properties=dict(CONTRACT))
-        return self.emitter.add(op).results[0]
-
-    def fma(self, x: SSAValue, y: SSAValue, total: SSAValue) -> SSAValue:
-        op = math.FmaOp.create(operands=(x, y, total), result_types=(total.type,), properties=dict(CONTRACT))
-        return self.emitter.add(op).results[0]
-
-    def power(self, x: SSAValue, base: SSAValue) -> SSAValue:
-        """e^(x - base)"""
-        shifted = self.made(arith.SubfOp, x, base)
-        op = math.ExpOp.create(operands=(shifted,), result_types=(x.type,), properties=dict(CONTRACT))
-        return self.emitter.add(op).results[0]
-
-    def compared(self, predicate: str, x: SSAValue, y: SSAValue) -> SSAValue:
-        properties = {"predicate": IntegerAttr(FLOAT_PREDICATES[predicate], i64), "fastmath": STRICT}
-        flags = VectorType(i1, (self.lanes,))
-        return self.emitter.add(CmpfOp.create(operands=(x, y), result_types=(flags,), properties=properties)).results[0]
-
-    def chosen(self, flag: SSAValue, x: SSAValue, y: SSAValue) -> SSAValue:
-        return self.emitter.add(SelectOp.create(operands=(flag, x, y), result_types=(x.type,))).results[0]
-
-    def numbered(self, start: Index) -> SSAValue:
-        """start, start + 1, ... one in each lane"""
-        type_ = VectorType(INDEX, (self.lanes,))
-        numbers = DenseIntOrFPElementsAttr.from_list(type_, list(range(self.lanes)))
-        steps = self.emitter.add(arith.ConstantOp.create(result_types=(type_,), properties={"value": numbers}))
-        operands = (self.emitter.splat(self.emitter.index(start), self.lanes), steps.results[0])
-        plus = arith.AddiOp.create(
-            operands=operands,
-            result_types=(type_,),
-            properties={"overflowFlags": arith.IntegerOverflowAttr("none")},
-        )
-        return self.emitter.add(plus).results[0]

@@ -1,0 +1,1 @@
+"""Attention: its schedules and the choice between them."""

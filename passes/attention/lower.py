@@ -1,0 +1,44 @@
+"""Lower attention: to loops that hold no more scores than a cache does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from xdsl.context import Context
+from xdsl.dialects import func
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.passes import ModulePass
+
+from xmlc.dialects.fused_attention import FusedAttentionOp
+from xmlc.passes.attention.blocks import Blocks
+from xmlc.passes.attention.few import FewQueries
+from xmlc.passes.attention.problem import Attention
+from xmlc.passes.index_arithmetic import IndexConstants
+from xmlc.passes.machine import Machine
+
+SCHEDULES: dict[str, type[Attention]] = {"few": FewQueries, "blocks": Blocks}
+"""How attention may be computed; the first that fits is taken."""
+
+
+@dataclass(frozen=True)
+class LowerAttention(ModulePass):
+    """Turn fused.attention into loops: over blocks of queries and keys, or along the memory of keys for few queries."""
+
+    name = "lower-attention"
+    vector_bits: int = Machine.vector_bits
+    vector_registers: int = Machine.vector_registers
+    second_cache: int = Machine.second_cache
+    schedule: str | None = None
+    """A name of SCHEDULES, which is taken wherever it fits: for tests."""
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        machine = Machine(self.vector_bits, self.vector_registers, second_cache=self.second_cache)
+        names = sorted(SCHEDULES, key=lambda name: name != self.schedule)
+        for function in op.body.block.ops:
+            if isinstance(function, func.FuncOp) and not function.is_declaration:
+                constants = IndexConstants(function.body.block)
+                for inner in [each for each in function.walk() if isinstance(each, FusedAttentionOp)]:
+                    made = (SCHEDULES[name](inner, machine, constants) for name in names)
+                    next(each for each in made if each.fits()).emit()
+                    inner.detach()
+                    inner.erase()
