@@ -17,6 +17,7 @@ def in_module(module: str, name: str) -> Callable[[], Dialect]:
 
 
 DIALECTS: dict[str, Callable[[], Dialect]] = {
+    "amx": in_module("xmlc.dialects.amx", "AMX"),
     "arith": in_module("xmlc.dialects.arith", "ARITH"),
     "avx512": in_module("xmlc.dialects.avx512", "AVX512"),
     "fused": in_module("xmlc.dialects.fused_attention", "FUSED"),

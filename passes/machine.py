@@ -18,6 +18,9 @@ class Machine:
     dots: tuple[str, ...] = ()
     """Element types that one instruction multiplies and sums in groups of neighbours (see `grouped.dot`)."""
 
+    tiles: tuple[str, ...] = ()
+    """Element types whose tiles a matrix unit multiplies (see `amx`)."""
+
     def lanes(self, bits: int) -> int:
         """How many elements of `bits` bits a vector register holds."""
         return max(1, self.vector_bits // bits)

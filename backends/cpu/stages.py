@@ -104,6 +104,7 @@ def fitted(passes: Sequence[ModulePass], target: Target, threads: int = 1) -> li
                     vector_bits=target.vector_bits,
                     vector_registers=target.vector_registers,
                     dots=target.dots,
+                    tiles=target.tiles,
                     **sizes,
                 )
             case LowerAttention():

@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 
+from xmlc.backends.cpu.matrix_unit import permitted
 from xmlc.dialects.diagnostics import CompileError
 
 
@@ -55,6 +56,11 @@ class Target:
         return tuple(element for element, features in DOTS.items() if self.instructions & features)
 
     @property
+    def tiles(self) -> tuple[str, ...]:
+        """Element types whose tiles a matrix unit multiplies (see `amx`)."""
+        return tuple(element for element, feature in TILES.items() if {"amx-tile", feature} <= self.instructions)
+
+    @property
     def data_layout(self) -> str:
         """LLVM's data layout of the triple."""
         return layout_of(self.triple)
@@ -71,6 +77,7 @@ class Target:
                 f"triple     {self.triple}",
                 f"processor  {self.processor or 'baseline'}",
                 f"vectors    {self.vector_registers} registers of {self.vector_bits} bits",
+                f"tiles      {', '.join(self.tiles) or 'none'}",
                 f"caches     {caches}",
                 f"cores      {self.cores}",
                 f"runs here  {'yes' if self.is_host else 'no'}",
@@ -86,6 +93,7 @@ LEVELS: dict[str, dict[str, tuple[str, str, int, int]]] = {
         "avx2": ("x86-64-v3", "", 256, 16),
         "avx512": ("x86-64-v4", "", 512, 32),
         "avx512-dot": ("x86-64-v4", "+avx512vnni,+avx512bf16", 512, 32),
+        "amx": ("x86-64-v4", "+avx512vnni,+avx512bf16,+amx-tile,+amx-bf16,+amx-int8", 512, 32),
     },
     "aarch64": {"neon": ("generic", "+neon", 128, 32)},
     "riscv64": {
@@ -107,6 +115,8 @@ DOTS: dict[str, frozenset[str]] = {
     "i8": frozenset({"avx512vnni"}),
     "i16": frozenset({"sse2"}),
 }
+# element type -> instruction set that multiplies tiles of it
+TILES: dict[str, str] = {"bf16": "amx-bf16", "i8": "amx-int8"}
 ALIASES: dict[str, str] = {"arm64": "aarch64", "amd64": "x86_64", "x86-64": "x86_64"}
 TRIPLE = re.compile(r"(?P<architecture>[a-z0-9_]+)-[a-z0-9_.-]+$")
 
@@ -168,7 +178,7 @@ def host() -> Target:
     from xmlc.backends.cpu.llvm import binding
 
     triple: str = binding.get_process_triple()
-    found: dict[str, bool] = binding.get_host_cpu_features()
+    found = permitted(binding.get_host_cpu_features())
     features = ",".join(("+" if present else "-") + name for name, present in sorted(found.items()))
     if found.get("avx512f") and found.get("avx512vl"):
         bits, registers = 512, 32

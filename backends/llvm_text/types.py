@@ -27,6 +27,7 @@ from xdsl.dialects.builtin import (
 from xdsl.dialects.llvm import LLVMPointerType, LLVMStructType
 from xdsl.ir import Attribute
 
+from xmlc.dialects.amx import TileType
 from xmlc.dialects.dtypes import TO_NUMPY, storage_type
 
 DYNAMIC = -(2**63)  # MLIR's mark for a size or stride that is known only at run time
@@ -73,6 +74,8 @@ def spelled(attribute: Attribute, soft_half: bool) -> str:
                 raise Unprintable(f"{attribute} is scalable")
             element = spelled(attribute.element_type, soft_half)
             return f"<{prod(attribute.get_shape())} x {element}>"
+        case TileType():
+            return "x86_amx"
         case MemRefType():
             return "ptr"
         case LLVMPointerType():

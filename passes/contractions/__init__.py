@@ -6,6 +6,7 @@ emitter     loops, views and vectors as ops
 epilogue    what is computed of each sum, to be done in the register tile
 result      where finished sums go
 panels      packing: blocks of a factor in the order in which tiles read them
+tiles       register tiles of the processor's matrix unit (dialect `amx`)
 dots        which contractions have an instruction for groups of products
 grouped     the register tile made of that instruction
 tile        the register tile: accumulators carried by the reduction loops

@@ -25,6 +25,7 @@ from xmlc.passes.contractions.panelled import Panelled, emit_panelled
 from xmlc.passes.contractions.recognise import Contraction, Operand, simplified
 from xmlc.passes.contractions.sweep import Sweep, emit_sweep
 from xmlc.passes.contractions.tile import Reduction, Shape
+from xmlc.passes.contractions.tiles import EXTENT, Tiles, emit_tiles, fits, steps_of
 from xmlc.passes.machine import Machine
 
 LATENCY = 4.0
@@ -67,6 +68,7 @@ def schedules(found: Contraction, machine: Machine) -> list[Schedule]:
         *sweep(found, machine),
         *panelled(found, machine),
         *blocked(found, machine),
+        *tiles(found, machine),
         *dot(found, machine),
         *flat(found, machine),
     ]
@@ -576,6 +578,42 @@ def even_part(extent: int, most: int, unit: int) -> int:
         return extent
     count = ceil(extent / max(unit, most // unit * unit))
     return ceil(ceil(extent / count) / unit) * unit
+
+
+# Tiles
+
+
+def tiles(found: Contraction, machine: Machine) -> list[Schedule]:
+    """The matrix unit, where the machine has one for these factors and the reduction is whole rows of its tiles."""
+    column = column_loop(found)
+    if column is None or len(found.reductions) != 1 or not fits(found, machine.tiles):
+        return []
+    reduction = found.reductions[0]
+    wide, other = factors_of(found, column)
+    candidates = moves_only(found, other)
+    steps = steps_of(wide.element)
+    width, depth = found.extents[column], found.extents[reduction]
+    if other.strides[column] or not candidates or other.strides[reduction] != 1 or depth % steps:
+        return []
+    row = max(candidates, key=lambda loop: found.extents[loop])
+    count = found.extents[row]
+    outer = tuple(loop for loop in found.parallels if loop not in (row, column))
+    size = bits_of(wide.element) // 8
+    block = even_part(depth, TILED_STEPS // size, steps)
+    columns = even_part(width, machine.second_cache // 2 // (block * size), EXTENT)
+    plan = Tiles(row, column, reduction, outer, columns, block, machine.lanes(32))
+    each = depth / steps * TILE_PRODUCTS + ceil(depth / block) * (TILE_START + EXTENT * 6)
+    cycles = ceil(count / EXTENT) * ceil(width / EXTENT) * each
+    cycles += depth * width * (ROW_COPY if wide.strides[column] == 1 else TRANSPOSED_COPY)
+    cycles *= prod(found.extents[loop] for loop in outer)
+    note = f"tiles, blocks of {columns} columns and {block} steps"
+    return [Schedule("tiles", cycles, lambda emitter: emit_tiles(emitter, found, plan), note)]
+
+
+TILED_STEPS = 4096
+"""Bytes of the reduction in a block of tiles: 32 rows of it and a panel do not fit the first cache but the second."""
+TILE_PRODUCTS = 64.0
+"""Cycles of four products of tiles."""
 
 
 # Dot

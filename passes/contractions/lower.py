@@ -28,7 +28,7 @@ class LowerContractions(ModulePass):
 
     name = "lower-contractions"
     schedule: str | None = None
-    """Use this schedule wherever it fits: direct, sweep, panelled, blocked, dot, flatten, winograd."""
+    """Use this schedule wherever it fits: direct, sweep, panelled, blocked, tiles, dot, flatten, winograd."""
     vector_bits: int = Machine.vector_bits
     vector_registers: int = Machine.vector_registers
     first_cache: int = Machine.first_cache
@@ -37,9 +37,12 @@ class LowerContractions(ModulePass):
     dots: tuple[str, ...] = Machine.dots
     """Element types with an instruction that multiplies and sums groups of them."""
 
+    tiles: tuple[str, ...] = Machine.tiles
+    """Element types whose tiles a matrix unit multiplies."""
+
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         caches = (self.first_cache, self.second_cache, self.third_cache)
-        machine = Machine(self.vector_bits, self.vector_registers, *caches, self.dots)
+        machine = Machine(self.vector_bits, self.vector_registers, *caches, self.dots, self.tiles)
         for function in op.body.block.ops:
             if isinstance(function, func.FuncOp) and not function.is_declaration:
                 constants = IndexConstants(function.body.block)

@@ -184,15 +184,18 @@ def scatter(emitter: Emitter, source: View, target: View, block: Block, panel: I
             emitter.store(value, target, at)
 
 
-def copy_rows(emitter: Emitter, source: View, block: Block, layout: Layout, depth: int) -> View:
+def copy_rows(
+    emitter: Emitter, source: View, block: Block, layout: Layout, depth: int, room: int | None = None
+) -> View:
     """The rows of a block, which lie along the reduction, side by side in a buffer; zeros after the last step.
 
-    `depth` is the most steps a block has. Rows begin at different places of a page, where caches keep them all.
+    `depth` is the most steps a block has; there is `room` for more rows, if it is stated, which hold anything. Rows
+    begin at different places of a page, where caches keep them all.
     """
     chunk = layout.lanes * layout.group
     across = -(-depth // chunk) * chunk + chunk
     assert isinstance(block.extent, int)
-    value = emitter.buffer(layout.element, (block.extent, across))
+    value = emitter.buffer(layout.element, (room or block.extent, across))
     target = View(value, (block.loop, block.reduction), (across, 1))
     exact = isinstance(block.depth, int) and block.depth % chunk == 0
     with emitter.loop(block.extent) as row, emitter.loop(block.depth, chunk) as step:

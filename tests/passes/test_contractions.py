@@ -287,6 +287,46 @@ def test_instructions_on_groups_keep_the_meaning(name: str, dots: tuple[str, ...
     expect_kept(CASES[name], LowerContractions(schedule="blocked", dots=dots, **SMALL))
 
 
+BF16 = {"element": "bf16", "sums": "f32"}
+BYTES = {"element": "i8", "sums": "i32"}
+TILED = {
+    "whole": Case("i=64 j=64 k=64", **MATMUL, **BF16),
+    "ragged": Case("i=37 j=41 k=32", **MATMUL, **BF16, start="j"),
+    "few rows": Case("i=3 j=32 k=64", **MATMUL, **BF16, start="out"),
+    "by columns": Case("i=33 j=35 k=96", "k", "i, k", "j, k", "i, j", **BF16),
+    "batch": Case("b=2 i=33 j=32 k=32", "k", "b, i, k", "b, k, j", "b, i, j", **BF16),
+    "blocks": Case("i=5 j=17 k=2144", **MATMUL, **BF16, start="j"),
+    "followed": Case("i=34 j=40 k=32", **MATMUL, **BF16, epilogue="residual"),
+    "followed by much": Case("i=34 j=40 k=2144", **MATMUL, **BF16, epilogue="long"),
+    "signed bytes": Case("i=33 j=40 k=128", **MATMUL, **BYTES),
+    "unsigned rows": Case("i=33 j=40 k=64", **MATMUL, **BYTES, unsigned="x"),
+    "unsigned columns": Case("i=33 j=40 k=64", **MATMUL, **BYTES, unsigned="y"),
+    "unsigned bytes": Case("i=33 j=40 k=64", "k", "i, k", "j, k", "i, j", **BYTES, unsigned="xy"),
+}
+
+
+@pytest.mark.parametrize("name", TILED)
+def test_tiles_of_a_matrix_unit_keep_the_meaning(name: str) -> None:
+    lowering = LowerContractions(schedule="tiles", tiles=("bf16", "i8"))
+    module = expect_kept(TILED[name], lowering)
+    assert any(op.name.startswith("amx.tile_mul") for op in module.walk())
+
+
+@needs_mlir
+@pytest.mark.parametrize("name", TILED)
+def test_mlir_accepts_tiles(name: str) -> None:
+    module = parse(program(TILED[name]))
+    LowerContractions(schedule="tiles", tiles=("bf16", "i8")).apply(Context(), module)
+    LowerLinalg().apply(Context(), module)
+    mlir_opt(str(module))
+
+
+def test_a_matrix_unit_is_chosen_where_there_is_one() -> None:
+    module = parse(program(TILED["whole"]))
+    LowerContractions(tiles=("bf16", "i8"), dots=("bf16", "i8")).apply(Context(), module)
+    assert any(op.name == "amx.tile_mulf" for op in module.walk())
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_the_cheapest_schedule_keeps_the_meaning(name: str) -> None:
     expect_kept(CASES[name], LowerContractions())

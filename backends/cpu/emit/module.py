@@ -22,7 +22,7 @@ from xdsl.dialects.builtin import (
 )
 from xdsl.ir import Attribute, Operation
 
-from xmlc.backends.cpu.emit import grouped, parallel
+from xmlc.backends.cpu.emit import amx, grouped, parallel
 from xmlc.backends.cpu.target import Target
 from xmlc.backends.llvm_text import affine_index, arithmetic, control, functions, memory, vectors
 from xmlc.backends.llvm_text.functions import MAY_ALIAS, argument_attributes, refuse_unknown, returned_kind
@@ -178,5 +178,6 @@ ROWS: dict[type[Operation], Row] = {
     **memory.ROWS,
     **vectors.ROWS,
     **affine_index.ROWS,
+    **amx.ROWS,
     **grouped.ROWS,
 }
