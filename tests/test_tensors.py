@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import xmlc
+from xmlc import nn, random
 from xmlc import numpy as xp
 from xmlc.dialects.diagnostics import CompileError
 from xmlc.options import EXPLAIN, TENSORS
@@ -205,6 +206,28 @@ def test_compiled_functions_take_tensors() -> None:
     np.testing.assert_allclose(twice(xmlc.Tensor(X) + 0), X * 2 + Y, rtol=1e-6)
 
 
+def test_networks_take_tensors() -> None:
+    x = xmlc.Tensor(X)
+    np.testing.assert_allclose(np.asarray(xp.sum(nn.softmax(x), axis=1)), np.ones(3), rtol=1e-6)
+    assert nn.conv(xp.ones((1, 2, 5, 5)), xp.ones((3, 2, 3, 3)), padding=1).shape == (1, 3, 5, 5)
+
+
+def test_a_seed_gives_the_same_numbers_and_each_call_others() -> None:
+    first, second = random.Generator(3), random.Generator(3)
+    numbers = first.normal((4, 5), mean=1)
+    assert xp.all(numbers == second.normal((4, 5), mean=1))
+    assert not xp.any(numbers == first.normal((4, 5), mean=1))
+    assert sorted(first.permutation(6).tolist()) == [0, 1, 2, 3, 4, 5]
+    assert set(first.integers(2, 5, 100).tolist()) == {2, 3, 4}
+    assert abs(float(xp.mean(random.randn(10_000)))) < 0.1 and random.rand(2).shape == (2,)
+
+
+def test_a_traced_function_draws_by_a_key() -> None:
+    key = random.key(1)
+    drawn = xmlc.compile(lambda key: random.uniform(key, 3))(key)
+    np.testing.assert_allclose(drawn, np.asarray(random.uniform(key, 3)), rtol=1e-6)
+
+
 MISTAKES: dict[str, tuple[Callable[[], Any], str]] = {
     "shapes": (lambda: xmlc.Tensor(X) + xmlc.Tensor(X.T), "cannot broadcast shapes 3x4 and 4x3"),
     "device": (lambda: xmlc.Tensor(X).to("tpu"), "there is no device 'tpu'"),
@@ -215,6 +238,12 @@ MISTAKES: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: xmlc.compile(lambda x: xp.linalg.inv(x))(X[:, :3]),
         "inv is computed by NumPy, and cannot be part of a program",
     ),
+    "key": (lambda: random.normal(X, 3), "a key is two words of uint32, found 3x4 of f32"),
+    "generator": (
+        lambda: xmlc.compile(lambda x: x + random.Generator(0).normal())(X),
+        "a generator in a compiled function would give the same numbers in every call",
+    ),
+    "range": (lambda: random.Generator(0).integers(3, 3), r"expected from 1 to 2\^53 integers to choose from, found 0"),
     "integers": (
         lambda: xmlc.Tensor(PLACES) + xmlc.Tensor(PLACES.astype(np.uint64)),
         "no integer type holds both int64 and uint64",

@@ -8,8 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from xmlc import nn as nn
     from xmlc import numpy as numpy
     from xmlc.batching import vmap as vmap
+    from xmlc import random as random
     from xmlc.builder import Builder as Builder
     from xmlc.builder import ml as ml
     from xmlc.builder import tensor as tensor
@@ -30,7 +32,6 @@ if TYPE_CHECKING:
     from xmlc.tensors.tensor import Tensor as Tensor
     from xmlc.tracing import compile as compile
     from xmlc.tracing import cond as cond
-    from xmlc.tracing import nn as nn
     from xmlc.tracing import scan as scan
     from xmlc.tracing import while_loop as while_loop
 
@@ -51,7 +52,6 @@ PUBLIC = {
     "jvp": "xmlc.derivatives",
     "load": "xmlc.running",
     "ml": "xmlc.builder",
-    "nn": "xmlc.tracing",
     "scan": "xmlc.tracing",
     "stop_gradient": "xmlc.custom_derivatives",
     "tensor": "xmlc.builder",
@@ -62,7 +62,7 @@ PUBLIC = {
 }
 """Public name -> the module that defines it; the list for type checkers above names the same."""
 
-MODULES = ("numpy",)
+MODULES = ("nn", "numpy", "random")
 """Modules of functions that are public: names that are imported as a whole."""
 
 

@@ -25,7 +25,6 @@ from xmlc.dialects.diagnostics import CompileError
 from xmlc.dialects.dtypes import FROM_NUMPY
 from xmlc.dialects.ml.types import shape_text, tensor
 from xmlc.driver import Settings, any_target, compile_for_target, emit
-from xmlc.frontend.python import nn
 from xmlc.frontend.python.array import Array
 from xmlc.frontend.python.control import cond, scan, while_loop
 from xmlc.frontend.python.places import user_place
@@ -39,7 +38,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 
-__all__ = ["TracedFunction", "compile", "cond", "nn", "scan", "while_loop"]
+__all__ = ["TracedFunction", "compile", "cond", "scan", "while_loop"]
 
 LOG = logging.getLogger("xmlc.tracing")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import builtins
 import math
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, SupportsIndex
 
@@ -879,12 +879,11 @@ def tensordot(x1: ArrayLike, x2: ArrayLike, /, *, axes: int | Sequence[Sequence[
     return reshape(product, (*kept, *others))
 
 
-def name_functions() -> None:
-    """Give the functions that others have made the names they have here."""
-    for name in __all__:
-        found = globals()[name]
-        if callable(found):
-            found.__name__ = found.__qualname__ = name
+def name_functions(names: Sequence[str], module: Mapping[str, Any]) -> None:
+    """Give the functions of a module that others have made the names they have there."""
+    for name in names:
+        if callable(module[name]):
+            module[name].__name__ = module[name].__qualname__ = name
 
 
-name_functions()
+name_functions(__all__, globals())

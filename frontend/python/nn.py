@@ -11,7 +11,7 @@ from xmlc.dialects.ml import functions as F
 from xmlc.dialects.ml.elementwise import GeluForm
 from xmlc.dialects.ml.types import shape_text
 from xmlc.frontend.python.array import Array, ArrayLike, as_array, as_float, unary, value_of
-from xmlc.frontend.python.functions import float_function, sizes_of, together_all
+from xmlc.frontend.python.functions import float_function, name_functions, sizes_of, together_all
 from xmlc.frontend.python.places import user_place
 
 __all__ = [
@@ -145,3 +145,6 @@ def cross_entropy(logits: ArrayLike, labels: ArrayLike) -> Array:
         )
     chosen = one_hot(places, rows.shape[-1]).astype(rows.dtype)
     return -(rows * chosen).sum() / max(1, places.size)
+
+
+name_functions(__all__, globals())
