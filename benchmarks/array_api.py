@@ -51,7 +51,7 @@ def run(checkout: Path, examples: int, seed: int, policy: str, only: str) -> dic
         command = [
             *[sys.executable, "-m", "pytest", "array_api_tests", "-q", "--tb=no", "--disable-warnings"],
             *["-p", "no:cacheprovider", "-p", "no_shrinking", "--timeout=600", f"--xfails-file={EXPECTED.resolve()}"],
-            *[f"--max-examples={examples}", f"--hypothesis-seed={seed}"],
+            *[f"--max-examples={examples}", f"--hypothesis-seed={seed}", "--disable-deadline"],
             *["--json-report", f"--json-report-file={report}", *(["-k", only] if only else [])],
         ]
         done = subprocess.run(command, cwd=checkout, env=os.environ | settings, check=False)

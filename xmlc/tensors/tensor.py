@@ -38,6 +38,10 @@ ARITHMETIC = (f.add, f.subtract, f.multiply, f.divide, f.less, f.less_equal, f.g
 """Functions whose operands may be floats of Python: another number there is not another program."""
 
 
+SHAPES = {f.broadcast_to: 1, f.reshape: 1, f.full: 0, f.zeros: 0, f.ones: 0, f.empty: 0}
+"""Functions that take a shape -> the position of that argument; its sizes may be integers of any library."""
+
+
 class Operation(Generic[P]):
     """A function of arrays: on tensors it is recorded, and in a function that is being traced it is traced."""
 
@@ -56,6 +60,7 @@ class Operation(Generic[P]):
 
 def record(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """The results of a call, as tensors that have no value yet. Raises CompileError where the operands do not fit."""
+    args, kwargs = with_integers(function, args, kwargs)
     found, structure = flatten((args, kwargs))
     leaves: list[Static | Operand] = []
     operands: list[Value] = []
@@ -76,6 +81,24 @@ def record(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str
             evaluate(source)
         node = Node(call, operands)
     return call.arranged.build([tensor_of(node, i) for i in range(len(call.types))])
+
+
+def with_integers(
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The arguments of a call, those that say a shape or axes as integers of Python."""
+    place = SHAPES.get(function)
+    if place is not None and place < len(args):
+        args = (*args[:place], integers(args[place]), *args[place + 1 :])
+    named = [name for name in ("shape", "axis", "axes") if name in kwargs]
+    return args, kwargs | {name: integers(kwargs[name]) for name in named} if named else kwargs
+
+
+def integers(value: Any) -> Any:
+    """Integers of any library, or nested sequences of them, as Python's."""
+    if value is None or isinstance(value, int):
+        return value
+    return operator.index(value) if not np.ndim(value) else tuple([integers(each) for each in value])
 
 
 def operand_of(leaf: Any, function: Callable[..., Any]) -> Value | None:
@@ -380,12 +403,18 @@ class Tensor:
         return apply(f.min, self, axis=axis, keepdims=keepdims)
 
     def __getitem__(self, key: Any) -> Tensor:
+        key = key[0] if isinstance(key, tuple) and len(key) == 1 else key  # pyright: ignore[reportUnknownVariableType]
+        if self.node.values is not None and current() is None and takes_a_view(key):
+            return Tensor.of(np.asarray(self.node.values[self.index][key]))
         if is_mask(key) and not np.ndim(key):  # takes all or nothing
             return apply(f.at, apply(f.expand_dims, self), *places_of(np.asarray(key)[None]))
         return apply(f.at, self, *as_key(key))
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        if is_mask(key) and not np.ndim(value):  # what takes this place is known without the mask's values
+        key = key[0] if isinstance(key, tuple) and len(key) == 1 else key  # pyright: ignore[reportUnknownVariableType]
+        if is_mask(key) and not np.ndim(key) and not np.size(value):
+            return
+        if is_mask(key) and not (np.ndim(key) and np.ndim(value)):  # what comes where is known without the mask
             mask = Tensor(key).reshape(*np.shape(key), *[1] * (self.ndim - np.ndim(key)))
             changed: Tensor = apply(f.where, mask, apply(f.astype, asarray(value), self.dtype), self)
         else:
@@ -419,6 +448,12 @@ def concrete(x: Any, dtype: Any = None) -> NDArrayAny:
     if array.dtype == object:
         raise CompileError("expected numbers in nested sequences of equal lengths", place=user_place())
     return array.astype({"f": np.float32, "c": np.complex64}.get(array.dtype.kind, array.dtype))
+
+
+def takes_a_view(key: Any) -> bool:
+    """Whether NumPy takes what the index says without computing anything."""
+    parts: tuple[Any, ...] = cast(Any, key) if isinstance(key, tuple) else (key,)
+    return all(type(part) in (int, slice, type(None), type(Ellipsis)) for part in parts)
 
 
 def as_key(key: Any) -> list[Any]:
