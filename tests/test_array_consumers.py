@@ -1,4 +1,4 @@
-"""Functions of scipy and scikit-learn that take arrays of the standard compute with tensors what they do with arrays."""
+"""Functions of scipy and scikit-learn that take arrays of the standard give with tensors what they do with arrays."""
 
 from __future__ import annotations
 

@@ -403,7 +403,7 @@ class Tensor:
         return apply(f.min, self, axis=axis, keepdims=keepdims)
 
     def __getitem__(self, key: Any) -> Tensor:
-        key = key[0] if isinstance(key, tuple) and len(key) == 1 else key  # pyright: ignore[reportUnknownVariableType]
+        key = unwrapped(key)
         if self.node.values is not None and current() is None and takes_a_view(key):
             return Tensor.of(np.asarray(self.node.values[self.index][key]))
         if is_mask(key) and not np.ndim(key):  # takes all or nothing
@@ -411,7 +411,7 @@ class Tensor:
         return apply(f.at, self, *as_key(key))
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        key = key[0] if isinstance(key, tuple) and len(key) == 1 else key  # pyright: ignore[reportUnknownVariableType]
+        key = unwrapped(key)
         if is_mask(key) and not np.ndim(key) and not np.size(value):
             return
         if is_mask(key) and not (np.ndim(key) and np.ndim(value)):  # what comes where is known without the mask
@@ -448,6 +448,12 @@ def concrete(x: Any, dtype: Any = None) -> NDArrayAny:
     if array.dtype == object:
         raise CompileError("expected numbers in nested sequences of equal lengths", place=user_place())
     return array.astype({"f": np.float32, "c": np.complex64}.get(array.dtype.kind, array.dtype))
+
+
+def unwrapped(key: Any) -> Any:
+    """An index that is a tuple of one part as that part."""
+    parts: tuple[Any, ...] = cast(Any, key) if isinstance(key, tuple) else (key,)
+    return parts[0] if len(parts) == 1 else parts
 
 
 def takes_a_view(key: Any) -> bool:
