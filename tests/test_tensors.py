@@ -125,6 +125,7 @@ INDICES: dict[str, Any] = {
     "both": (slice(1), -1),
     "new dimension": (None, Ellipsis, 0),
     "array": PLACES,
+    "list": [0, 2],
     "arrays": (PLACES, PLACES),
     "apart": (PLACES, None, PLACES),
     "mask": X > 0,
@@ -238,6 +239,7 @@ MISTAKES: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: xmlc.compile(lambda x: xp.linalg.inv(x))(X[:, :3]),
         "inv is computed by NumPy, and cannot be part of a program",
     ),
+    "mask": (lambda: xmlc.Tensor(X)[np.ones(4, bool)], "a mask of shape 4 does not go with 3x4"),
     "key": (lambda: random.normal(X, 3), "a key is two words of uint32, found 3x4 of f32"),
     "generator": (
         lambda: xmlc.compile(lambda x: x + random.Generator(0).normal())(X),

@@ -258,6 +258,7 @@ def linspace(
 def eye(n_rows: int, n_cols: int | None = None, /, *, k: int = 0, dtype: Any = None, device: Any = None) -> Array:
     """Ones on the diagonal j = i + k, zeros elsewhere."""
     shape = (n_rows, n_rows if n_cols is None else n_cols)
+    k = builtins.max(-shape[0], builtins.min(k, shape[1]))  # beyond these there is no diagonal
     on = F.compare(F.add(F.iota(shape, 0, i64), F.constant(k, i64)), F.iota(shape, 1, i64), "eq")
     return Array(F.cast(on, element_named(float if dtype is None else dtype)), active())
 
@@ -489,12 +490,16 @@ def axes_in(axes: int | Sequence[int], rank: int) -> tuple[int, ...]:
     """Axes in [0, rank), in their order. CompileError where one is out of range or stands there twice."""
     found = sizes_of(axes)
     if not builtins.all(-rank <= axis < rank for axis in found) or len({axis % rank for axis in found}) < len(found):
-        raise CompileError(
+        raise AxisError(
             f"axes {found} are not distinct dimensions of an array that has {rank}",
             place=user_place(),
             hint=f"an axis is at least {-rank} and below {rank}",
         )
     return tuple([axis % rank for axis in found])
+
+
+class AxisError(CompileError, ValueError, IndexError):
+    """Dimensions that an array does not have, or that do not fit: the standard asks for either of the two errors."""
 
 
 def transposed(x: ArrayLike, /) -> Array:
@@ -534,7 +539,7 @@ def squeeze(x: ArrayLike, /, axis: int | Sequence[int]) -> Array:
     array = as_array(x)
     axes = axes_in(axis, array.ndim)
     if builtins.any(array.shape[each] != 1 for each in axes):
-        raise CompileError(f"cannot leave out dimensions {axis} of {shape_text(array.shape)}", place=user_place())
+        raise AxisError(f"cannot leave out dimensions {axis} of {shape_text(array.shape)}", place=user_place())
     return reshape(array, [size for i, size in enumerate(array.shape) if i not in axes])
 
 

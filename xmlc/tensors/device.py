@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from xmlc.dialects.diagnostics import CompileError
 from xmlc.frontend.python.places import user_place
 
 NAMES = ("cpu",)
 
 
-@dataclass(frozen=True)
 class Device:
-    """A place that tensors live in and programs run on, by its name."""
+    """A place that tensors live in and programs run on, by its name; those of one name are equal."""
 
-    name: str
+    __slots__ = ("name",)
 
-    def __post_init__(self) -> None:
-        if self.name not in NAMES:
+    def __init__(self, name: str):
+        if name not in NAMES:
             raise CompileError(
-                f"there is no device '{self.name}'", place=user_place(), hint=f"the devices are {', '.join(NAMES)}"
+                f"there is no device '{name}'", place=user_place(), hint=f"the devices are {', '.join(NAMES)}"
             )
+        self.name = name
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Device) and self.name == other.name
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+    def __repr__(self) -> str:
+        return f"Device({self.name!r})"
 
     def __str__(self) -> str:
         return self.name

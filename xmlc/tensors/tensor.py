@@ -407,8 +407,8 @@ class Tensor:
         if self.node.values is not None and current() is None and takes_a_view(key):
             return Tensor.of(np.asarray(self.node.values[self.index][key]))
         if is_mask(key) and not np.ndim(key):  # takes all or nothing
-            return apply(f.at, apply(f.expand_dims, self), *places_of(np.asarray(key)[None]))
-        return apply(f.at, self, *as_key(key))
+            return apply(f.at, apply(f.expand_dims, self, axis=0), *places_of(np.asarray(key)[None]))
+        return apply(f.at, self, *as_key(key, self.shape))
 
     def __setitem__(self, key: Any, value: Any) -> None:
         key = unwrapped(key)
@@ -416,19 +416,16 @@ class Tensor:
             return
         if is_mask(key) and not (np.ndim(key) and np.ndim(value)):  # what comes where is known without the mask
             mask = Tensor(key).reshape(*np.shape(key), *[1] * (self.ndim - np.ndim(key)))
-            changed: Tensor = apply(f.where, mask, apply(f.astype, asarray(value), self.dtype), self)
+            given = apply(f.astype, value, self.dtype) if isinstance(value, Tensor) else Tensor(value, self.dtype)
+            changed: Tensor = apply(f.where, mask, given, self)
         else:
-            changed = apply(f.replaced, self, value, *as_key(key))
+            changed = apply(f.replaced, self, value, *as_key(key, self.shape))
         self.hold(changed.node, changed.index)
 
 
 def apply(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """A function of arrays called by an operator or a method of a tensor."""
     return function(*args, **kwargs) if current() is not None else record(function, args, kwargs)
-
-
-def asarray(value: Any) -> Tensor:
-    return value if isinstance(value, Tensor) else Tensor(value)
 
 
 def is_mask(key: Any) -> bool:
@@ -462,13 +459,24 @@ def takes_a_view(key: Any) -> bool:
     return all(type(part) in (int, slice, type(None), type(Ellipsis)) for part in parts)
 
 
-def as_key(key: Any) -> list[Any]:
-    """An index, part by part, so that it can be part of a call: masks as the places where they are true."""
+def as_key(key: Any, shape: tuple[int, ...]) -> list[Any]:
+    """An index of a tensor, part by part, so that it can be part of a call: masks as the places where they are true.
+
+    Raises IndexError where a mask, the only part, has another shape than the first dimensions.
+    """
     parts: list[Any] = []
     given: tuple[Any, ...] = cast(Any, key) if isinstance(key, tuple) else (key,)
     for part in given:
         if is_mask(part):
-            parts.extend(places_of(np.asarray(part)))
+            mask = np.asarray(part)
+            fits = mask.ndim <= len(shape) and all(size in (0, of) for size, of in zip(mask.shape, shape))
+            if len(given) == 1 and not fits:
+                raise f.AxisError(
+                    f"a mask of shape {shape_text(mask.shape)} does not go with {shape_text(shape)}", place=user_place()
+                )
+            parts.extend(places_of(mask))
+        elif isinstance(part, list):
+            parts.append(Tensor(cast(Any, part)))
         elif isinstance(part, slice):
             parts.append(as_slice(part))
         else:
