@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from xmlc import nn as nn
     from xmlc import numpy as numpy
-    from xmlc.batching import vmap as vmap
     from xmlc import random as random
+    from xmlc.batching import vmap as vmap
     from xmlc.builder import Builder as Builder
     from xmlc.builder import ml as ml
     from xmlc.builder import tensor as tensor
