@@ -34,7 +34,7 @@ from xdsl.dialects.builtin import (
 )
 from xdsl.dialects.linalg.attrs import IteratorType
 from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
-from xdsl.ir.affine import AffineDimExpr, AffineExpr, AffineMap
+from xdsl.ir.affine import AffineConstantExpr, AffineDimExpr, AffineExpr, AffineMap
 from xdsl.passes import ModulePass
 from xdsl.traits import is_side_effect_free
 
@@ -81,6 +81,8 @@ _EXPENSIVE = 20.0
 
 TILE = 16
 """Transposed dimensions shorter than this are not worth a copy of their own."""
+FEW_CHANNELS = 4
+"""Fewer channels, as of a colour image, may as well be read where they are."""
 
 
 @dataclass(frozen=True)
@@ -150,6 +152,8 @@ def work_of(op: linalg.ops.GenericOp) -> float:
 
 def why_stored(op: linalg.ops.GenericOp) -> str | None:
     """None if it pays to fuse `op` into everything that reads it, by the cost model of this file; else why not."""
+    if transposes(op, FEW_CHANNELS) and any(reads_windows(use.operation, use.index) for use in op.res[0].uses):
+        return "windows read it, quicker where their channels lie as they are read"
     work = work_of(op)
     if work == 0:
         return None
@@ -174,8 +178,9 @@ def why_stored(op: linalg.ops.GenericOp) -> str | None:
     )
 
 
-def transposes(op: linalg.ops.GenericOp) -> bool:
-    """Whether an op copies a tensor so that its memory runs along another loop: see `lower-transposes`."""
+def transposes(op: linalg.ops.GenericOp, least: int = TILE) -> bool:
+    """Whether an op copies a tensor so that its memory runs along another loop, neither shorter than `least`: see
+    `lower-transposes`."""
     body = op.body.block
     if len(op.inputs) != 1 or body.first_op is not body.last_op or body.last_op is None:
         return False
@@ -187,7 +192,16 @@ def transposes(op: linalg.ops.GenericOp) -> bool:
     )
     if not read or not written or read == written:
         return False
-    return min(extents.get(each, 0) for each in (*read, *written)) >= TILE
+    return min(extents.get(each, 0) for each in (*read, *written)) >= least
+
+
+def reads_windows(op: Operation, number: int) -> bool:
+    """Whether a convolution reads an operand by windows, or with strides."""
+    if not isinstance(op, linalg.ops.GenericOp) or number >= len(op.inputs) or len(op.inputs) != 2:
+        return False
+    reduces = any(iterator.data != IteratorType.PARALLEL for iterator in op.iterator_types)
+    indices = op.indexing_maps.data[number].data.results
+    return reduces and any(not isinstance(index, AffineDimExpr | AffineConstantExpr) for index in indices)
 
 
 def extents_of(op: linalg.ops.GenericOp) -> dict[AffineExpr, int]:

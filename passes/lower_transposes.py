@@ -8,7 +8,8 @@ which exchanges halves of pairs of rows (Eklundh, "A fast computer method for ma
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import permutations
 from typing import cast
 
 from xdsl.context import Context
@@ -82,12 +83,26 @@ def transposition_of(op: linalg.ops.GenericOp) -> Transposition | None:
     source, target = (operand_of(value, indices, len(extents)) for value, indices in zip(op.operands, maps))
     if source is None or target is None or min((*source.strides, *target.strides), default=0) < 0:
         return None
+    extents, source, target = merged(extents, source, target)
     read, written = (unit_loop(operand, extents) for operand in (source, target))
     if read is None or written is None or read == written or min(extents[read], extents[written]) < LEAST:
         return None
     if not distinct(target, extents, [False] * len(extents)) or source.strides[written] == 0:
         return None
     return Transposition(extents, source, target, read, written)
+
+
+def merged(extents: tuple[int, ...], source: Operand, target: Operand) -> tuple[tuple[int, ...], Operand, Operand]:
+    """With loops made one that run through memory one inside the other on both sides: rows of pixels, all pixels."""
+    for outer, inner in permutations(range(len(extents)), 2):
+        if all(each.strides[outer] == each.strides[inner] * extents[inner] for each in (source, target)):
+            kept = [loop for loop in range(len(extents)) if loop != outer]
+            longer = tuple(extents[loop] * (extents[outer] if loop == inner else 1) for loop in kept)
+            source, target = (
+                replace(each, strides=tuple(each.strides[loop] for loop in kept)) for each in (source, target)
+            )
+            return merged(longer, source, target)
+    return extents, source, target
 
 
 def unit_loop(operand: Operand, extents: Sequence[int]) -> int | None:
