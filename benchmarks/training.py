@@ -121,7 +121,7 @@ def xmlc_step(case: Gpt | Cnn) -> Step:
     def loss(parameters: Any, x: Any, y: Any) -> Any:
         return nn.cross_entropy(scores(parameters, x), y)
 
-    @xmlc.compile(donate=("parameters", "state"))
+    @xmlc.compile
     def step(parameters: Any, state: Any, x: Any, y: Any) -> Any:
         value, gradient = xmlc.value_and_grad(loss)(parameters, x, y)
         parameters, state = optimizer.update(gradient, state, parameters)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from xmlc.driver import compile_module as compile_module
     from xmlc.jacobians import hessian as hessian
     from xmlc.jacobians import jacobian as jacobian
+    from xmlc.onnx_export import export_onnx as export_onnx
     from xmlc.running import load as load
     from xmlc.tensors.device import Device as Device
     from xmlc.tensors.tensor import Tensor as Tensor
@@ -46,6 +47,7 @@ PUBLIC = {
     "cond": "xmlc.tracing",
     "custom_gradient": "xmlc.custom_derivatives",
     "custom_jvp": "xmlc.custom_derivatives",
+    "export_onnx": "xmlc.onnx_export",
     "grad": "xmlc.derivatives",
     "hessian": "xmlc.jacobians",
     "jacobian": "xmlc.jacobians",
