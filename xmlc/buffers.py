@@ -84,7 +84,8 @@ class Outputs:
         if size < KEPT:
             return np.empty(shape, dtype)
         with self.lock:
-            return aligned(self.free(size), size).view(dtype).reshape(shape)
+            owner = self.free(size)
+            return np.ndarray(shape, dtype, owner, -address(owner) % ALIGNMENT)
 
     def free(self, size: int) -> Array:
         """An allocation that nobody outside refers to."""
