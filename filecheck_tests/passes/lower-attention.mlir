@@ -15,3 +15,14 @@ func.func @attend(%q: memref<2x8x32x64xf32>, %k: memref<2x8x512x64xf32>, %v: mem
   "fused.attention"(%q, %k, %v, %out) <{scale = 1.250000e-01 : f32}> : (memref<2x8x32x64xf32>, memref<2x8x512x64xf32>, memref<2x8x512x64xf32>, memref<2x8x32x64xf32>) -> ()
   func.return
 }
+
+// A mask of its own for each query is turned tile by tile, so that a lane is a query there too.
+// CHECK-LABEL: @masked
+// CHECK: arith.select {{.*}} vector<16xi1>, vector<16xf32>
+// CHECK: vector.shuffle
+// CHECK: math.fma
+func.func @masked(%q: memref<1x1x16x16xf32>, %k: memref<1x1x16x16xf32>, %v: memref<1x1x16x16xf32>,
+    %out: memref<1x1x16x16xf32>, %m: memref<16x16xi1>) {
+  "fused.attention"(%q, %k, %v, %out, %m) <{scale = 1.0 : f32}> : (memref<1x1x16x16xf32>, memref<1x1x16x16xf32>, memref<1x1x16x16xf32>, memref<1x1x16x16xf32>, memref<16x16xi1>) -> ()
+  func.return
+}

@@ -49,6 +49,8 @@ class Block:
     """(rows, e): the mixture of values so far."""
     factors: View
     """(vectors * lanes): what the mixture is to be multiplied by."""
+    biases: View | None = None
+    """(keys of a block, vectors * lanes): what the mask adds to scores, where queries have masks of their own."""
 
 
 class Blocks(Attention):
@@ -88,6 +90,8 @@ class Blocks(Attention):
         stored = -(-self.width // lanes) * lanes
         shapes = ((self.depth, vectors * lanes), (keys, vectors * lanes), (rows, stored), (vectors * lanes,))
         buffers = [whole_view(emitter.buffer(f32, shape)) for shape in shapes]
+        if self.mask_differs_by_query:
+            buffers.append(whole_view(emitter.buffer(f32, (keys, vectors * lanes))))
         block = Block(batch, head, group, first, rows, vectors, *buffers)
         self.pack(block)
         zero = emitter.number(0, self.vector)
@@ -170,6 +174,8 @@ class Blocks(Attention):
         """What is known of the queries after `count` more keys: their largest scores, and their sums of powers."""
         emitter, lanes, vectors = self.emitter, self.lanes, block.vectors
         before, totals = state[:vectors], state[vectors:]
+        if block.biases is not None:
+            self.pack_mask(block, block.biases, start, count)
         highest = self.score(block, start, count, before)
         base = highest
         if self.hides:  # of a query that has seen nothing yet, every power is e^(-inf - 0)
@@ -216,7 +222,7 @@ class Blocks(Attention):
             highest = list(highest)
             for row, key in enumerate(keys):
                 shown = sums[row * block.vectors : (row + 1) * block.vectors]
-                for place, each in enumerate(self.visible(block, key, shown)):
+                for place, each in enumerate(self.visible(block, emitter.plus(first, row), key, shown)):
                     self.put(each, block.scores, {0: emitter.plus(first, row), 1: place * lanes})
                     higher = self.compared("gt", each, highest[place])
                     highest[place] = self.chosen(higher, each, highest[place])
@@ -226,11 +232,14 @@ class Blocks(Attention):
         highest = emitter.fold(whole, highest, lambda first, carried: tile(first, step, carried), step)
         return tile(whole, count - whole, highest) if whole < count else highest
 
-    def visible(self, block: Block, key: Index, scores: Sequence[SSAValue]) -> list[SSAValue]:
-        """The scores of a key with its mask added, -inf where that or causality hides it."""
+    def visible(self, block: Block, local: Index, key: Index, scores: Sequence[SSAValue]) -> list[SSAValue]:
+        """The scores of a key, `local` in its block, with its mask added, -inf where that or causality hides it."""
         emitter, lanes = self.emitter, self.lanes
         found = list(scores)
-        if self.mask is not None:
+        if block.biases is not None:
+            biases = [self.loaded(block.biases, {0: local, 1: place * lanes}) for place in range(len(found))]
+            found = [self.made(arith.AddfOp, each, bias) for each, bias in zip(found, biases)]
+        elif self.mask is not None:
             bias = emitter.load(self.mask, self.place_in_mask(self.mask, {0: block.batch, 1: block.head, 2: 0, 3: key}))
             if bias.type == i1:
                 shown, hidden = emitter.number(0, f32), emitter.number(-inf, f32)
@@ -247,6 +256,36 @@ class Blocks(Attention):
                 sees = CmpiOp.create(operands=(last, rows), result_types=flags, properties=properties)
                 found[place] = self.chosen(emitter.add(sees).results[0], each, lowest)
         return found
+
+    def pack_mask(self, block: Block, biases: View, start: Index, count: int) -> None:
+        """biases[j, i] = what the mask adds to the score of query i with key start + j. The last query fills lanes."""
+        assert self.mask is not None
+        emitter, lanes, mask = self.emitter, self.lanes, self.mask
+        whole = count // lanes * lanes
+
+        def tile(place: Index, rows: int, first: Index, keys: int) -> None:
+            found: list[SSAValue] = []
+            for lane in range(lanes):
+                row = emitter.plus(emitter.plus(block.first, place), min(lane, rows - 1))
+                where = {0: block.batch, 1: block.head, 2: row, 3: emitter.plus(start, first)}
+                read = self.loaded(mask, self.place_in_mask(mask, where), self.first_lanes(keys))
+                found.append(self.as_bias(read))
+            for column, each in enumerate(transposed(emitter, found)[:keys]):
+                self.put(each, biases, {0: emitter.plus(first, column), 1: place})
+
+        def column_of_tiles(place: Index, rows: int) -> None:
+            if whole:
+                with emitter.loop(whole, lanes) as first:
+                    tile(place, rows, first, lanes)
+            if whole < count:
+                tile(place, rows, whole, count - whole)
+
+        full = block.rows // lanes * lanes
+        if full:
+            with emitter.loop(full, lanes) as place:
+                column_of_tiles(place, lanes)
+        if full < block.rows:
+            column_of_tiles(full, block.rows - full)
 
     def mix(self, block: Block, start: Index, count: int) -> None:
         """mixed[i] = mixed[i] * factors[i] + the sum over j of scores[j, i] * value[j]"""

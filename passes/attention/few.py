@@ -109,9 +109,7 @@ class FewQueries(Attention):
             found = emitter.splat(emitter.load(mask, at), self.lanes)
         else:
             found = self.loaded(mask, at, self.first_lanes(count))
-        if found.type != self.vector:
-            found = self.chosen(found, emitter.number(0, self.vector), emitter.number(-inf, self.vector))
-        return found
+        return self.as_bias(found)
 
     def normalize(self, row: Index, columns: int, scores: View, factors: View) -> None:
         """scores = e^(scores - the largest of them); factors[row] = 1 / their sum, in every lane."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from math import inf
 from typing import cast
 
 from xdsl.dialects import arith, math
@@ -47,6 +48,8 @@ class Attention(ABC):
         self.groups, self.columns = shape_of(op.key)[1:3]
         self.width = shape_of(op.value)[3]
         self.offset = None if op.causal is None else op.offset.value.data if op.offset else 0
+        shape = shape_of(op.mask) if op.mask else ()
+        self.mask_differs_by_query = len(shape) > 1 and shape[-2] != 1
         self.hides = self.mask is not None or self.offset is not None
 
     def fits(self) -> bool:
@@ -68,6 +71,12 @@ class Attention(ABC):
         shape = shape_of(mask.value)
         ahead = 4 - len(shape)
         return {axis: 0 if size == 1 else where[axis + ahead] for axis, size in enumerate(shape)}
+
+    def as_bias(self, found: SSAValue) -> SSAValue:
+        """A vector of a mask as what it adds to scores: flags add 0 or -inf."""
+        if found.type == self.vector:
+            return found
+        return self.chosen(found, self.emitter.number(0, self.vector), self.emitter.number(-inf, self.vector))
 
     # Vectors
 

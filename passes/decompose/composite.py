@@ -110,7 +110,7 @@ def attention(op: ml.AttentionOp) -> SSAValue:
 
 
 def is_fusible(op: ml.AttentionOp) -> bool:
-    """Whether `lower-attention` has loops for an attention: f32, sizes known, and no mask that rows differ in."""
+    """Whether `lower-attention` has loops for an attention: f32, sizes known, and no mask that differs by row only."""
     operands = (op.query, op.key, op.value, *((op.mask,) if op.mask else ()))
     if not all(has_static_shape(each) and 0 not in shape_of(each) for each in operands):
         return False
@@ -118,7 +118,8 @@ def is_fusible(op: ml.AttentionOp) -> bool:
         return False
     if op.mask is None:
         return True
-    return element_of(op.mask) in (f32, i1) and (rank_of(op.mask) < 2 or shape_of(op.mask)[-2] == 1)
+    spread = rank_of(op.mask) < 2 or shape_of(op.mask)[-2] == 1
+    return element_of(op.mask) in (f32, i1) and (spread or shape_of(op.mask)[-1] != 1)
 
 
 def masked(op: ml.AttentionOp, scores: SSAValue) -> SSAValue:

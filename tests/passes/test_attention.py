@@ -26,7 +26,7 @@ SIZES = {
     "groups": (1, 6, 2, 17, 18, 8, 8),
 }
 FEW = ("one tile", "one query", "few queries")
-MASKS = ("none", "keys", "flags", "causal", "causal with offset", "nothing seen")
+MASKS = ("none", "keys", "flags", "causal", "causal with offset", "nothing seen", "rows", "flags of rows")
 
 
 def force(schedule: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,6 +57,10 @@ def test_attention_means_what_the_interpreter_says(
         flags = generator.random((batch, 1, 1, columns)) < (0 if mask == "nothing seen" else 0.7)
         arrays.append(flags if mask != "keys" else np.where(flags, 0, -np.inf).astype(np.float32))
         types["m"] = xmlc.tensor(f"{batch}x1x1x{columns}x{'f32' if mask == 'keys' else 'i1'}")
+    if mask.endswith("rows"):
+        flags = generator.random((batch, heads, rows, columns)) < 0.7
+        arrays.append(flags if mask != "rows" else np.where(flags, 0.5, -np.inf).astype(np.float32))
+        types["m"] = xmlc.tensor(f"{batch}x{heads}x{rows}x{columns}x{'f32' if mask == 'rows' else 'i1'}")
     builder = xmlc.Builder()
     with builder.function(**types) as f:
         f.returns(F.attention(f["q"], f["k"], f["v"], f["m"] if "m" in types else None, **options))
