@@ -26,6 +26,7 @@ from xdsl.dialects.builtin import (
     i1,
     i8,
     i32,
+    i64,
 )
 from xdsl.dialects.utils import EnumAttribute
 from xdsl.ir import Attribute, Block, Dialect, Operation, Region, SpacedOpaqueSyntaxAttribute, SSAValue
@@ -59,6 +60,7 @@ from xdsl.traits import (
     SymbolTable,
 )
 from xdsl.utils.exceptions import VerifyException
+from xdsl.utils.hints import isa
 from xdsl.utils.str_enum import StrEnum
 
 DimensionAttr = xdsl_gpu.DimensionAttr
@@ -370,6 +372,40 @@ class DynamicSharedMemoryOp(IRDLOperation):
             raise VerifyException(f"the result is {self.result.type}, expected {self.TYPE}")
 
 
+CLUSTER = IntegerAttr(7, i64)
+"""The memory space of what blocks of a cluster see of each other's shared memory: the number that NVVM has for it."""
+
+
+@irdl_op_definition
+class PeerMemoryOp(IRDLOperation):
+    """What another block of the cluster has where this block has `source`, in shared memory.
+
+    `block` counts the blocks of the cluster. Not before all of them have begun: a barrier of the cluster tells. MLIR
+    has no such op: there it is a pointer through `nvvm.mapa`.
+    """
+
+    name = "gpu.peer_memory"
+    source = operand_def(MemRefType)
+    block = operand_def(i32)
+    result = result_def(MemRefType)
+    traits = traits_def(Pure())
+    assembly_format = "$source `of` $block attr-dict `:` type($source) `->` type($result)"
+
+    def __init__(self, source: SSAValue, block: SSAValue):
+        super().__init__(operands=(source, block), result_types=(peer_type(source.type),))
+
+    def verify_(self) -> None:
+        if self.result.type != peer_type(self.source.type):
+            raise VerifyException(f"the result is {self.result.type}, expected {peer_type(self.source.type)}")
+
+
+def peer_type(source: Attribute) -> MemRefType[Attribute]:
+    """The type of a memref of shared memory in another block. Raises VerifyException for another memref."""
+    if not isa(source, MemRefType[Attribute]) or source.memory_space != WORKGROUP:
+        raise VerifyException(f"only shared memory is seen by other blocks, found {source}")
+    return MemRefType(source.element_type, source.shape, source.layout, CLUSTER)
+
+
 @irdl_op_definition
 class ModuleOp(IRDLOperation):
     """Code for the device: kernels, and the shared memory that they name."""
@@ -630,6 +666,7 @@ OURS: tuple[type[Operation], ...] = (
     BlockDimOp,
     BlockIdOp,
     DynamicSharedMemoryOp,
+    PeerMemoryOp,
     FuncOp,
     GlobalIdOp,
     GridDimOp,

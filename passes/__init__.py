@@ -40,6 +40,7 @@ PASSES: dict[str, Callable[[], type[ModulePass]]] = {
     "map-loops": in_module("xmlc.passes.gpu.map_loops", "MapLoops"),
     "map-transpose": in_module("xmlc.passes.gpu.map_transpose", "MapTranspose"),
     "map-contractions": in_module("xmlc.passes.gpu.map_contractions", "MapContractions"),
+    "compute-narrow": in_module("xmlc.passes.gpu.compute_narrow", "ComputeNarrow"),
     "map-columns": in_module("xmlc.passes.gpu.map_columns", "MapColumns"),
     "map-rows": in_module("xmlc.passes.gpu.map_rows", "MapRows"),
     "map-scans": in_module("xmlc.passes.gpu.map_scans", "MapScans"),

@@ -13,6 +13,7 @@ from xmlc.backends.stages import Stage
 from xmlc.passes.bufferize import Bufferize
 from xmlc.passes.decompose import Decompose
 from xmlc.passes.expand_math.expand import ExpandMath
+from xmlc.passes.gpu.compute_narrow import ComputeNarrow
 from xmlc.passes.gpu.lower_to_nvvm import LowerToNvvm
 from xmlc.passes.gpu.map_columns import MapColumns
 from xmlc.passes.gpu.map_contractions import MapContractions
@@ -41,6 +42,7 @@ CUDA = (
         "gpu",
         (
             Bufferize(),
+            ComputeNarrow(),
             MapContractions(),
             MapTranspose(),
             MapScans(),

@@ -106,14 +106,15 @@ def arg(largest: bool) -> Callable[..., SSAValue]:
 
 
 def before(x: SSAValue, y: SSAValue, *, descending: bool, unsigned: bool, nan_first: bool) -> SSAValue:
-    """Does x come strictly before y? NaN comes first or last, and no NaN before another."""
+    """Does x come strictly before y? NaN comes first or last, and no NaN before another.
+
+    That is: x > y, or one of them is NaN, but not the one that would then come after.
+    """
     if not is_float(x.type):
         return arith.CmpiOp(x, y, ("u" if unsigned else "s") + ("gt" if descending else "lt")).result
-    strictly = arith.CmpfOp(x, y, "ogt" if descending else "olt").result
-    x_nan, y_nan = (arith.CmpfOp(value, value, "uno").result for value in (x, y))
-    first, other = (x_nan, y_nan) if nan_first else (y_nan, x_nan)
-    only_first = build(arith.AndIOp, (first, build(arith.XOrIOp, (other, number(1, i1)), i1)), i1)
-    return build(arith.OrIOp, (strictly, only_first), i1)
+    no_nan = y if nan_first else x
+    before_or_nan = arith.CmpfOp(x, y, "ugt" if descending else "ult").result
+    return build(arith.AndIOp, (before_or_nan, arith.CmpfOp(no_nan, no_nan, "ord").result), i1)
 
 
 def scan(name: str) -> Callable[..., SSAValue]:

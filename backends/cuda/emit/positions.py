@@ -68,9 +68,21 @@ def shuffle(w: Writer, op: gpu.ShuffleOp) -> None:
     w.names[op.valid] = "true"  # groups are whole: no lane reads outside of its own
 
 
+PEER = "ptr addrspace(7)"
+
+
 def dynamic_shared(w: Writer, op: gpu.DynamicSharedMemoryOp) -> None:
     w.helpers["@xmlc.dynamic_shared"] = "@xmlc.dynamic_shared = external addrspace(3) global [0 x i8], align 128"
     w.buffers[op.result] = w.buffer(op.result.type, "@xmlc.dynamic_shared", [0])
+
+
+def peer_memory(w: Writer, op: gpu.PeerMemoryOp) -> None:
+    """The same place in another block of the cluster."""
+    source = w.buffers[op.source]
+    mapped = (
+        f"call {PEER} @llvm.nvvm.mapa.shared.cluster({source.pointer_kind} {source.pointer}, i32 {w.names[op.block]})"
+    )
+    w.buffers[op.result] = replace(source, pointer=w.emit(mapped), pointer_kind=PEER)
 
 
 def alloca(w: Writer, op: memref.AllocaOp) -> None:
@@ -112,6 +124,35 @@ def truncate_float(w: Writer, op: arith.TruncFOp) -> None:
     w.names[result] = w.emit(f"bitcast {like(kind, 'bfloat')} {narrow} to {into}")
 
 
+def narrow_arithmetic(name: str) -> Row:
+    """Sums and products of bf16 have instructions too."""
+    wide = arithmetic.float_instruction(name)
+
+    def row(w: Writer, op: Operation) -> None:
+        kind = w.kind(op.results[0].type)
+        if element_of(kind) != "i16" or w.is_half(op.results[0].type):
+            wide(w, op)
+            return
+        narrow = like(kind, "bfloat")
+        operands = [w.emit(f"bitcast {kind} {w.names[each]} to {narrow}") for each in op.operands]
+        result = w.emit(f"{name} {w.flags(op)}{narrow} {', '.join(operands)}")
+        w.names[op.results[0]] = w.emit(f"bitcast {narrow} {result} to {kind}")
+
+    return row
+
+
+def compare_floats(w: Writer, op: arith.CmpfOp) -> None:
+    """So have comparisons."""
+    kind = w.kind(op.lhs.type)
+    if element_of(kind) != "i16" or w.is_half(op.lhs.type):
+        arithmetic.compare_floats(w, op)
+        return
+    narrow = like(kind, "bfloat")
+    x, y = (w.emit(f"bitcast {kind} {w.names[each]} to {narrow}") for each in (op.lhs, op.rhs))
+    predicate = arithmetic.CMPF[op.predicate.value.data]
+    w.lines.append(f"  {w.bind(op.results[0])} = fcmp {w.flags(op)}{predicate} {narrow} {x}, {y}")
+
+
 def exp2(w: Writer, op: math.Exp2Op) -> None:
     """An instruction, for f32."""
     value = op.operands[0]
@@ -146,8 +187,13 @@ ROWS: dict[type[Operation], Row] = {
     gpu.BarrierOp: barrier,
     gpu.ShuffleOp: shuffle,
     gpu.DynamicSharedMemoryOp: dynamic_shared,
+    gpu.PeerMemoryOp: peer_memory,
     memref.AllocaOp: alloca,
     memref.AtomicRMWOp: atomic,
     arith.TruncFOp: truncate_float,
+    arith.CmpfOp: compare_floats,
+    arith.AddfOp: narrow_arithmetic("fadd"),
+    arith.SubfOp: narrow_arithmetic("fsub"),
+    arith.MulfOp: narrow_arithmetic("fmul"),
     math.Exp2Op: exp2,
 }

@@ -73,6 +73,12 @@ class View:
     sizes: tuple[Any, ...]
     strides: tuple[Any, ...]
     """In elements."""
+    copy: Any = None
+    """The row of the memory for each lane, where it is another block's."""
+
+    def copy_of(self, threads: Threads) -> Any:
+        """The row of the memory for each lane: one number where they all have the same."""
+        return self.memory.copy_of(threads) if self.copy is None else self.copy
 
     def pick(self, mask: Array) -> View:
         def some(number: Any) -> Any:
@@ -83,6 +89,7 @@ class View:
             offset=some(self.offset),
             sizes=tuple(map(some, self.sizes)),
             strides=tuple(map(some, self.strides)),
+            copy=some(self.copy),
         )
 
 
@@ -167,7 +174,7 @@ def note(frame: ThreadFrame, op: Operation, view: View, place: Any, values: Any,
         return
     threads = frame.threads
     length = memory.elements(view.dtype).shape[1]
-    row = np.asarray(memory.copy_of(threads)) * length
+    row = np.asarray(view.copy_of(threads)) * length
     place = np.asarray(place)
     shape = (threads.count, *place.shape[1:])
     places = np.broadcast_to(lanes_first(row, place.ndim) + place, shape)
@@ -201,13 +208,13 @@ def told(frame: ThreadFrame, view: View, race: Race, thread: int, place: int, ki
 def fetch(frame: ThreadFrame, op: Operation, view: View, place: Any) -> Any:
     """The elements at places."""
     note(frame, op, view, place, None, "read")
-    return view.memory.elements(view.dtype)[lanes_first(view.memory.copy_of(frame.threads), np.ndim(place)), place]
+    return view.memory.elements(view.dtype)[lanes_first(view.copy_of(frame.threads), np.ndim(place)), place]
 
 
 def put(frame: ThreadFrame, op: Operation, view: View, place: Any, values: Any, active: Any = None) -> None:
     """Write the elements at places; where `active` is given, those for which it holds."""
     note(frame, op, view, place, values, "write", active)
-    copy = lanes_first(view.memory.copy_of(frame.threads), np.ndim(place))
+    copy = lanes_first(view.copy_of(frame.threads), np.ndim(place))
     target = view.memory.elements(view.dtype)
     if not target.flags.writeable:
         raise InterpreterError(op, f"writes to {view.memory.name}, which is read-only")
@@ -239,7 +246,7 @@ def atomic_rmw(frame: ThreadFrame, op: memref.AtomicRMWOp) -> None:
     note(frame, op, view, place, None, "atomic")
     count = frame.threads.count
     places = np.broadcast_to(place, count)
-    copies = np.broadcast_to(view.memory.copy_of(frame.threads), count)
+    copies = np.broadcast_to(view.copy_of(frame.threads), count)
     values = frame.spread(op.value)
     kind = ATOMIC.get(op.kind.value.data)
     combine = next((row for each, row in ARITH.items() if each.name == kind), None)
@@ -310,6 +317,14 @@ def dynamic_shared_memory(frame: ThreadFrame, op: gpu.DynamicSharedMemoryOp) -> 
     if None not in memories:
         memories[None] = shared_memory(frame, "dynamic shared memory", size)
     frame.set(op, View(memories[None], np.dtype(np.int8), 0, (size,), (1,)))
+
+
+def peer_memory(frame: ThreadFrame, op: gpu.PeerMemoryOp) -> None:
+    threads, cluster = frame.threads, frame.threads.launch.order.cluster
+    block = frame.spread(op.block).astype(np.int64)
+    if np.any((block < 0) | (block >= cluster)):
+        raise ThreadError(op, f"{threads.name(0)}: there is no block {block.max()} in a cluster of {cluster}")
+    frame.set(op, replace(frame[op.source], copy=threads.block // cluster * cluster + block))
 
 
 def bytes_as(frame: ThreadFrame, op: memref.ViewOp) -> None:
@@ -444,4 +459,5 @@ EVALUATE = {
     memref.AssumeAlignmentOp: same,
     memref.DimOp: dim,
     gpu.DynamicSharedMemoryOp: dynamic_shared_memory,
+    gpu.PeerMemoryOp: peer_memory,
 }

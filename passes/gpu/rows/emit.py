@@ -13,21 +13,19 @@ from math import prod
 
 from xdsl.dialects import arith, linalg, math, memref, vector
 from xdsl.dialects.builtin import (
-    ArrayAttr,
-    DictionaryAttr,
     FloatAttr,
     IntegerAttr,
     MemRefType,
-    UnitAttr,
     VectorType,
     f32,
+    i32,
     i64,
 )
 from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.utils.hints import isa
 
 from xmlc.dialects import gpu
-from xmlc.dialects.nvvm.synchronization import ClusterArriveOp, ClusterWaitOp
+from xmlc.dialects.nvvm.synchronization import ClusterArriveOp, ClusterArriveRelaxedOp, ClusterWaitOp
 from xmlc.passes.gpu.code import Code, Index
 from xmlc.passes.gpu.outline import Kernels, Outline, captures, root
 from xmlc.passes.gpu.rows.levels import levels_of
@@ -36,9 +34,6 @@ from xmlc.passes.gpu.rows.program import Kind, Made, Program, Step, Stored, comb
 from xmlc.passes.gpu.rows.schedule import WARP, Schedule
 from xmlc.passes.lower_ml.structured import reassociation
 from xmlc.passes.memory import ALIGNMENT, array_type, element_size
-
-MAY_ALIAS = "xmlc.may_alias"
-"""Attribute of an argument: what the thread does not see may read or write there."""
 
 Elements = list[list[SSAValue]]
 """For each result of a step, an element for each lane of a vector."""
@@ -135,8 +130,8 @@ class Emitter:
         self.first: Index = 0
         """The block's first column."""
         self.row_valid: SSAValue | None = None
-        self.exchanges: list[SSAValue] = []
-        """Arguments of the kernel through which blocks of a cluster exchange results."""
+        self.met = False
+        """Whether the blocks of a cluster have waited for each other to begin."""
 
     # Memory
 
@@ -463,27 +458,21 @@ class Emitter:
         return self.shuffled(step, [code.value(memref.LoadOp.get(place, at)) for place in places], warps)
 
     def across_blocks(self, step: Step, partial: list[SSAValue]) -> list[SSAValue]:
-        """The results of the blocks of a cluster as one: each leaves its own in memory, then reads all of them."""
+        """The results of the blocks of a cluster as one: each leaves its own in the shared memory of all of them."""
         code, cluster = self.code, self.schedule.cluster
-        places = [self.for_each_block(value.type) for value in partial]
-        first = code.times(self.row, cluster)
-        with code.only_if(code.value(arith.CmpiOp(code.as_value(self.lane), code.as_value(0), "eq"))):
+        places = [code.value(self.kernels.shared_memory(value.type, cluster)) for value in partial]
+        if not self.met:
+            self.met = True
+            code.add(ClusterWaitOp())  # for all to have begun: see `begin`
+        with code.only_if(code.below(self.lane, cluster)):
+            block = code.value(arith.IndexCastOp(code.as_value(self.lane), i32))
             for value, place in zip(partial, places):
-                code.add(memref.StoreOp.get(value, place, [code.as_value(code.plus(first, self.split))]))
+                there = code.value(gpu.PeerMemoryOp(place, block))
+                code.add(memref.StoreOp.get(value, there, [code.as_value(self.split)]))
         code.add(ClusterArriveOp())
         code.add(ClusterWaitOp())
-        at = [code.as_value(code.plus(first, code.rest(self.lane, cluster)))]
+        at = [code.as_value(code.rest(self.lane, cluster))]
         return self.shuffled(step, [code.value(memref.LoadOp.get(place, at)) for place in places], cluster)
-
-    def for_each_block(self, element: Attribute) -> SSAValue:
-        """Memory with an element for each block: others write to it while the kernel runs."""
-        alloc = memref.AllocOp.create(
-            result_types=(MemRefType(element, (self.program.rows * self.schedule.cluster,)),),
-            properties={"alignment": IntegerAttr(ALIGNMENT, i64), "operandSegmentSizes": array_type((0, 0))},
-        )
-        self.outline.host_op(alloc)
-        self.exchanges.append(self.bring(alloc.memref))
-        return self.exchanges[-1]
 
     def shuffled(self, step: Step, partial: list[SSAValue], lanes: int) -> list[SSAValue]:
         """The results of neighbouring lanes as one, by an exchange with the lane 1, 2, 4 … away."""
@@ -500,6 +489,8 @@ class Emitter:
     def begin(self, splits: int) -> None:
         """Where the thread is: its row, its place in it, and the block's first column."""
         code, schedule, program = self.code, self.schedule, self.program
+        if schedule.cluster > 1:
+            code.add(ClusterArriveRelaxedOp())
         self.thread = code.value(gpu.ThreadIdOp("x"))
         block: Index = code.value(gpu.BlockIdOp("x"))
         self.split = code.rest(block, splits)
@@ -674,10 +665,7 @@ class Whole(Emitter):
         program, schedule = self.program, self.schedule
         blocks = -(-program.rows // schedule.block_rows) * splits
         cluster = None if schedule.cluster == 1 else (schedule.cluster, 1, 1)
-        function = self.outline.launch(name, (blocks, 1, 1), (schedule.threads, 1, 1), cluster=cluster)
-        if self.exchanges:
-            shared = [{MAY_ALIAS: UnitAttr()} if each in self.exchanges else {} for each in function.body.block.args]
-            function.attributes["arg_attrs"] = ArrayAttr(DictionaryAttr(dict[str, Attribute](each)) for each in shared)
+        self.outline.launch(name, (blocks, 1, 1), (schedule.threads, 1, 1), cluster=cluster)
 
 
 class Partial(Emitter):

@@ -218,6 +218,11 @@ def test_a_row_that_a_cluster_cannot_hold_is_gone_over_again() -> None:
     assert cluster_sizes(check(["f32:2x300000"], lambda x: F.softmax(x, 1), with_clusters())) == [8]
 
 
+def test_narrow_rows_with_weights_are_not_for_clusters() -> None:
+    operands = ["bf16:2x40000", "bf16:40000"]
+    assert not cluster_sizes(check(operands, lambda *xs: F.rms_norm(*xs, axis=1), with_clusters()))
+
+
 def test_one_block_of_a_cluster_stores_what_is_one_for_the_row() -> None:
     def build(x: SSAValue, w: SSAValue) -> tuple[SSAValue, SSAValue]:
         return F.mul(F.softmax(x, 1), w), F.reduce_sum(x, axes=[1])
