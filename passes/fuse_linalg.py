@@ -254,7 +254,7 @@ def _scalar_of(value: SSAValue, op: Operation) -> SSAValue | None:
     match value.owner:
         case linalg.ops.FillOp() as fill:
             return fill.inputs[0]
-        case arith.ConstantOp(value=DenseIntOrFPElementsAttr() as dense) if dense.is_splat():
+        case arith.ConstantOp(value=DenseIntOrFPElementsAttr() as dense) if len(dense) and dense.is_splat():
             scalar = arith.ConstantOp.create(
                 result_types=(dense.get_element_type(),),
                 properties={"value": cast(Attribute, next(iter(dense.iter_attrs())))},

@@ -119,6 +119,12 @@ def test_the_policy_is_a_setting() -> None:
     assert program.compiled is not None
 
 
+def test_empty_tensors_are_compiled() -> None:
+    with TENSORS.set("compile"):
+        assert (xp.zeros((1, 0)) * xmlc.Tensor(np.float64(2)) + 1).numpy().shape == (1, 0)
+        assert xp.matmul(xp.zeros((2, 0)), xp.zeros((0, 3))).tolist() == [[0, 0, 0], [0, 0, 0]]
+
+
 INDICES: dict[str, Any] = {
     "integer": 1,
     "slice": slice(None, None, -2),
@@ -229,6 +235,54 @@ def test_a_traced_function_draws_by_a_key() -> None:
     np.testing.assert_allclose(drawn, np.asarray(random.uniform(key, 3)), rtol=1e-6)
 
 
+def test_a_registered_kernel_computes_what_it_takes() -> None:
+    calls: list[tuple[int, ...]] = []
+
+    def library_sum(x: Array, *, axis: int | None = None) -> Array:
+        calls.append(x.shape)
+        return np.sum(x, axis=axis)
+
+    kernel = xmlc.register_kernel(xp.sum, library_sum, dtypes=["float32"], name="a library")
+    try:
+        assert xp.sum(xmlc.Tensor(X) + 0, axis=0).shape == (4,)
+        assert int(xp.sum(xp.asarray([1, 2]))) == 3
+        assert calls == [(3, 4)]
+        found = xmlc.explain_dispatch(xp.sum, xmlc.Tensor(X)), xmlc.explain_dispatch(xp.sum, xp.asarray([1]))
+    finally:
+        kernel.remove()
+    assert found[0].splitlines() == [
+        "sum of float32 on cpu",
+        "  a library: chosen, registered for it",
+        "  NumPy: no, no number is complex",
+        "  a program: not asked any more",
+    ]
+    assert "  a library: no, it takes float32, not int64" in found[1]
+    assert "  a program: chosen" in found[1]
+    assert "  NumPy: chosen" in xmlc.explain_dispatch(xp.sum, xp.asarray([1j]))
+    with pytest.raises(KeyError, match="the kernel a library is not registered"):
+        kernel.remove()
+
+
+def test_a_function_of_ones_own_is_an_operation_like_the_others() -> None:
+    @xmlc.Operation
+    def softsign(x: Array) -> Array:
+        return x / (1 + xp.abs(x))
+
+    y = softsign(xmlc.Tensor(X))
+    assert y.node.values is None
+    np.testing.assert_allclose(np.asarray(y), X / (1 + np.abs(X)), rtol=1e-6)
+    np.testing.assert_allclose(xmlc.grad(lambda x: softsign(x).sum())(X), 1 / (1 + np.abs(X)) ** 2, rtol=1e-5)
+
+
+def test_what_a_tensor_waits_for_can_be_read() -> None:
+    y = xp.exp(xmlc.Tensor(X)) * 2
+    text = xmlc.explain(y)
+    assert text.startswith("exp, multiply (interpreted for 0.0 ms") and "it will be interpreted" in text
+    assert "ml.exp" in text and y.node.values is None
+    y.numpy()
+    assert xmlc.explain(y) == "it has its value"
+
+
 MISTAKES: dict[str, tuple[Callable[[], Any], str]] = {
     "shapes": (lambda: xmlc.Tensor(X) + xmlc.Tensor(X.T), "cannot broadcast shapes 3x4 and 4x3"),
     "device": (lambda: xmlc.Tensor(X).to("tpu"), "there is no device 'tpu'"),
@@ -240,6 +294,7 @@ MISTAKES: dict[str, tuple[Callable[[], Any], str]] = {
         "inv is computed by NumPy, and cannot be part of a program",
     ),
     "mask": (lambda: xmlc.Tensor(X)[np.ones(4, bool)], "a mask of shape 4 does not go with 3x4"),
+    "no operation": (lambda: xmlc.register_kernel(np.add, np.add), "is no operation on tensors"),
     "key": (lambda: random.normal(X, 3), "a key is two words of uint32, found 3x4 of f32"),
     "generator": (
         lambda: xmlc.compile(lambda x: x + random.Generator(0).normal())(X),

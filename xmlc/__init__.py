@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     from xmlc.onnx_export import export_onnx as export_onnx
     from xmlc.running import load as load
     from xmlc.tensors.device import Device as Device
+    from xmlc.tensors.dispatch import explain_dispatch as explain_dispatch
+    from xmlc.tensors.dispatch import register_kernel as register_kernel
+    from xmlc.tensors.evaluate import explain as explain
+    from xmlc.tensors.tensor import Operation as Operation
     from xmlc.tensors.tensor import Tensor as Tensor
     from xmlc.tracing import compile as compile
     from xmlc.tracing import cond as cond
@@ -43,7 +47,11 @@ PUBLIC = {
     "checkpoint": "xmlc.custom_derivatives",
     "compile": "xmlc.tracing",
     "compile_module": "xmlc.driver",
+    "Operation": "xmlc.tensors.tensor",
     "Tensor": "xmlc.tensors.tensor",
+    "explain": "xmlc.tensors.evaluate",
+    "explain_dispatch": "xmlc.tensors.dispatch",
+    "register_kernel": "xmlc.tensors.dispatch",
     "cond": "xmlc.tracing",
     "custom_gradient": "xmlc.custom_derivatives",
     "custom_jvp": "xmlc.custom_derivatives",

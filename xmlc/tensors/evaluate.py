@@ -23,7 +23,8 @@ from xmlc.dialects.reference.interpreter import interpret
 from xmlc.driver import Settings, compile_module
 from xmlc.frontend.python.trace import Traced
 from xmlc.options import EXPLAIN, TENSORS
-from xmlc.tensors.graph import Node, Plan, main_of, plan_of
+from xmlc.pipeline import printed
+from xmlc.tensors.graph import Node, Plan, plan_of
 
 NDArrayAny = NDArray[Any]
 
@@ -52,9 +53,7 @@ class Program:
         """The results of the steps that are kept, one after the other."""
         if self.compiled is not None:
             return self.compiled(*arrays)
-        mode = TENSORS.get()
-        worth = mode == "auto" and self.spent + self.expected > WORTH_COMPILING
-        if mode == "compile" or worth:
+        if self.will_be_compiled():
             self.say("compiling")
             self.compiled = compile_module(self.traced.module.clone(), self.traced.weights, Settings())
             return self.compiled(*arrays)
@@ -65,6 +64,12 @@ class Program:
         self.spent += self.expected
         return results
 
+    def will_be_compiled(self) -> bool:
+        """Whether the next run is one of machine code."""
+        policy = TENSORS.get()
+        worth = self.spent + self.expected > WORTH_COMPILING
+        return self.compiled is not None or policy == "compile" or (policy == "auto" and worth)
+
     def say(self, what: str) -> None:
         if EXPLAIN.get():
             LOG.warning("%s %s", what, self.describe())
@@ -74,10 +79,6 @@ class Program:
         names = ", ".join(step.call.form.function.__name__ for step in self.plan.steps[:8])
         more = f" and {len(self.plan.steps) - 8} more" if len(self.plan.steps) > 8 else ""
         return f"{names}{more} (interpreted for {self.spent * 1e3:.1f} ms, {self.expected * 1e3:.1f} ms expected)"
-
-    @property
-    def main(self) -> Any:
-        return main_of(self.traced)
 
 
 @lru_cache(maxsize=1024)
@@ -96,3 +97,13 @@ def evaluate(node: Node) -> Sequence[NDArrayAny]:
             each.finish([next(results) for _ in each.call.types])
     assert node.values is not None
     return node.values
+
+
+def explain(tensor: Any) -> str:
+    """What is to be computed for a tensor, and how it will be run: for a reader. It is not computed by that."""
+    node: Node = tensor.node
+    if node.values is not None:
+        return "it has its value"
+    program = program_of(plan_of(node)[0])
+    how = "compiled" if program.will_be_compiled() else "interpreted"
+    return f"{program.describe()}\nit will be {how}:\n{printed(program.traced.module)}"

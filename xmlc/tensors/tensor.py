@@ -12,7 +12,7 @@ from __future__ import annotations
 import functools
 import operator
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Generic, ParamSpec, cast
+from typing import Any, Generic, NamedTuple, ParamSpec, cast
 from weakref import ref
 
 import numpy as np
@@ -25,11 +25,12 @@ from xmlc.frontend.python import functions as f
 from xmlc.frontend.python.array import element_named
 from xmlc.frontend.python.places import user_place
 from xmlc.frontend.python.trace import current
-from xmlc.frontend.python.tree import flatten
+from xmlc.frontend.python.tree import Tree, flatten
 from xmlc.tensors.device import CPU, Device, device_named
+from xmlc.tensors.dispatch import chosen_kernel
 from xmlc.tensors.evaluate import evaluate
 from xmlc.tensors.graph import LONGEST, Form, Node, Operand, Static, Value, call_of, known
-from xmlc.tensors.library import call_numpy, library_kernel
+from xmlc.tensors.library import call_numpy
 
 P = ParamSpec("P")
 NDArrayAny = NDArray[Any]
@@ -61,6 +62,28 @@ class Operation(Generic[P]):
 def record(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """The results of a call, as tensors that have no value yet. Raises CompileError where the operands do not fit."""
     args, kwargs = with_integers(function, args, kwargs)
+    structure, leaves, operands = arguments_of(function, args, kwargs)
+    kernel = chosen_kernel(function, leaves)
+    if kernel is not None:
+        return call_numpy(kernel, args, kwargs)
+    call = call_of(Form(function, structure, tuple(leaves)))
+    node = Node(call, operands)
+    if node.depth > LONGEST:
+        for source, _ in operands:
+            evaluate(source)
+        node = Node(call, operands)
+    return call.arranged.build([tensor_of(node, i) for i in range(len(call.types))])
+
+
+class Arguments(NamedTuple):
+    """The arguments of a call: how they are arranged, what is known of each, and the values of the arrays."""
+
+    structure: Tree
+    leaves: list[Static | Operand]
+    operands: list[Value]
+
+
+def arguments_of(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
     found, structure = flatten((args, kwargs))
     leaves: list[Static | Operand] = []
     operands: list[Value] = []
@@ -71,16 +94,7 @@ def record(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str
         else:
             operands.append(value)
             leaves.append(described(value))
-    kernel = library_kernel(function, leaves)
-    if kernel is not None:
-        return call_numpy(kernel, args, kwargs)
-    call = call_of(Form(function, structure, tuple(leaves)))
-    node = Node(call, operands)
-    if node.depth > LONGEST:
-        for source, _ in operands:
-            evaluate(source)
-        node = Node(call, operands)
-    return call.arranged.build([tensor_of(node, i) for i in range(len(call.types))])
+    return Arguments(structure, leaves, operands)
 
 
 def with_integers(
