@@ -31,6 +31,9 @@ SHAPES: dict[str, list[dict[str, int]]] = {
         for batch, length in ((1, 1), (1, 16), (1, 128), (4, 37), (8, 64), (2, 384))
     ],
     "ppocr_cls.onnx": [{"x.0": batch, "x.2": 48, "x.3": width} for batch, width in ((1, 192), (4, 192), (1, 100))],
+    "ppocr4_det.onnx": [
+        {"x.0": 1, "x.1": 3, "x.2": height, "x.3": width} for height, width in ((320, 320), (224, 352), (64, 96))
+    ],
     "surrogate_mlp.onnx": [{"input.0": batch} for batch in (1, 64, 1000)],
 }
 """Model -> its free sizes: by name, or by input and dimension where they have none."""

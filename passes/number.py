@@ -282,6 +282,12 @@ class Real(Number):
     def truncated(self) -> Real:
         return self._with(math.TruncOp)
 
+    def floor(self) -> Real:
+        return self._with(math.FloorOp)
+
+    def ceil(self) -> Real:
+        return self._with(math.CeilOp)
+
     def to_even(self) -> Real:
         """The nearest integer, at any magnitude."""
         return self._with(math.RoundEvenOp)

@@ -13,6 +13,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 import xmlc
 from xmlc.dialects.diagnostics import CompileError
+from xmlc.running import interpreted
+from xmlc.sources import open_source
 from xmlc.versions import Versions
 
 Array = NDArray[Any]
@@ -112,6 +114,44 @@ def test_a_size_that_must_be_known_is_said_and_its_shapes_are_compiled_one_by_on
         np.testing.assert_array_equal(network(drawn(size, size))[0], np.eye(size))
     assert [each.shapes for each in network.compilations] == [((2, 2),), ((3, 3),)]
     assert "cannot be compiled for all sizes, since" in caplog.text
+
+
+FACTORS = {"whole": (2, 3), "broken": (1.5, 2.5)}
+SAMPLINGS = [
+    ("nearest", "asymmetric", "floor", "whole"),
+    ("nearest", "half_pixel", "round_prefer_floor", "whole"),
+    ("nearest", "half_pixel", "round_prefer_ceil", "broken"),
+    ("linear", "asymmetric", "floor", "whole"),
+    ("linear", "half_pixel", "floor", "broken"),
+    ("linear", "pytorch_half_pixel", "floor", "broken"),
+]
+
+
+@pytest.mark.parametrize(("mode", "coordinates", "rounding", "factors"), SAMPLINGS)
+def test_one_compilation_of_a_detector_serves_every_height_and_width(
+    mode: str, coordinates: str, rounding: str, factors: str, tmp_path: Path
+) -> None:
+    """A convolution, its result resized beside a larger one, and their sum over windows."""
+    named = {"mode": mode, "coordinate_transformation_mode": coordinates, "nearest_mode": rounding}
+    nodes = [
+        helper.make_node("Conv", ["x", "filter"], ["c"], strides=[2, 2], pads=[1, 1, 1, 1]),
+        helper.make_node("Resize", ["c", "", "factors"], ["r"], **named),
+        helper.make_node("MaxPool", ["r"], ["out"], kernel_shape=[2, 2], strides=[1, 1]),
+    ]
+    path = saved(
+        tmp_path / "detector.onnx",
+        nodes,
+        {"x": (TensorProto.FLOAT, ["batch", 2, "height", "width"])},
+        filter=drawn(3, 2, 3, 3),
+        factors=np.array([1, 1, *FACTORS[factors]], np.float32),
+    )
+    network = free(path)
+    for shape in ((1, 2, 8, 6), (2, 2, 5, 9), (1, 2, 3, 17)):
+        x = drawn(*shape)
+        found = network(x)[0]
+        expected = interpreted(open_source(str(path)).make({}, {"x": x}), {"x": x}).results[0]
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    assert [each.shapes for each in network.compilations] == [None]
 
 
 def test_empty_inputs_get_a_compilation_of_their_own(tmp_path: Path) -> None:

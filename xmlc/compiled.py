@@ -125,7 +125,7 @@ class CompiledModule:
     def prepared(self, entry: EntryPoint, weights: Mapping[str, Array]) -> dict[str, Array]:
         """What another entry point makes of weights, by name."""
         signature = entry.signature
-        given = [usable(each) for each in bound(signature, weights)]
+        given = usable(bound(signature, weights))
         arrays = together([(spec.shape, spec.dtype) for spec in signature.outputs])
         outputs = {spec.name: array for spec, array in zip(signature.outputs, arrays)}
         slots = slots_of(signature, entry.arena_bytes)
@@ -224,14 +224,14 @@ def is_ready(value: Any, dtype: np.dtype[Any], shape: tuple[int, ...]) -> bool:
 
 def checked(value: Any, spec: Tensor, what: str) -> Array:
     """An array of the right type and shape, contiguous and aligned: a copy only where it is not."""
-    return usable(matching(value, spec, what))
+    return usable([matching(value, spec, what)])[0]
 
 
-def usable(array: Array) -> Array:
-    """An array that is contiguous and aligned: a copy only where it is not."""
-    if not array.flags.c_contiguous:
-        return array.copy(order="C")
-    return array if array.flags.aligned else owned([array])[0]
+def usable(arrays: Sequence[Array]) -> list[Array]:
+    """The arrays, contiguous and aligned: copies only of those that are not."""
+    other = [array for array in arrays if not (array.flags.c_contiguous and array.flags.aligned)]
+    copies = iter(owned(other) if other else ())
+    return [array if array.flags.c_contiguous and array.flags.aligned else next(copies) for array in arrays]
 
 
 def matching(value: Any, spec: Tensor, what: str) -> Array:

@@ -14,24 +14,21 @@ from xdsl.ir import Attribute, Operation, SSAValue
 from xmlc.dialects.dtypes import TO_NUMPY, computing_type, is_unsigned, storage_type
 from xmlc.dialects.ml import contraction as ml
 from xmlc.dialects.ml.types import element_of, rank_of, shape_of, tensor
-from xmlc.dialects.reference.contraction import ROUND, source_coordinates
 from xmlc.passes.lower_ml.combine import COMBINE, neutral
 from xmlc.passes.lower_ml.elementwise import convert_float
 from xmlc.passes.lower_ml.reduction import rounded, widened
-from xmlc.passes.lower_ml.shaping import padded, taken
+from xmlc.passes.lower_ml.resizing import resize
+from xmlc.passes.lower_ml.shaping import padded
 from xmlc.passes.lower_ml.structured import (
     PARALLEL,
     REDUCTION,
     Map,
-    as_index,
     broadcast_map,
     dim,
     empty,
-    extract,
     filled,
     generic,
     identity,
-    loop_index,
     number,
     parallel,
     reshaped,
@@ -194,45 +191,6 @@ def window_counts(op: ml.AvgPoolOp) -> list[np.ndarray[tuple[int], np.dtype[np.i
         ranges = [range(i * stride - before, i * stride - before + w * dilation, dilation) for i in range(n)]
         counts.append(np.array([sum(0 <= place < size for place in reads) for reads in ranges], np.int64))
     return counts
-
-
-def resize(op: ml.ResizeOp, x: SSAValue) -> SSAValue:
-    """Nearest by tables of places; linear one dimension after the other, by tables of places and shares."""
-    shape, lists = shape_of(op.x), zip(shape_of(op.out), shape_of(op.x), op.scales.get_values())
-    places = [source_coordinates(op.coordinates.data, after, before, scale) for after, before, scale in lists]
-    unchanged = [n == m and scale == 1 for n, m, scale in zip(shape_of(op.out), shape, op.scales.get_values())]
-    if op.interpolation.data is ml.Interpolation.NEAREST:
-        nearest = [
-            np.arange(n) if same else np.clip(ROUND[op.rounding.data](at), 0, n - 1).astype(np.int64)
-            for at, n, same in zip(places, shape, unchanged)
-        ]
-        return taken(x, nearest)
-    element = element_of(x)
-    x = parallel([(x, identity(len(shape)))], tensor(shape, computing_type(element)), widened)
-    for axis, (at, same) in enumerate(zip(places, unchanged)):
-        if not same:
-            x = interpolated(x, axis, np.clip(at, 0, shape[axis] - 1))
-    return rounded(x, element)
-
-
-def interpolated(x: SSAValue, axis: int, at: np.ndarray[tuple[int], np.dtype[np.float64]]) -> SSAValue:
-    """x sampled between its elements along one axis"""
-    element, size = element_of(x), shape_of(x)[axis]
-    left = np.floor(at).astype(np.int64)
-    right = np.minimum(left + 1, size - 1)
-    share = (at - left).astype(TO_NUMPY[element])
-    shape = [len(at) if i == axis else n for i, n in enumerate(shape_of(x))]
-
-    def body(before: SSAValue, after: SSAValue, part: SSAValue) -> SSAValue:
-        where = [loop_index(i) for i in range(len(shape))]
-        where[axis] = as_index(before)
-        low = Real(extract(x, where))
-        where[axis] = as_index(after)
-        high = Real(extract(x, where))
-        return (low * (1.0 - Real(part)) + high * Real(part)).value
-
-    tables = [(table(values), (dim(axis),)) for values in (left, right, share)]
-    return parallel(tables, tensor(shape, element), body)
 
 
 LOWER: dict[type[Operation], Callable[..., SSAValue]] = {
