@@ -14,7 +14,7 @@ from typing import cast
 
 from xdsl.context import Context
 from xdsl.dialects import func, linalg, vector
-from xdsl.dialects.builtin import DenseArrayBase, MemRefType, ModuleOp, VectorType, i64
+from xdsl.dialects.builtin import DenseArrayBase, MemRefType, ModuleOp, NoneAttr, VectorType, i64
 from xdsl.dialects.linalg.attrs import IteratorType
 from xdsl.ir import Attribute, SSAValue
 from xdsl.passes import ModulePass
@@ -22,9 +22,10 @@ from xdsl.passes import ModulePass
 from xmlc.passes import remarks
 from xmlc.passes.contractions.emitter import Emitter, bits_of
 from xmlc.passes.contractions.nest import Steps, around
-from xmlc.passes.contractions.recognise import Operand, distinct, extents_of, operand_of
+from xmlc.passes.contractions.recognise import Operand, distinct, extents_of, operand_of, root
 from xmlc.passes.index_arithmetic import Index, IndexConstants
 from xmlc.passes.machine import Machine
+from xmlc.passes.memory import ALIGNMENT, byte_size
 
 CHUNK_BITS = 128
 """Shuffles inside pieces of this size are cheap on every processor with wider vectors."""
@@ -51,6 +52,7 @@ class LowerTransposes(ModulePass):
 
     name = "lower-transposes"
     vector_bits: int = Machine.vector_bits
+    third_cache: int = Machine.third_cache
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         for function in op.body.block.ops:
@@ -60,7 +62,7 @@ class LowerTransposes(ModulePass):
                     if (found := transposition_of(inner)) is not None:
                         lanes = lanes_for(found, self.vector_bits)
                         remarks.passed(inner, lambda n=lanes: f"transposed in registers, tiles of {n}x{n} elements")
-                        emit(Emitter(inner, constants), found, lanes)
+                        emit(Emitter(inner, constants), found, lanes, streams(found, lanes, self.third_cache))
                         inner.detach()
                         inner.erase()
 
@@ -119,7 +121,21 @@ def lanes_for(found: Transposition, vector_bits: int) -> int:
     return lanes
 
 
-def emit(emitter: Emitter, found: Transposition, lanes: int) -> None:
+def streams(found: Transposition, lanes: int, third_cache: int) -> bool:
+    """Whether tiles are stored past the caches: source and target do not fit them, and a tile's rows are cache lines.
+
+    Then no tile may overlap another, as the last ones do where an extent is no multiple of a tile's.
+    """
+    whole = cast("MemRefType[Attribute]", root(found.target.value).type)
+    line = 8 * ALIGNMENT // bits_of(found.target.element)
+    starts = [found.target.offset, found.extents[found.read], found.extents[found.written]]
+    starts += [stride for loop, stride in enumerate(found.target.strides) if loop != found.written]
+    if lanes % line or any(start % line for start in starts) or not isinstance(whole.layout, NoneAttr):
+        return False
+    return 2 * byte_size(whole) >= third_cache
+
+
+def emit(emitter: Emitter, found: Transposition, lanes: int, streams: bool) -> None:
     source = emitter.view(found.source, found.extents, found.read)
     target = emitter.view(found.target, found.extents, found.written)
     others = [loop for loop in range(len(found.extents)) if loop not in (found.read, found.written)]
@@ -142,7 +158,8 @@ def emit(emitter: Emitter, found: Transposition, lanes: int) -> None:
         ]
         for column, value in enumerate(transposed(emitter, rows)):
             place = {**at, found.read: emitter.plus(at[found.read], column)}
-            emitter.store_vector(value, target, emitter.indices(target, place))
+            store = emitter.stream_vector if streams else emitter.store_vector
+            store(value, target, emitter.indices(target, place))
 
     steps = [
         *(Steps(loop, found.extents[loop]) for loop in others),

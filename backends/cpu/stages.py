@@ -116,7 +116,11 @@ def fitted(passes: Sequence[ModulePass], target: Target, threads: int = 1) -> li
                 )
             case LowerRows():
                 return replace(each, vector_bits=target.vector_bits, **sizes)
-            case LowerTransposes() | AssignLayouts() | PackWeights():
+            case LowerTransposes():
+                return replace(
+                    each, vector_bits=target.vector_bits, third_cache=sizes.get("third_cache", each.third_cache)
+                )
+            case AssignLayouts() | PackWeights():
                 return replace(each, vector_bits=target.vector_bits)
             case ExpandMath():
                 return replace(each, avx512=target.architecture == "x86_64" and target.vector_bits == 512)

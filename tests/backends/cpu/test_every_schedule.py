@@ -43,7 +43,7 @@ NAMES = ("direct", "sweep", "panelled", "blocked", "dot", "flatten")
 LOOPS = "loops"
 """No schedule but plain loops, for contractions, rows and transposes."""
 STREAMS = "streams"
-"""Rows as if all caches were tiny: the next row is prefetched, and results are stored past the caches."""
+"""Rows and transposes as if all caches were tiny: next rows are prefetched, and results are stored past the caches."""
 SCHEDULES = (*NAMES, LOOPS, STREAMS)
 THREADS = (1, 2, 3)
 SCHEDULED = (LowerContractions, LowerRows, LowerTransposes)
@@ -78,6 +78,8 @@ def forced_pass(each: ModulePass, schedule: str) -> ModulePass:
             return replace(each, schedule="blocks")
         case LowerRows() if schedule == STREAMS:
             return replace(each, second_cache=1, third_cache=1)
+        case LowerTransposes() if schedule == STREAMS:
+            return replace(each, third_cache=1)
         case Parallelize():
             return replace(each, least_work=1)
         case _:

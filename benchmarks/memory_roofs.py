@@ -1,0 +1,103 @@
+"""What memory allows a kernel that reads an array once and writes another: the roof of softmax, norms and sums.
+
+    python benchmarks/memory_roofs.py
+
+One thread, loops of four vectors in LLVM IR through our own JIT. "past" stores past the caches (non-temporal). Each
+trial of the last size is preceded by a walk through another array, so that nothing of it is left in a cache.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from xmlc.addresses import address
+from xmlc.backends.cpu.target import Target, host
+from xmlc.bench.roofs import loaded
+from xmlc.buffers import together
+
+SIZES = (256 << 10, 4 << 20, 64 << 20)
+UNROLL = 4
+TRIALS = 15
+KINDS = {"read": (True, None), "write": (False, ""), "write past": (False, "past"), "copy": (True, "")}
+KINDS["copy past"] = (True, "past")
+
+
+def loop_ir(target: Target, reads: bool, writes: str | None) -> str:
+    """for i in range(n): sum += x[i]; y[i] = x[i], of vectors of f32, with either half left out."""
+    lanes = target.lanes(32)
+    kind = f"<{lanes} x float>"
+    lines = ["define void @main.packed(ptr %arguments) {", "entry:", "  %n = load i64, ptr %arguments"]
+    for slot, name in ((1, "x"), (2, "y")):
+        lines.append(f"  %{name}.slot = getelementptr i64, ptr %arguments, i64 {slot}")
+        lines.append(f"  %{name} = load ptr, ptr %{name}.slot")
+    lines += ["  br label %loop", "loop:", "  %i = phi i64 [ 0, %entry ], [ %next, %loop ]"]
+    sums = [f"  %s{k} = phi {kind} [ zeroinitializer, %entry ], [ %t{k}, %loop ]" for k in range(UNROLL)]
+    lines += sums if reads else []
+    hint = ", !nontemporal !0" if writes else ""
+    for k in range(UNROLL):
+        lines.append(f"  %j{k} = add i64 %i, {k}")
+        value = f"{kind} splat (float 1.0)"
+        if reads:
+            lines.append(f"  %x{k} = getelementptr {kind}, ptr %x, i64 %j{k}")
+            lines.append(f"  %v{k} = load {kind}, ptr %x{k}, align {4 * lanes}")
+            lines.append(f"  %t{k} = fadd {kind} %s{k}, %v{k}")
+            value = f"{kind} %v{k}"
+        if writes is not None:
+            lines.append(f"  %y{k} = getelementptr {kind}, ptr %y, i64 %j{k}")
+            lines.append(f"  store {value}, ptr %y{k}, align {4 * lanes}{hint}")
+    lines += [f"  %next = add i64 %i, {UNROLL}", "  %more = icmp ult i64 %next, %n"]
+    lines += ["  br i1 %more, label %loop, label %done", "done:"]
+    if reads:
+        lines += [f"  %r{k} = getelementptr {kind}, ptr %y, i64 {k}" for k in range(UNROLL)]
+        lines += [f"  store {kind} %t{k}, ptr %r{k}" for k in range(UNROLL)]
+    return "\n".join([*lines, "  ret void", "}", "!0 = !{i32 1}"])
+
+
+def seconds(run: Callable[[], object], between: Callable[[], object]) -> float:
+    """The least of several trials."""
+    found: list[float] = []
+    for _ in range(TRIALS):
+        between()
+        start = time.perf_counter()
+        run()
+        found.append(time.perf_counter() - start)
+    return min(found)
+
+
+def main() -> None:
+    """Print GB/s of each kind and size; what is read and what is written both count."""
+    target = host()
+    functions = {name: loaded(loop_ir(target, *kind), target) for name, kind in KINDS.items()}
+    arrays = together([((max(SIZES) // 4,), np.dtype(np.float32))] * 3)
+    for each in arrays:
+        each.fill(1)
+    x, y, other = (address(each) for each in arrays)
+    print("| | " + " | ".join(f"{size >> 10:,} KiB" for size in SIZES) + " |")
+    print("|---|" + "---|" * len(SIZES))
+    for name, (reads, writes) in KINDS.items():
+        cells: list[str] = []
+        for size in SIZES:
+            n = size // (target.vector_bits // 8)
+            slots = (ctypes.c_uint64 * 3)(n, x, y)
+            flush = (ctypes.c_uint64 * 3)(n, other, y)
+            repeats = max(1, (1 << 20) // size * 16)
+
+            def run(name: str = name, slots: object = slots, repeats: int = repeats) -> None:
+                for _ in range(repeats):
+                    functions[name](slots)
+
+            def walk(size: int = size, flush: object = flush) -> None:
+                if size == max(SIZES):
+                    functions["read"](flush)
+
+            moved = size * repeats * (reads + (writes is not None))
+            cells.append(f"{moved / seconds(run, walk) / 1e9:.0f} GB/s")
+        print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
