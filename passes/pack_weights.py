@@ -22,7 +22,8 @@ from xmlc.dialects.dtypes import TO_NUMPY
 from xmlc.dialects.ml import functions as F
 from xmlc.dialects.ml.contraction import MatmulOp
 from xmlc.dialects.ml.shaping import TransposeOp
-from xmlc.dialects.ml.types import element_of, has_static_shape, rank_of, shape_of
+from xmlc.dialects.ml.types import element_of, rank_of, shape_of
+from xmlc.dialects.sizes import is_symbolic
 from xmlc.passes import remarks
 from xmlc.passes.hoist_weights import bytes_of, sources_in_weights
 from xmlc.passes.machine import Machine
@@ -51,15 +52,17 @@ class PackWeights(ModulePass):
 
     def width_of(self, op: MatmulOp) -> int | None:
         """The columns of a panel; None for a product that gains nothing by them."""
-        if element_of(op.out) not in (f32, f64) or not has_static_shape(op.lhs) or rank_of(op.rhs) != 2:
+        if element_of(op.out) not in (f32, f64) or rank_of(op.rhs) != 2 or bytes_of(op.rhs) < LEAST:
             return None
-        if prod(shape_of(op.lhs)[:-1]) not in ROWS or bytes_of(op.rhs) < LEAST:
-            return None
+        *rows, _ = shape_of(op.lhs)
         lanes = self.vector_bits // (8 * TO_NUMPY[element_of(op.out)].itemsize)
         columns = shape_of(op.rhs)[-1]
+        if is_symbolic(rows):  # tiles for free sizes have one width, and none are cut off
+            width = VECTORS[0] * lanes
+            return width if columns % width == 0 else None
         fitting = [vectors * lanes for vectors in VECTORS if columns % (vectors * lanes) == 0]
         widths = [*fitting, VECTORS[0] * lanes]
-        return widths[0] if columns >= widths[0] else None
+        return widths[0] if columns >= widths[0] and prod(rows) in ROWS else None
 
 
 VECTORS = (2, 3)

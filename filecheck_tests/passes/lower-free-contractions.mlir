@@ -36,3 +36,21 @@ func.func @columns_lie_apart(%a: memref<?x64xf32>, %b: memref<?x64xf32>, %c: mem
   }
   func.return
 }
+
+// A factor that lies in panels as wide as a tile is read where the tile's panel is.
+// CHECK-LABEL: @panels
+// CHECK-NOT: linalg
+// CHECK: scf.for {{.*}} iter_args
+// CHECK-COUNT-24: vector.fma
+func.func @panels(%a: memref<?x64xf32>, %b: memref<4x64x32x1xf32>, %c: memref<?x128xf32>) {
+  linalg.generic {indexing_maps = [affine_map<(i, j, k) -> (i, k)>,
+      affine_map<(i, j, k) -> (j floordiv 32, k, j mod 32, 0)>,
+      affine_map<(i, j, k) -> (i, j)>], iterator_types = ["parallel", "parallel", "reduction"]}
+      ins(%a, %b : memref<?x64xf32>, memref<4x64x32x1xf32>) outs(%c : memref<?x128xf32>) {
+  ^bb0(%x: f32, %y: f32, %s: f32):
+    %m = arith.mulf %x, %y fastmath<reassoc> : f32
+    %t = arith.addf %s, %m fastmath<reassoc> : f32
+    linalg.yield %t : f32
+  }
+  func.return
+}

@@ -9,8 +9,8 @@ moves along. A tile of rows x columns is summed in registers over all reduction 
             for k: sums += lhs[i.., k] * rhs[k, j..]
             out[i.., j..] = sums
 
-Columns are outside of the rows, so that what a factor has for them stays in the first caches. Nothing is packed, and
-no stride has to be known: every access says its indices as the op's maps do.
+Columns are outside of the rows, so that what a factor has for them stays in the first caches. No stride has to be
+known: every access says its indices as the op's maps do. A factor may lie in panels as wide as a tile (`pack-weights`).
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class LowerFreeContractions(ModulePass):
             if isinstance(function, func.FuncOp) and not function.is_declaration:
                 constants = IndexConstants(function.body.block)
                 for inner in [each for each in function.walk() if isinstance(each, linalg.ops.GenericOp)]:
-                    found = product_of(inner)
+                    found = product_of(inner, machine)
                     if found is not None:
                         remarks.passed(inner, lambda: "tiles of sums in registers, for every size of its loops")
                         Tiles(inner, found, machine, constants).emit()
@@ -77,7 +77,7 @@ class Product:
     reductions: tuple[int, ...]
 
 
-def product_of(op: linalg.ops.GenericOp) -> Product | None:
+def product_of(op: linalg.ops.GenericOp, machine: Machine) -> Product | None:
     """The tile's loops; None where all sizes are known, or where no loop can be the columns."""
     if len(op.inputs) != 2 or len(op.outputs) != 1 or unsigned_factors(op.body.block) != (False, False):
         return None
@@ -92,9 +92,11 @@ def product_of(op: linalg.ops.GenericOp) -> Product | None:
     if not all(isinstance(each, AffineDimExpr) for each in output) or not output:
         return None
     column = cast(AffineDimExpr, output[-1]).position
-    if not all(is_linear(each) for map_ in maps for each in map_):
+    wide = VECTORS * machine.lanes(bits_of(op.body.block.args[-1].type))
+    seen = [in_a_panel(map_, column, wide) for map_ in maps]
+    if not all(is_linear(each) for map_ in seen for each in map_):
         return None
-    if not all(moves_by_one(map_, column) for map_ in maps):
+    if not all(moves_by_one(map_, column) for map_ in seen):
         return None
     vectors = [map_ for map_ in maps[:2] if moves(map_, column)]
     rows = [
@@ -105,6 +107,23 @@ def product_of(op: linalg.ops.GenericOp) -> Product | None:
     row = rows[-1] if rows and len(vectors) == 1 else None
     around = tuple(loop for loop in parallels if loop not in (row, column))
     return Product(maps, row, column, around, tuple(loop for loop, reduced in enumerate(reduces) if reduced))
+
+
+def in_a_panel(map_: Sequence[AffineExpr], column: int, wide: int) -> Sequence[AffineExpr]:
+    """What a tile of `wide` columns sees of an operand that lies in panels of so many: indices within one of them."""
+    quotient = AffineExpr.dimension(column) // wide
+    inside = {quotient: AffineExpr.constant(0), AffineExpr.dimension(column) % wide: AffineExpr.dimension(column)}
+    if quotient not in map_:
+        return map_
+    return without_units([inside.get(each, each) for each in map_])
+
+
+def without_units(map_: Sequence[AffineExpr]) -> Sequence[AffineExpr]:
+    """Without the last indices that are always 0."""
+    count = len(map_)
+    while count and map_[count - 1] == AffineExpr.constant(0):
+        count -= 1
+    return map_[:count]
 
 
 def shape_of(value: SSAValue) -> tuple[int, ...]:

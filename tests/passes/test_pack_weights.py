@@ -7,9 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 from xdsl.context import Context
+from xdsl.dialects.builtin import f32
 
 import xmlc
 from xmlc import ml
+from xmlc.dialects.ml.types import tensor
+from xmlc.dialects.sizes import symbol
 from xmlc.driver import Settings
 from xmlc.passes.hoist_weights import HoistWeights
 from xmlc.passes.pack_weights import PackWeights
@@ -78,3 +81,18 @@ def test_the_weight_itself_is_not_kept() -> None:
         "tensor<96xf32>",
         "tensor<3x512x32x1xf32>",
     ]
+
+
+def test_rows_of_a_free_number_have_panels_of_one_width() -> None:
+    def widths(columns: int) -> list[int]:
+        builder = xmlc.Builder()
+        x = tensor((symbol("n"), 512), f32)
+        with builder.function("main", x=x, w=np.zeros((512, columns), np.float32)) as f:
+            f.returns(y=ml.matmul(f["x"], f["w"]))
+        module = builder.module
+        PackWeights().apply(Context(), module)
+        found = [op.operands[1].type for op in module.walk() if op.name == "ml.packed_matmul"]
+        return [type.get_shape()[2] for type in found]  # pyright: ignore
+
+    assert widths(96) == [32]
+    assert widths(144) == widths(200) == []

@@ -155,3 +155,10 @@ def test_what_is_assumed_of_sizes_is_checked() -> None:
     assert result.tolist() == [[[5, 5]]]
     with pytest.raises(Unfit, match="not compiled for n = 3"):
         compiled(np.ones((1, 1, 3), np.float32), window)
+
+
+def test_rows_of_any_number_times_weights_in_panels() -> None:
+    """Panels as wide as a tile, on this machine or on another, and narrower ones."""
+    for width in (8, 16, 32):
+        types = [tensor((symbol("n"), 40), f32), tensor((3, 40, width, 1), f32)]
+        agree(program(types, lambda x, panels: [F.packed_matmul(x, panels)]), [{"n": n} for n in (1, 3, 12, 29)])
