@@ -192,7 +192,7 @@ def transposes(op: linalg.ops.GenericOp, least: int = TILE) -> bool:
     )
     if not read or not written or read == written:
         return False
-    return min(extents.get(each, 0) for each in (*read, *written)) >= least
+    return min(typical(extents.get(each, 0)) for each in (*read, *written)) >= least
 
 
 def reads_windows(op: Operation, number: int) -> bool:
