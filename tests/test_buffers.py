@@ -20,6 +20,12 @@ def test_an_output_that_was_let_go_is_used_again() -> None:
     assert outputs.take(*LARGE).ctypes.data == place
 
 
+def test_nobody_waits_for_a_thread_that_takes_an_output_and_may_be_gone() -> None:
+    outputs = Outputs()
+    with outputs.lock:
+        assert outputs.take(*LARGE).shape == LARGE[0]
+
+
 @pytest.mark.parametrize("hold", [lambda x: x, lambda x: x[1:], lambda x: x.reshape(2, -1).T[:, 0], memoryview])
 def test_an_output_that_anything_refers_to_is_left_alone(hold: object) -> None:
     outputs = Outputs()

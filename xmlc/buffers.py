@@ -65,6 +65,11 @@ UNUSED = references([np.empty(1)], 0)
 """What `references` says of an array that only its list holds."""
 
 
+def placed(owner: Array, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """An array at the first cache line of an allocation."""
+    return np.ndarray(shape, dtype, owner, -address(owner) % ALIGNMENT)
+
+
 class Outputs:
     """The arrays that calls give their results in.
 
@@ -83,9 +88,13 @@ class Outputs:
         """An uninitialised array for an output of `size` bytes."""
         if size < KEPT:
             return np.empty(shape, dtype)
-        with self.lock:
-            owner = self.free(size)
-            return np.ndarray(shape, dtype, owner, -address(owner) % ALIGNMENT)
+        # A thread that held the lock when its process forked never gives it back in the child: new memory then.
+        if not self.lock.acquire(blocking=False):
+            return placed(allocate(size), shape, dtype)
+        try:
+            return placed(self.free(size), shape, dtype)
+        finally:
+            self.lock.release()
 
     def free(self, size: int) -> Array:
         """An allocation that nobody outside refers to."""

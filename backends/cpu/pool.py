@@ -7,6 +7,9 @@ takes little longer than in one thread where the other cores are busy, and a chi
 goes on alone. Where the pool is taken (several threads call at once, or a task shares iterations itself), the caller
 does all iterations.
 
+Where something else of the same priority has a helper's core, the helper may be interrupted for several milliseconds
+with an iteration begun. A caller that has waited so long works alone for a while.
+
 What there is to do is one 64-bit word, the ticket: the number of the job (32 bits), the first iteration that nobody has
 begun, and the end of those (16 bits each). Taking an iteration is a compare-and-exchange of the ticket, which fails
 where anything changed since the taker read what the job is. The caller and every second helper take from the front,
@@ -37,6 +40,10 @@ LOOKS = 64
 PATIENCE = 4096
 """How often a caller looks whether the last iterations are done before it sleeps: some 50 µs, as waking it takes. It
 keeps its core meanwhile, where no helper may run."""
+STALL = 1000
+"""Microseconds. A caller that slept so long for its helpers, and longer than it worked itself, does without them."""
+DISTRUST = 8
+"""For how many times as long as it waited: callers lose a ninth of their time at most to helpers without a core."""
 MOST = 65535
 """Iterations that a ticket can count. Loops with more are not shared."""
 
@@ -73,6 +80,8 @@ def functions(target: Target, linkage: str = "") -> str:
         spin=SPIN * 1000,
         looks=LOOKS,
         patience=PATIENCE,
+        stall=STALL * 1000,
+        distrust=DISTRUST,
         most=MOST,
     )
 
@@ -81,6 +90,7 @@ TEXT = """
 @xmlc.pool.ticket = internal global i64 0, align 64
 @xmlc.pool.done = internal global i64 0, align 64
 @xmlc.pool.awaited = internal global i64 -1
+@xmlc.pool.alone = internal global i64 0, align 64
 @xmlc.pool.taken = internal global i32 0, align 64
 @xmlc.pool.task = internal global ptr null, align 64
 @xmlc.pool.captured = internal global ptr null
@@ -107,7 +117,18 @@ declare i32 @pthread_mutex_unlock(ptr)
 define {linkage}void @xmlc.share(ptr %task, ptr %captured, i64 %count, i32 %threads) nounwind {{
 entry:
   %few = icmp ule i64 %count, {most}
-  br i1 %few, label %try, label %alone
+  br i1 %few, label %recall, label %alone
+recall:
+  %until = load atomic i64, ptr @xmlc.pool.alone monotonic, align 8
+  %trusted = icmp eq i64 %until, 0
+  br i1 %trusted, label %try, label %doubt
+doubt:
+  %time = call i64 @xmlc.pool.now()
+  %over = icmp sge i64 %time, %until
+  br i1 %over, label %forgive, label %alone
+forgive:
+  store atomic i64 0, ptr @xmlc.pool.alone monotonic, align 8
+  br label %try
 try:
   %taking = cmpxchg ptr @xmlc.pool.taken, i32 0, i32 1 acquire monotonic
   %mine = extractvalue {{ i32, i1 }} %taking, 1
@@ -134,6 +155,7 @@ wake:
   call i32 @pthread_mutex_unlock(ptr @xmlc.pool.mutex)
   br label %work
 work:
+  %began = call i64 @xmlc.pool.now()
   call void @xmlc.pool.help(i32 0)
   br label %wait
 wait:
@@ -149,6 +171,7 @@ pause:
   {pause}
   br label %wait
 rest:
+  %tired = call i64 @xmlc.pool.now()
   call i32 @pthread_mutex_lock(ptr @xmlc.pool.mutex)
   store atomic i64 %count, ptr @xmlc.pool.awaited seq_cst, align 8
   br label %check
@@ -162,6 +185,16 @@ sleep:
 rise:
   store atomic i64 -1, ptr @xmlc.pool.awaited monotonic, align 8
   call i32 @pthread_mutex_unlock(ptr @xmlc.pool.mutex)
+  %risen = call i64 @xmlc.pool.now()
+  %worked = sub i64 %tired, %began
+  %waited = sub i64 %risen, %tired
+  %shortest = call i64 @llvm.smax.i64(i64 %worked, i64 {stall})
+  %stalled = icmp sgt i64 %waited, %shortest
+  br i1 %stalled, label %mistrust, label %finished
+mistrust:
+  %span = mul i64 %waited, {distrust}
+  %later = add i64 %risen, %span
+  store atomic i64 %later, ptr @xmlc.pool.alone monotonic, align 8
   br label %finished
 finished:
   store atomic i32 0, ptr @xmlc.pool.taken release, align 4
@@ -337,6 +370,7 @@ define {linkage}void @xmlc.pool.reset() nounwind {{
   store i32 0, ptr @xmlc.pool.helpers
   store i32 0, ptr @xmlc.pool.sleepers
   store i64 -1, ptr @xmlc.pool.awaited
+  store i64 0, ptr @xmlc.pool.alone
   store i32 0, ptr @xmlc.pool.taken
   ret void
 }}

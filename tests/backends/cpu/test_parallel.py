@@ -6,6 +6,8 @@ import ctypes
 import os
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -233,6 +235,31 @@ def test_a_task_may_share_iterations_itself() -> None:
 
 TASK = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)
 SHARED = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32)
+
+
+def test_callers_do_for_a_while_without_a_helper_that_kept_them_waiting() -> None:
+    share = SHARED(jit.pool()[SHARE])
+    caller, workers = threading.get_ident(), set[int]()
+
+    def work(captured: int, index: int) -> None:
+        workers.add(threading.get_ident())
+        time.sleep(0.005 if threading.get_ident() == caller else 0.05)
+
+    def sharing() -> set[int]:
+        workers.clear()
+        share(ctypes.cast(TASK(work), ctypes.c_void_p), None, 2, 2)
+        return workers
+
+    def is_helped() -> bool:
+        return sharing() != {caller}
+
+    def in_time(seconds: float) -> bool:
+        end = time.monotonic() + seconds
+        return any(is_helped() for _ in iter(lambda: time.monotonic() < end, False))
+
+    assert in_time(20)
+    assert not is_helped()
+    assert in_time(20)
 
 
 @cache
