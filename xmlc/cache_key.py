@@ -19,6 +19,7 @@ MEANING = {
     "target": "target",
     "opt": "optimisation level",
     "threads": "number of threads",
+    "convolutions": "exactness of convolutions",
     "compiler": "xmlc",
     "xdsl": "version of xdsl",
     "llvmlite": "version of llvmlite",
@@ -26,13 +27,20 @@ MEANING = {
 """Field of a key -> how a message names it."""
 
 
-def cache_key(program: str, target: Target | CudaTarget, opt_level: int, threads: int = 1) -> str:
+def cache_key(
+    program: str,
+    target: Target | CudaTarget,
+    opt_level: int,
+    threads: int = 1,
+    exact_convolutions: bool = False,
+) -> str:
     """The key of a program, given as the text of its module."""
     fields = {
         "program": digest(program),
         "target": digest(repr(target)),
         "opt": str(opt_level),
         "threads": str(threads),
+        "convolutions": "exact" if exact_convolutions else "quick",
         "compiler": compiler_digest(),
         **{name: version(name) for name in ("xdsl", "llvmlite")},
     }

@@ -28,7 +28,7 @@ from xmlc.dialects.diagnostics import CompileError, place_of
 from xmlc.dialects.sizes import assumptions_of, read_size
 from xmlc.dynamic import DynamicModule
 from xmlc.importing import quickly
-from xmlc.options import CACHE, DUMP, NUM_THREADS, VERIFY
+from xmlc.options import CACHE, DUMP, EXACT_CONVOLUTIONS, NUM_THREADS, VERIFY
 from xmlc.pipeline import Timer, Watcher, printed, run_passes
 from xmlc.wording import did_you_mean
 
@@ -69,6 +69,8 @@ class Settings:
     opt_level: int = 2
     threads: int = field(default_factory=default_threads)
     """How many threads the code is made for; what is too small for them runs in one."""
+    exact_convolutions: bool = field(default_factory=EXACT_CONVOLUTIONS.get)
+    """Whether convolutions are the sums that they are, without transforms that round more (docs/convolutions.md)."""
     watchers: Sequence[Watcher] = ()
     stage_watchers: Sequence[StageWatcher] = ()
     timer: Timer = field(default_factory=Timer)
@@ -146,7 +148,7 @@ def stage_of(module: ModuleOp, target: AnyTarget | None = None) -> str | None:
 
 def run_stages(module: ModuleOp, after: str | None, until: str, settings: Settings) -> None:
     """Bring a module, in place, from a stage to another; after each, nothing may be left of what it removes."""
-    from xmlc.backends.cpu.stages import fitted, timed
+    from xmlc.backends.cpu.stages import exact, fitted, timed
     from xmlc.backends.cuda.stages import fitted as fitted_for_gpu
     from xmlc.backends.stages import refuse_leftovers
 
@@ -160,6 +162,8 @@ def run_stages(module: ModuleOp, after: str | None, until: str, settings: Settin
             passes = fitted(stage.passes, target, settings.threads)
         else:
             passes = fitted_for_gpu(stage.passes, target)
+        if settings.exact_convolutions:
+            passes = exact(passes)
         if settings.profile and stage.name == STRUCTURED:
             passes = timed(passes, entry_of(module).sym_name.data)
         with settings.remarks.collecting() if settings.remarks else nullcontext():
@@ -323,13 +327,20 @@ def compile_program(module: ModuleOp, settings: Settings) -> Compiled:
         return Compiled.from_bytes(cached(module, settings, lambda told: compile_anew(module, told).to_bytes()))
 
 
+def key_of(module: ModuleOp, settings: Settings) -> str:
+    """The key of what the cache has for a module."""
+    return cache_key(
+        printed(module), settings.target, settings.opt_level, settings.threads, settings.exact_convolutions
+    )
+
+
 def cached(module: ModuleOp, settings: Settings, make: Callable[[Settings], bytes]) -> bytes:
     """What the cache has for a module, or what `make` gives for the settings, with those who watch it."""
     timer = settings.timer
     settings = with_dump(settings)
     cache = Cache() if CACHE.get() and not settings.profile else None
     timer.start("cache")
-    key = cache_key(printed(module), settings.target, settings.opt_level, settings.threads) if cache else ""
+    key = key_of(module, settings) if cache else ""
     found = cache.get(key) if cache and not settings.is_watched else None
     timer.stop()
     if settings.explain:

@@ -135,6 +135,12 @@ DEVICE = option("XMLC_DEVICE", lambda: "cpu", str, "what `@xmlc.compile` compile
 DUMP: Option[Path | None] = option(
     "XMLC_DUMP", lambda: None, Path, "folder that receives the program after every stage"
 )
+EXACT_CONVOLUTIONS = option(
+    "XMLC_EXACT_CONVOLUTIONS",
+    lambda: False,
+    read_truth,
+    "compute convolutions as the sums that they are, without transforms that round more: 1 or 0",
+)
 EXPLAIN = option("XMLC_EXPLAIN", lambda: False, read_truth, "say why a Python function is traced again: 1 or 0")
 LOG = option("XMLC_LOG", lambda: "warning", read_level, f"least level that is logged: {', '.join(LOG_LEVELS)}")
 NUM_THREADS: Option[int | None] = option(

@@ -14,7 +14,7 @@ from xdsl.ir import Operation, SSAValue
 
 from xmlc.dialects.ml import contraction, winograd
 from xmlc.dialects.ml.types import shape_of
-from xmlc.passes.assign_layouts.rules import is_depthwise
+from xmlc.passes.assign_layouts.rules import PANELS, is_depthwise, panel_of
 
 MOVED = 1.0
 """Cycles to move an element of an image to where it lies with channels last, or back."""
@@ -38,17 +38,22 @@ def conv(op: contraction.ConvOp, lanes: int) -> Costs:
     if is_depthwise(op):
         return depthwise(op, lanes)
     outputs, *kernel = shape_of(op.weight)[0], *shape_of(op.weight)[2:]
-    _, _, *sizes = shape_of(op.out)
+    batch, _, *sizes = shape_of(op.out)
     steps = prod(shape_of(op.out)) * prod(shape_of(op.weight)[1:]) / (2 * lanes)
     strides, *_ = op.window_lists()
     slides = any(extent > 1 for extent in kernel)
     pixels = sizes[-1] if slides else prod(sizes)
-    share = FIRST * full(pixels, lanes)
+    share = FIRST * max(full(pixels, lanes), FLAT * full(batch * prod(sizes), lanes))
     if any(stride > 1 for stride in strides) and pixels < LONG_ROW * lanes:
         share *= STRIDED_WINDOW if slides else STRIDED
-    return Costs(steps / share, steps / (LAST * full(outputs, lanes)))
+    last = LAST if panel_of(outputs) < outputs or outputs in PANELS else LAST_UNPACKED
+    return Costs(steps / share, steps / (last * full(outputs, lanes)))
 
 
+LAST_UNPACKED = 0.75
+"""The share with channels last where output channels do not divide into panels."""
+FLAT = 0.93
+"""What is left of the share where windows are copied such that short rows make long ones."""
 FIRST, LAST = 0.82, 0.90
 """Shares of convolutions with channels first, where vectors are full, and with channels last."""
 STRIDED, STRIDED_WINDOW = 0.85, 0.75

@@ -19,7 +19,8 @@ import xmlc
 from xmlc import ml
 from xmlc.dialects.ml.winograd import POINTS, transforms
 from xmlc.dialects.reference.interpreter import interpret_into
-from xmlc.driver import Settings
+from xmlc.driver import Settings, key_of
+from xmlc.options import EXACT_CONVOLUTIONS
 from xmlc.passes.bufferize import Bufferize
 from xmlc.passes.contractions.lower import LowerContractions
 from xmlc.passes.fuse_linalg import FuseLinalg
@@ -27,6 +28,7 @@ from xmlc.passes.kernel_costs import cost_of
 from xmlc.passes.lower_linalg import LowerLinalg
 from xmlc.passes.lower_ml.lower import LowerMl
 from xmlc.passes.lower_ml.winograd import is_winograd
+from xmlc.passes.remarks import Remarks
 from xmlc.passes.winograd import UseWinograd
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -179,3 +181,23 @@ def test_it_counts_as_the_convolution_that_it_is() -> None:
 def test_a_kernel_is_a_thousand_ops() -> None:
     module = lowered(parse(SOURCE), {})
     assert sum(1 for _ in module.walk()) < 1200
+
+
+def remarked(settings: Settings) -> bool:
+    """Whether a convolution became tiles."""
+    settings.remarks = Remarks()
+    program((1, 64, 56, 56), 64, bias=False).compile(settings)
+    return any("winograd" in each.message for each in settings.remarks.found)
+
+
+def test_convolutions_are_exact_where_that_is_asked_for() -> None:
+    assert remarked(Settings())
+    assert not remarked(Settings(exact_convolutions=True))
+    with EXACT_CONVOLUTIONS.set(True):
+        assert not remarked(Settings())
+
+
+def test_the_cache_knows_exact_convolutions_from_others() -> None:
+    module = program((1, 2, 3, 4), 5).module
+    exact, quick = (key_of(module, Settings(exact_convolutions=each)) for each in (True, False))
+    assert exact != quick

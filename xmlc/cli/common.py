@@ -15,7 +15,7 @@ from xmlc.cli.watching import dumps, refuse_unknown_passes
 from xmlc.dialects.diagnostics import CompileError
 from xmlc.driver import Settings, any_target, default_threads, stages
 from xmlc.inputs import Sizes, read_sizes
-from xmlc.options import DUMP
+from xmlc.options import DUMP, EXACT_CONVOLUTIONS
 from xmlc.sources import OPEN, Source, open_program, read_program
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -37,6 +37,12 @@ OPTIONS = (
     click.option("--target", default="cpu", show_default=True, help="cpu[:LEVEL], cuda[:sm_XX], or an LLVM triple"),
     click.option("-O", "opt_level", type=click.IntRange(0, 3), default=2, show_default=True, help="LLVM's effort"),
     click.option("--threads", type=click.IntRange(1), metavar="N", help="how many share a loop (XMLC_NUM_THREADS)"),
+    click.option(
+        "--exact-convolutions",
+        is_flag=True,
+        default=None,
+        help="no transforms that round more (XMLC_EXACT_CONVOLUTIONS)",
+    ),
     click.option("--timing", is_flag=True, help="print to standard error where the time went"),
     click.option("--dump", type=click.Path(path_type=Path), metavar="DIR", help="write each stage there (XMLC_DUMP)"),
     click.option("--print-ir-before", "before", multiple=True, metavar="PASS", help="to standard error; repeatable"),
@@ -56,6 +62,7 @@ def settings_of(
     target: str,
     opt_level: int,
     threads: int | None,
+    exact_convolutions: bool | None,
     before: tuple[str, ...],
     after: tuple[str, ...],
     all_: bool,
@@ -70,7 +77,8 @@ def settings_of(
         known = [each.name for stage in stages(parsed) for each in stage.passes]
         refuse_unknown_passes((*before, *after), known, "`xmlc list stages` shows the passes of every stage")
     count = default_threads() if threads is None else threads
-    return Settings(parsed, opt_level, count, watchers=dumps(before, after, all_))
+    exact = EXACT_CONVOLUTIONS.get() if exact_convolutions is None else exact_convolutions
+    return Settings(parsed, opt_level, count, exact, watchers=dumps(before, after, all_))
 
 
 def dumping(folder: Path | None) -> Any:

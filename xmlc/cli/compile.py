@@ -43,6 +43,7 @@ def compile(
     target: str,
     opt_level: int,
     threads: int | None,
+    exact_convolutions: bool | None,
     timing: bool,
     dump: Path | None,
     before: tuple[str, ...],
@@ -56,7 +57,7 @@ def compile(
     The MLIR of each stage may be edited and given back: it is resumed from where it was printed.
     """
     log_to_standard_error()
-    settings = settings_of(target, opt_level, threads, before, after, after_all)
+    settings = settings_of(target, opt_level, threads, exact_convolutions, before, after, after_all)
     known = [each.name for each in stages(settings.target)]
     stage = stage or BY_SUFFIX.get(Path(output).suffix, known[-1])
     if stage not in (TREE, SOURCE):
