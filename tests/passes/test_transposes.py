@@ -9,8 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import xmlc
+from xmlc.backends.cpu.target import parse_target
 from xmlc.dialects.ml import functions as F
+from xmlc.driver import Settings, run_stages
 from xmlc.passes.lower_transposes import stages
+from xmlc.passes.remarks import Remarks
 
 DTYPES = {
     "f32": np.float32,
@@ -47,3 +50,14 @@ def test_the_steps_transpose(count: int, chunk: int) -> None:
         rows = made
     columns = np.arange(count * count).reshape(count, count).T
     np.testing.assert_array_equal(rows[np.argsort(rows[:, 0])], columns)
+
+
+def test_weights_are_transposed_in_small_tiles_and_inputs_in_large_ones() -> None:
+    w = np.arange(64 * 64, dtype=np.float32).reshape(64, 64)
+    remarks = Remarks()
+    builder = xmlc.Builder()
+    with builder.function(x=xmlc.tensor("64x48xf32"), w=w) as f:
+        f.returns(F.transpose(f["x"]), F.transpose(f["w"]))
+    run_stages(builder.module, None, "structured", Settings(target=parse_target("cpu:avx512"), remarks=remarks))
+    made = [each.message for each in remarks.found if each.transformation == "lower-transposes"]
+    assert sorted(made) == [f"transposed in registers, tiles of {n}x{n} elements" for n in (16, 4)]
