@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from xmlc.driver import compile_module as compile_module
     from xmlc.jacobians import hessian as hessian
     from xmlc.jacobians import jacobian as jacobian
+    from xmlc.nan_search import debug_nans as debug_nans
     from xmlc.onnx_export import export_onnx as export_onnx
     from xmlc.running import load as load
     from xmlc.tensors.device import Device as Device
@@ -55,6 +56,7 @@ PUBLIC = {
     "cond": "xmlc.tracing",
     "custom_gradient": "xmlc.custom_derivatives",
     "custom_jvp": "xmlc.custom_derivatives",
+    "debug_nans": "xmlc.nan_search",
     "export_onnx": "xmlc.onnx_export",
     "grad": "xmlc.derivatives",
     "hessian": "xmlc.jacobians",

@@ -30,6 +30,7 @@ from xmlc.frontend.python.control import cond, scan, while_loop
 from xmlc.frontend.python.places import user_place
 from xmlc.frontend.python.trace import Spec, Traced, current, trace
 from xmlc.frontend.python.tree import Tree, flatten
+from xmlc.nan_search import SEARCHING, explain_nan, has_nan, unsearched
 from xmlc.options import DEVICE, EXPLAIN
 
 if TYPE_CHECKING:
@@ -114,6 +115,8 @@ class TracedFunction(Generic[P, R]):
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         if current() is not None:
             return self.function(*args, **kwargs)
+        if SEARCHING.get():
+            return self.searched(*args, **kwargs)
         flat = None if kwargs else tuple([(x.shape, x.dtype) if type(x) is np.ndarray else None for x in args])
         entry = self.flat.get(flat)
         if entry is not None:
@@ -129,6 +132,16 @@ class TracedFunction(Generic[P, R]):
         if flat is not None and None not in flat and self.plain is not None:
             self.flat[flat] = entry
         return entry([np.asarray(each) if type(each) in NUMBERS else each for each in leaves])
+
+    def searched(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """A call whose result is searched for NaN: see `xmlc.debug_nans`."""
+        with unsearched():
+            result = self(*args, **kwargs)
+        if any(map(has_nan, flatten(result)[0])):
+            traced = self.lower(*args, **kwargs).traced
+            leaves = flatten(self.divided(args, kwargs)[1])[0]
+            explain_nan(traced.module, [*map(self.as_leaf, leaves), *traced.weights.values()])
+        return result
 
     def lower(self, *args: P.args, **kwargs: P.kwargs) -> Lowered:
         """The program for these arguments, before it is compiled."""
