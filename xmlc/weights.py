@@ -46,8 +46,10 @@ def copy(sources: Sequence[Array], targets: Sequence[Array]) -> None:
 
 
 def bytes_of(array: Array) -> Array:
-    """A view of a contiguous array: bytes are copied faster than numbers that are not aligned, as in a mapped file."""
-    return array.reshape(-1).view(np.uint8)
+    """A view of an array, or of a contiguous copy: bytes are copied faster than numbers that are not aligned, as in a
+    mapped file.
+    """
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8)
 
 
 def copy_piece(piece: tuple[Array, Array]) -> None:
