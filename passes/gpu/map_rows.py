@@ -10,11 +10,12 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Block
 from xdsl.passes import ModulePass
 
+from xmlc.dialects.diagnostics import CompileError
 from xmlc.passes.gpu.map_loops import on_the_heap
 from xmlc.passes.gpu.outline import Kernels
 from xmlc.passes.gpu.rows.emit import emit_program
 from xmlc.passes.gpu.rows.program import programs
-from xmlc.passes.gpu.rows.schedule import choose
+from xmlc.passes.gpu.rows.schedule import EXCHANGES, NAIVE, SHUFFLE, choose
 
 
 @dataclass(frozen=True)
@@ -24,10 +25,18 @@ class MapRows(ModulePass):
     name = "map-rows"
     lanes: int | None = None
     """Threads of a row, in the place of what the cost model chooses."""
+    exchange: str = SHUFFLE
+    """How threads put their results together: naive, shared or shuffle."""
     most_cluster: int = 1
     """Blocks that may be in a cluster: 1 before sm_90, which has none."""
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
+        if self.exchange not in EXCHANGES:
+            raise CompileError(
+                f"unknown exchange '{self.exchange}' of map-rows", hint=f"there are {', '.join(EXCHANGES)}"
+            )
+        if self.exchange == NAIVE:
+            return
         kernels = Kernels(op)
         for function in op.ops:
             if isinstance(function, func.FuncOp) and not function.is_declaration:
@@ -41,7 +50,7 @@ class MapRows(ModulePass):
                     for inner in region.blocks:
                         self.visit(inner, kernels, name)
         for program in programs(block):
-            schedule = choose(program, self.most_cluster)
+            schedule = replace(choose(program, self.most_cluster), exchange=self.exchange)
             if self.lanes is not None and program.reduces:
                 schedule = replace(schedule, lanes=self.lanes)
             emit_program(program, schedule, kernels, name)

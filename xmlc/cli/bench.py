@@ -115,7 +115,7 @@ def models(folder: Path | None, every_shape: bool, **options: Any) -> int:
 @click.option("--build", "only_build", is_flag=True, help="only compile, into --folder: needs no GPU")
 @click.option("--built", is_flag=True, help="only measure what --folder has: needs no LLVM")
 @click.option("--target", default="cuda:sm_90a", show_default=True, help="what to compile for")
-@click.option("--inductor/--no-inductor", default=True, help="measure torch.compile, at three sizes")
+@click.option("--inductor/--no-inductor", default=True, help="measure torch.compile, at two sizes")
 @click.option("-o", "output", type=click.Path(path_type=Path), metavar="FILE.json", help="write the record")
 @click.option("--list", "just_list", is_flag=True, help="print the names of the cases and stop")
 def gpu(
@@ -152,11 +152,11 @@ def gpu(
                 build(case, where, target)
         if only_build:
             return 0
-        from xmlc.bench.gpu.measure import measure
+        from xmlc.bench.gpu.measure import measure, to_json
 
         record = measure([case for case in chosen if (where / case.file).exists()], where, budget, inductor)
     if output is not None:
-        write_whole(output, json.dumps(record, indent=1) + "\n")
+        write_whole(output, to_json(record))
     return int(any(not cell["right"] for cell in record["cells"]))
 
 

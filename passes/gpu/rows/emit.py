@@ -31,7 +31,7 @@ from xmlc.passes.gpu.outline import Kernels, Outline, captures, root
 from xmlc.passes.gpu.rows.levels import levels_of
 from xmlc.passes.gpu.rows.linear import row_major
 from xmlc.passes.gpu.rows.program import Kind, Made, Program, Step, Stored, combiner, split_at
-from xmlc.passes.gpu.rows.schedule import WARP, Schedule
+from xmlc.passes.gpu.rows.schedule import THROUGH_SHARED, WARP, Schedule
 from xmlc.passes.lower_ml.structured import reassociation
 from xmlc.passes.memory import ALIGNMENT, array_type, element_size
 
@@ -439,11 +439,35 @@ class Emitter:
 
     def exchanged(self, step: Step, partial: list[SSAValue], lanes: int) -> list[SSAValue]:
         """The results of all threads of a row as one, which each of them gets."""
-        partial = self.shuffled(step, partial, min(lanes, WARP))
-        warps = lanes // WARP
-        if warps > 1:
-            partial = self.across_warps(step, partial, warps)
+        if self.schedule.exchange == THROUGH_SHARED:
+            partial = self.by_tree(step, partial, lanes)
+        else:
+            partial = self.shuffled(step, partial, min(lanes, WARP))
+            if lanes > WARP:
+                partial = self.across_warps(step, partial, lanes // WARP)
         return partial if self.schedule.cluster == 1 else self.across_blocks(step, partial)
+
+    def by_tree(self, step: Step, partial: list[SSAValue], lanes: int) -> list[SSAValue]:
+        """The results of all threads of a row as one: half of them add what the other half has, again and again."""
+        code, thread = self.code, self.thread
+        places = [code.value(self.kernels.shared_memory(value.type, self.schedule.threads)) for value in partial]
+
+        def get(at: Index) -> list[SSAValue]:
+            return [code.value(memref.LoadOp.get(place, [code.as_value(at)])) for place in places]
+
+        def put(values: Sequence[SSAValue]) -> None:
+            for value, place in zip(values, places):
+                code.add(memref.StoreOp.get(value, place, [thread]))
+
+        put(partial)
+        distance = lanes // 2
+        while distance:
+            code.add(gpu.BarrierOp())
+            with code.only_if(code.below(self.lane, distance)):
+                put(self.combined(step, get(thread), get(code.plus(thread, distance))))
+            distance //= 2
+        code.add(gpu.BarrierOp())
+        return get(code.value(arith.SubiOp(thread, code.as_value(self.lane))))
 
     def across_warps(self, step: Step, partial: list[SSAValue], warps: int) -> list[SSAValue]:
         """The results of the warps of a block as one, through shared memory."""

@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from math import gcd
 
+from xdsl.ir import SSAValue
+
 from xmlc.passes.gpu.rows.levels import levels_of
 from xmlc.passes.gpu.rows.linear import row_major
 from xmlc.passes.gpu.rows.program import Kind, Program, Stored, buffer_type
@@ -17,9 +19,8 @@ from xmlc.passes.memory import element_size
 ACCESS_BYTES = 16
 """The most bytes that a thread moves by one instruction."""
 WARP, MOST_THREADS = 32, 1024
-HELD = {2: 64, 4: 32}
-"""Bytes of an element -> how many of each operand a thread holds in registers while it reduces a row; twice as many if
-it must."""
+HELD, HELD_NARROW = 32, 64
+"""How many elements of each operand a thread holds in registers while it reduces a row; twice as many if it must."""
 MULTIPROCESSORS = 132
 ENOUGH_BLOCKS = 8 * MULTIPROCESSORS
 """Blocks that keep the whole device busy."""
@@ -28,6 +29,11 @@ CLUSTER_BLOCK = 256
 """Threads of a block of a cluster, as long as the cluster may have more blocks."""
 LARGEST_ALONE = 512
 """Threads of a row beyond which a cluster shares it: one block alone on a multiprocessor loads, then computes."""
+
+
+NAIVE, THROUGH_SHARED, SHUFFLE = EXCHANGES = ("naive", "shared", "shuffle")
+"""The ladder of reductions: a thread for each row, which leaves nothing to exchange (map-loops does those); a tree in
+shared memory, half as many threads adding at each step; shuffles within warps, and shared memory between them only."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,8 @@ class Schedule:
     """Whether a thread goes over its columns in a loop, once for each reduction that needs the one before it."""
     cluster: int = 1
     """Blocks that share a row, run at the same time, and wait for each other."""
+    exchange: str = SHUFFLE
+    """How the threads of a block put their results together: one of EXCHANGES."""
 
     @property
     def span(self) -> int:
@@ -83,7 +91,8 @@ def choose(program: Program, most_cluster: int = 1) -> Schedule:
 def reducing(program: Program, vector: int, most_cluster: int) -> Schedule:
     columns, rows = program.columns, program.rows
     vectors = -(-columns // vector)
-    held = max(vector, HELD.get(widest(program), 32) // max(1, whole_operands(program) - 1))
+    most = HELD_NARROW if is_narrow(program) and not reads_by_column(program) else HELD
+    held = max(vector, most // max(1, len(whole_operands(program)) - 1))
     chunks = max(1, held // vector)
     if rows * vectors < MULTIPROCESSORS * 4 * BLOCK * chunks:  # too little to fill the device: more threads
         chunks = max(1, chunks // 4)
@@ -113,13 +122,22 @@ def is_for_cluster(program: Program) -> bool:
     Not narrow ones with operands for each column: each block must wait for its part of those too. On an H200 a
     layer norm of 65536 columns of bf16 has 69 % of the speed of a copy so, 76 % by a loop; of f32 83 % and 53 %.
     """
-    by_column = any(
+    return not may_split(program) and not (reads_by_column(program) and is_narrow(program))
+
+
+def reads_by_column(program: Program) -> bool:
+    """Whether there are operands, such as weights, with an element for each column."""
+    return any(
         isinstance(source, Stored) and any(source.at.steps) and source.at.steps != row_major(step.extents)
         for step in program.steps
         if step.kind is Kind.POINT
         for source in step.sources
     )
-    return not may_split(program) and not (by_column and widest(program) < 4)
+
+
+def is_narrow(program: Program) -> bool:
+    """Whether elements of all points are loaded as two bytes or less."""
+    return all(element_size(buffer_type(each).element_type) <= 2 for each in whole_operands(program))
 
 
 def shared_by_cluster(columns: int, vector: int, chunks: int, lanes: int, most_cluster: int) -> Schedule:
@@ -158,16 +176,14 @@ def point_sizes(program: Program) -> Iterable[int]:
                 yield element_size(element)
 
 
-def whole_operands(program: Program) -> int:
-    """How many operands in memory have an element for each point."""
-    return len(
-        {
-            source.buffer
-            for step in program.steps
-            for source in step.sources
-            if isinstance(source, Stored) and source.at.steps == row_major(step.extents)
-        }
-    )
+def whole_operands(program: Program) -> set[SSAValue]:
+    """The operands in memory that have an element for each point."""
+    return {
+        source.buffer
+        for step in program.steps
+        for source in step.sources
+        if isinstance(source, Stored) and source.at.steps == row_major(step.extents)
+    }
 
 
 def vector_length(program: Program) -> int:

@@ -236,3 +236,21 @@ def test_devices_before_sm_90_have_no_clusters() -> None:
     )
     assert isinstance(found, MapRows)
     assert found.most_cluster == 1
+
+
+def exchanging(way: str) -> list[Stage]:
+    return [
+        replace(stage, passes=tuple(replace(p, exchange=way) if isinstance(p, MapRows) else p for p in stage.passes))
+        for stage in CUDA
+    ]
+
+
+@pytest.mark.parametrize("way", ["naive", "shared", "shuffle"])
+@pytest.mark.parametrize("operand", ["f32:5x33", "bf16:70x24", "f32:2x3000", "i32:1x70001"])
+def test_every_way_of_exchanging_adds_up(way: str, operand: str) -> None:
+    check([operand], lambda x: F.reduce_sum(x, axes=[1]), exchanging(way))
+
+
+def test_an_unknown_way_of_exchanging_is_refused() -> None:
+    with pytest.raises(CompileError, match="unknown exchange 'slow' of map-rows"):
+        mapped(program([operand_type("f32:4x5")], lambda x: F.reduce_sum(x, axes=[1])), exchanging("slow"))

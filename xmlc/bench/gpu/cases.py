@@ -163,7 +163,7 @@ SIZES = (
     (64, 64), (512, 512), (1024, 1024), (4096, 4096), (16384, 1024), (16384, 8192), (65536, 256), (2048, 65536),
     (64, 1048576), (65536, 16384), (65536, 65536),
 )  # fmt: skip
-COMPILED_SIZES = ((4096, 4096), (16384, 8192), (2048, 65536))
+COMPILED_SIZES = ((16384, 8192), (2048, 65536))
 """Where torch.compile is measured."""
 LADDERS: Mapping[str, tuple[tuple[str, str], tuple[str, ...], tuple[tuple[str, int, int], ...]]] = {
     "matmul": (
@@ -171,6 +171,7 @@ LADDERS: Mapping[str, tuple[tuple[str, str], tuple[str, ...], tuple[tuple[str, i
         ("naive", "shared", "register", "pipelined"),
         (("f32", 4096, 4096),),
     ),
+    "row_sum": (("map-rows", "exchange"), ("naive", "shared", "shuffle"), (("f32", 16384, 1024), ("f32", 16384, 8192))),
     "cumsum": (
         ("map-scans", "schedule"),
         ("hillis-steele", "work-efficient", "look-back"),

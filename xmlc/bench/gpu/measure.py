@@ -6,8 +6,10 @@ random normal numbers. What fits in the device's cache is marked: its times say 
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
 from statistics import median
@@ -15,7 +17,8 @@ from typing import Any
 
 from xmlc.backends.cuda.artifact import CudaArtifact
 from xmlc.backends.cuda.driver import NvidiaDriver, driver_of
-from xmlc.bench.gpu.cases import BYTES, OPERATIONS, TORCH, WIDE, Case
+from xmlc.bench.gpu.cases import OPERATIONS, TORCH, WIDE, Case
+from xmlc.bench.record import rounded
 from xmlc.compiled_cuda import CudaModule
 
 ROUNDS = 7
@@ -47,7 +50,16 @@ def measure(cases: Sequence[Case], folder: Path, budget: float | None, compiled:
         print(line_of(cell), flush=True)
         torch.cuda.empty_cache()
     versions = {name: version_of(name) for name in ("torch", "triton", "cupy", "numpy")}
-    return {"device": repr(driver.device), "versions": versions, "cells": cells, "left out": left_out}
+    date = datetime.now(UTC).isoformat(timespec="seconds")
+    about = {"date": date, "device": repr(driver.device), "versions": versions, "inputs": "random normal"}
+    return {**about, "cells": cells, "left out": left_out}
+
+
+def to_json(record: dict[str, Any]) -> str:
+    """JSON with one cell a line, so that a diff of two records can be read."""
+    head = json.dumps({key: value for key, value in record.items() if key != "cells"}, indent=1)
+    lines = ",\n".join("  " + json.dumps(rounded(cell)) for cell in record["cells"])
+    return f'{head[:-2]},\n "cells": [\n{lines}\n ]\n}}\n'
 
 
 def version_of(name: str) -> str | None:
@@ -217,7 +229,3 @@ class Measuring:
 def random(torch: Any, shape: tuple[int, ...], dtype: Any) -> Any:
     """Normal numbers, drawn in the type itself: one of twice the width may not fit."""
     return torch.empty(shape, dtype=dtype, device="cuda").normal_()
-
-
-def smallest_first(cases: Sequence[Case]) -> list[Case]:
-    return sorted(cases, key=lambda case: case.rows * case.columns * BYTES[case.element])
