@@ -62,3 +62,20 @@ def test_a_product_of_tiles_is_the_product_of_matrices(element: str, sums: str, 
 def test_a_mistake_is_named(lhs: tuple[int, int], rhs: tuple[int, int], message: str) -> None:
     with pytest.raises((VerifyException, ParseError), match=re.escape(message)):
         Parser(context(), program(lhs, rhs, "bf16", "f32", ("", ""))).parse_module().verify()
+
+
+@pytest.mark.parametrize(
+    ("load", "message"),
+    [
+        ("%m[%i] : memref<512xbf16> into !amx.tile<16x32xbf16>", "expected an index for each dimension"),
+        ("%n[%i, %i] : memref<16x32xf32> into !amx.tile<16x32xbf16>", "expected a buffer of the elements of !amx.tile"),
+        ("%n[%i, %i] : memref<16x32xf32> into !amx.tile<16xf32>", "a tile has two dimensions, of numbers"),
+    ],
+)
+def test_a_load_that_cannot_be_is_named(load: str, message: str) -> None:
+    text = f"""func.func @f(%m: memref<512xbf16>, %n: memref<16x32xf32>, %i: index) {{
+      %x = amx.tile_load {load}
+      func.return
+    }}"""
+    with pytest.raises((VerifyException, ParseError), match=re.escape(message)):
+        Parser(context(), text).parse_module().verify()
