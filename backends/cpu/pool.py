@@ -42,8 +42,8 @@ PATIENCE = 4096
 keeps its core meanwhile, where no helper may run."""
 STALL = 1000
 """Microseconds. A caller that slept so long for its helpers, and longer than it worked itself, does without them."""
-DISTRUST = 8
-"""For how many times as long as it waited: callers lose a ninth of their time at most to helpers without a core."""
+DISTRUST = 2
+"""For how many times as long as it waited: callers lose a third of their time at most to helpers without a core."""
 MOST = 65535
 """Iterations that a ticket can count. Loops with more are not shared."""
 
