@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from xmlc.derivatives import vjp as vjp
     from xmlc.dialects.diagnostics import CompileError as CompileError
     from xmlc.driver import compile_module as compile_module
+    from xmlc.expression import expr as expr
     from xmlc.jacobians import hessian as hessian
     from xmlc.jacobians import jacobian as jacobian
     from xmlc.nan_search import debug_nans as debug_nans
@@ -50,6 +51,7 @@ PUBLIC = {
     "compile_module": "xmlc.driver",
     "Operation": "xmlc.tensors.tensor",
     "Tensor": "xmlc.tensors.tensor",
+    "expr": "xmlc.expression",
     "explain": "xmlc.tensors.evaluate",
     "explain_dispatch": "xmlc.tensors.dispatch",
     "register_kernel": "xmlc.tensors.dispatch",
