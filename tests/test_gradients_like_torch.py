@@ -188,3 +188,37 @@ def test_a_function_of_arrays_of_given_shapes(name: str) -> None:
     mine, theirs, shapes = SHAPED[name]
     random = np.random.default_rng(len(name))
     agree(mine, theirs, [numbers(random, shape) for shape in shapes])
+
+
+SMOOTH = ("exp", "expm1", "log", "sqrt", "sin", "tan", "tanh", "sigmoid", "silu", "softplus", "gelu", "gelu by tanh",
+          "reciprocal", "asin", "atanh", "softmax", "log_softmax")  # fmt: skip
+SMOOTH_OF_SEVERAL = ("matmul", "einsum", "layer_norm", "rms_norm", "cross_entropy", "conv", "prod", "var")
+TWICE = {
+    **{name: (*UNARY[name], ((3, 4),)) for name in SMOOTH},
+    **{name: SHAPED[name] for name in SMOOTH_OF_SEVERAL},
+}
+
+
+@pytest.mark.parametrize("name", TWICE)
+def test_second_derivatives(name: str) -> None:
+    """The gradient of how far the gradient goes along a random direction: a product with the Hessian."""
+    mine, theirs, shapes = TWICE[name]
+    random = np.random.default_rng(len(name))
+    inputs = [numbers(random, shape) for shape in shapes]
+    tensors = [torch.tensor(each, requires_grad=True) for each in inputs]
+    value = theirs(*tensors)
+    cotangent = random.normal(size=tuple(value.shape))
+    directions = [random.normal(size=each.shape) for each in inputs]
+    first = torch.autograd.grad(value, tensors, torch.tensor(cotangent), create_graph=True)
+    along = sum((g * torch.tensor(v)).sum() for g, v in zip(first, directions))
+    expected = torch.autograd.grad(along, tensors, allow_unused=True, materialize_grads=True)
+
+    def far(cotangent: Any, directions: Any, *inputs: Any) -> Any:
+        gradients = xmlc.vjp(mine, inputs, cotangent)[1]
+        return sum((g * v).sum() for g, v in zip(gradients, directions))
+
+    second = xmlc.grad(far, tuple(range(2, 2 + len(inputs))))
+    traced = xmlc.compile(lambda c, v, *x: second(c, v, *x)).lower(cotangent, directions, *inputs).traced
+    found = interpret(traced.module, "main", [cotangent, *directions, *inputs])
+    for gradient, reference in zip(found, expected, strict=True):
+        np.testing.assert_allclose(gradient, reference.numpy(), rtol=1e-6, atol=1e-8)
