@@ -10,6 +10,10 @@ from xdsl.context import Context
 from xdsl.dialects import get_all_dialects
 from xdsl.ir import Dialect
 
+from xmlc.dialects.implicit_building import build_in_threads
+
+build_in_threads()
+
 
 def in_module(module: str, name: str) -> Callable[[], Dialect]:
     """A loader of the dialect `name` of `module`: nothing is imported before it is used."""
