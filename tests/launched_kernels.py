@@ -19,7 +19,13 @@ def memref_of(array: Any) -> str:
 
 
 def program(
-    body: str, arrays: Sequence[Any], grid: Sequence[int], block: Sequence[int], shared: str, dynamic: int
+    body: str,
+    arrays: Sequence[Any],
+    grid: Sequence[int],
+    block: Sequence[int],
+    shared: str,
+    dynamic: int,
+    cluster: int | None = None,
 ) -> str:
     """A module whose @main launches the kernel @k, which takes arrays as %a, %b …"""
     names = "abcdefg"[: len(arrays)]
@@ -31,11 +37,12 @@ def program(
         f'"memref.global"() <{{sym_name = "s", sym_visibility = "private", type = memref<{shared}, {SHARED}>, '
         "initial_value}> : () -> ()"
     )
+    promised = f"attributes {{known_cluster_size = array<i32: {cluster}, 1, 1>}} " if cluster else ""
     return f"""
     module attributes {{gpu.container_module}} {{
       gpu.module @kernels {{
         {globals_ if shared else ""}
-        gpu.func @k({parameters}) kernel {{
+        gpu.func @k({parameters}) kernel {promised}{{
           {CONSTANTS}
           %t = gpu.thread_id x
           {body}
@@ -59,8 +66,9 @@ def launch(
     block: Sequence[int] = (32, 1, 1),
     shared: str = "",
     dynamic: int = 0,
+    cluster: int | None = None,
 ) -> None:
     """Run a kernel on arrays, in place. `shared` is the shape and type of @s, `SHARED` memory."""
-    module = parse(program(body, arrays, grid, block, shared, dynamic))
+    module = parse(program(body, arrays, grid, block, shared, dynamic, cluster))
     module.verify()
     interpret(module, "main", arrays)
