@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Mapping
+from inspect import Parameter, Signature
 from typing import Any
 
 from xmlc.dialects.diagnostics import CompileError, Place
@@ -61,7 +62,7 @@ class Expression:
         self.names = tuple(dict.fromkeys(node.id for node in found if node.id not in CONSTANTS))
         """The names of its arguments, in their order."""
         self.check(self.formula)
-        self.compiled: TracedFunction[..., Any] = TracedFunction(self.evaluated)
+        self.compiled: TracedFunction[..., Any] = TracedFunction(self.as_function())
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Its value for arrays and numbers, by position or by name. TypeError where some are missing, or unknown."""
@@ -75,8 +76,15 @@ class Expression:
     def __repr__(self) -> str:
         return f"xmlc.expr({self.text!r})"
 
-    def evaluated(self, *arguments: Any) -> Any:
-        return value_of(self.formula, dict(zip(self.names, arguments)) | CONSTANTS)
+    def as_function(self) -> Callable[..., Any]:
+        """The formula as a function to be traced, with arguments of its names."""
+
+        def formula(*arguments: Any) -> Any:
+            return value_of(self.formula, dict(zip(self.names, arguments)) | CONSTANTS)
+
+        kind = Parameter.POSITIONAL_OR_KEYWORD
+        formula.__signature__ = Signature([Parameter(name, kind) for name in self.names])  # pyright: ignore
+        return formula
 
     def check(self, node: ast.AST) -> None:
         """Raise CompileError for the first part, from the outside in, that a formula may not have."""

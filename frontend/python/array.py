@@ -364,17 +364,18 @@ def compare(predicate: str, a: ArrayLike, b: ArrayLike) -> Array:
 
 
 def as_float(x: ArrayLike) -> Array:
-    """x where it holds floats, else x as float32."""
+    """x where it holds floats, else x as float32; a number of Python keeps its digits until it meets an array."""
     array = as_array(x)
     if is_float(element_of(array.value)):
         return array
-    return Array(F.cast(array.value, DEFAULT_FLOAT), array.trace, array.weak)
+    return Array(F.cast(array.value, f64 if array.weak else DEFAULT_FLOAT), array.trace, array.weak)
 
 
 def divide(a: ArrayLike, b: ArrayLike) -> Array:
     x, y, weak = together(a, b)
     if not is_float(element_of(x)):
-        x, y = F.cast(x, DEFAULT_FLOAT), F.cast(y, DEFAULT_FLOAT)
+        element = f64 if weak else DEFAULT_FLOAT
+        x, y = F.cast(x, element), F.cast(y, element)
     return Array(F.div(x, y), active(), weak)
 
 
