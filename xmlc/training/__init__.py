@@ -3,7 +3,7 @@
     optimizer = training.adam(1e-3)
     state = optimizer.init(parameters)
 
-    @xmlc.compile(donate=("parameters", "state"))
+    @xmlc.compile
     def step(parameters, state, x, labels):
         value, gradient = xmlc.value_and_grad(loss)(parameters, x, labels)
         parameters, state = optimizer.update(gradient, state, parameters)
