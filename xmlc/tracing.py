@@ -83,6 +83,12 @@ class Lowered:
 
         return printed(self.traced.module)
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        from xmlc.notebook import highlighted
+
+        return highlighted(str(self))
+
 
 class TracedFunction(Generic[P, R]):
     """A Python function that runs as machine code: traced once for each combination of its arguments' types.
