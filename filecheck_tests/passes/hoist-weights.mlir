@@ -41,3 +41,18 @@ func.func @main(%x: tensor<2x3xi32>, %w: tensor<3x4xi8> {ml.weight}) -> (tensor<
   %2 = ml.reduce_sum %0 axes = [0] : tensor<3x4xi32> -> tensor<4xi32>
   func.return %1, %2 : tensor<2x4xi32>, tensor<4xi32>
 }
+
+// -----
+
+// A gather by an iota stays with it: @prepare would lack the iota, which is neither a weight nor a constant.
+// CHECK-LABEL: func.func @main
+// CHECK-SAME: %w: tensor<4x3xf32>
+// CHECK:     ml.iota
+// CHECK:     ml.gather %w
+// CHECK-NOT: @prepare
+func.func @main(%x: tensor<2x3xf32>, %w: tensor<4x3xf32> {ml.weight}) -> tensor<2x3xf32> {
+  %i = ml.iota axis = 0 -> tensor<2xi64>
+  %g = ml.gather %w, %i axis = 0 : tensor<4x3xf32>, tensor<2xi64> -> tensor<2x3xf32>
+  %y = ml.add %x, %g : tensor<2x3xf32>, tensor<2x3xf32> -> tensor<2x3xf32>
+  func.return %y : tensor<2x3xf32>
+}
