@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -371,3 +375,28 @@ def test_a_function_that_is_compiled_twice_keeps_its_own_settings() -> None:
     outer = xmlc.compile(lambda x: inner(x, n=3))
     again = xmlc.compile(outer)
     assert again(X).tolist() == (X * 3).tolist() and not again.static and not outer.entries
+
+
+PROGRAM = """
+import numpy as np, xmlc
+f = xmlc.compile(lambda x: x @ x)
+try:
+    f(np.ones((2, 3), np.float32))
+except xmlc.CompileError as error:
+    print(error.diagnostics[0].place.line)
+"""
+
+
+def test_an_installed_package_knows_the_users_lines_too(tmp_path: Path) -> None:
+    """Its folders lie one in the other, and not side by side as in a checkout."""
+    root = Path(__file__).resolve().parents[1]
+    ignore = shutil.ignore_patterns("__pycache__", "results")
+    for name in ("xmlc", "dialects", "passes", "backends", "frontend"):
+        target = tmp_path / "xmlc" if name == "xmlc" else tmp_path / "xmlc" / name
+        shutil.copytree(root / name, target, ignore=ignore, dirs_exist_ok=True)
+    (tmp_path / "user.py").write_text(PROGRAM, encoding="utf-8")
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    environment = os.environ | {"PYTHONPATH": path}
+    command = [sys.executable, "-P", str(tmp_path / "user.py")]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, check=True)
+    assert done.stdout.strip() == "3"

@@ -41,13 +41,18 @@ class CudaModule:
             weights = {**weights, **self.prepared(artifact.prepare, weights)}
         self.weights = [DeviceArray.of(driver, each) for each in bound(self.signature, weights)]
         self.execution = self.loaded(artifact.main)
-        self.arena = DeviceArray(driver, (artifact.main.point.arena_bytes,), np.dtype(np.uint8))
+        self.arena = DeviceArray(driver, (self.arena_bytes,), np.dtype(np.uint8))
         self.staged: dict[int, DeviceArray] = {}
         """Where inputs from the host are copied to, by position."""
 
     @property
     def signature(self) -> Signature:
         return self.artifact.main.point.signature
+
+    @property
+    def arena_bytes(self) -> int:
+        """How much memory of the device a call works in, besides its inputs and outputs."""
+        return self.artifact.main.point.arena_bytes
 
     def loaded(self, entry: Entry) -> Execution:
         """An entry point on the device, with buffers of its own."""
@@ -158,9 +163,8 @@ class BoundCall:
         self.outputs = tuple(
             DeviceArray(module.driver, each.shape, each.dtype, stream) for each in module.signature.outputs
         )
-        artifact = module.artifact
-        self.execution = module.loaded(artifact.main)
-        self.arena = DeviceArray(module.driver, (artifact.main.point.arena_bytes,), np.dtype(np.uint8), stream)
+        self.execution = module.loaded(module.artifact.main)
+        self.arena = DeviceArray(module.driver, (module.arena_bytes,), np.dtype(np.uint8), stream)
         rest = [each.address for each in (*module.weights, *self.outputs, self.arena)]
         self.execution.give([*(each.address for each in self.inputs), *rest])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import linecache
+import os
 import sys
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,10 +15,14 @@ from xdsl.utils.exceptions import VerifyException
 
 from xmlc.dialects.diagnostics import CompileError, Place
 
-ROOT = Path(__file__).resolve().parents[2]
-FOLDERS = ("xmlc", "dialects", "passes", "frontend")
-OURS = (*[str(ROOT / each) for each in FOLDERS], str(Path(sys.modules["xdsl"].__path__[0])))
+PACKAGE = Path(sys.modules["xmlc"].__path__[0])
+SIDE_BY_SIDE = Path(__file__).resolve().parents[2]
+"""A checkout has the folders `dialects`, `frontend` … beside `xmlc`; an installed package has them inside of it."""
+FOLDERS = (PACKAGE, *[SIDE_BY_SIDE / each for each in ("dialects", "passes", "frontend")])
+OURS = tuple(f"{each}{os.sep}" for each in (*FOLDERS, Path(sys.modules["xdsl"].__path__[0])))
 """Folders whose frames are not the user's."""
+EXAMPLES = f"{PACKAGE / 'examples'}{os.sep}"
+"""What an installed package has besides, and is written as a user writes."""
 
 
 def locate(op: Operation) -> None:
@@ -53,7 +58,9 @@ def at_user_line(error: VerifyException) -> CompileError:
 
 
 def is_user(code: CodeType) -> bool:
-    return not code.co_filename.startswith(OURS) and code.co_filename != contextmanager.__code__.co_filename
+    file = code.co_filename
+    is_ours = file.startswith(OURS) and not file.startswith(EXAMPLES)
+    return not is_ours and file != contextmanager.__code__.co_filename
 
 
 def place_in(code: CodeType, instruction: int) -> Place:
