@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Machine:
-    """One core. Sizes are in bits for vectors, in bytes for caches."""
+    """One core, and how many such there are. Sizes are in bits for vectors, in bytes for caches."""
 
     vector_bits: int = 512
     vector_registers: int = 32
@@ -20,6 +20,8 @@ class Machine:
 
     tiles: tuple[str, ...] = ()
     """Element types whose tiles a matrix unit multiplies (see `amx`)."""
+    threads: int = 1
+    """How many cores share a program's loops."""
 
     def lanes(self, bits: int) -> int:
         """How many elements of `bits` bits a vector register holds."""

@@ -110,6 +110,7 @@ def fitted(passes: Sequence[ModulePass], target: Target, threads: int = 1) -> li
                     vector_registers=target.vector_registers,
                     dots=target.dots,
                     tiles=target.tiles,
+                    threads=threads,
                     **sizes,
                 )
             case LowerAttention():

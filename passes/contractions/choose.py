@@ -443,9 +443,11 @@ def sweep(found: Contraction, machine: Machine) -> list[Schedule]:
     block = machine.first_cache // 4 * 8 // bits_of(found.element) // high
     shape = Shape(row, high, column, min(2 * lanes, found.extents[column]), lanes)
     outer = tuple(loop for loop in found.parallels if loop not in (row, column))
+    times = prod(found.extents[loop] for loop in outer)
+    if times == 1:  # threads share the blocks of columns
+        block = min(block, ceil(found.extents[column] / machine.threads / (2 * lanes)) * 2 * lanes)
     columns = even_part(found.extents[column], max(block, 2 * lanes), 2 * lanes)
     plan = Sweep(shape, reduction, steps, columns, outer)
-    times = prod(found.extents[loop] for loop in outer)
     vectors = found.extents[reduction] * -(-found.extents[column] // lanes)
     moved = size_of(found, wide)
     rate = SWEPT_BYTES if moved > machine.second_cache // 2 else SECOND_CACHE_BYTES

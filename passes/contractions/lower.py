@@ -39,10 +39,12 @@ class LowerContractions(ModulePass):
 
     tiles: tuple[str, ...] = Machine.tiles
     """Element types whose tiles a matrix unit multiplies."""
+    threads: int = Machine.threads
+    """How many threads there are to share a loop; which sums are formed does not depend on it."""
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         caches = (self.first_cache, self.second_cache, self.third_cache)
-        machine = Machine(self.vector_bits, self.vector_registers, *caches, self.dots, self.tiles)
+        machine = Machine(self.vector_bits, self.vector_registers, *caches, self.dots, self.tiles, self.threads)
         for function in op.body.block.ops:
             if isinstance(function, func.FuncOp) and not function.is_declaration:
                 constants = IndexConstants(function.body.block)

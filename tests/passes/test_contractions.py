@@ -278,6 +278,16 @@ def test_every_schedule_keeps_the_meaning(name: str, schedule: str) -> None:
     expect_kept(CASES[name], LowerContractions(schedule=schedule, **SMALL))
 
 
+@pytest.mark.parametrize(("threads", "columns"), [(1, 256), (2, 128), (3, 96), (64, 32)])
+def test_threads_share_the_columns_of_a_swept_matrix(threads: int, columns: int) -> None:
+    case = Case("j=256 k=19", "k", "k", "k, j", "j", start="j")
+    heard = Remarks()
+    with heard.collecting():
+        expect_kept(case, LowerContractions(schedule="sweep", threads=threads))
+    (message,) = [each.message for each in heard.found]
+    assert f"in blocks of {columns} columns" in message
+
+
 DOTS = [name for name, case in CASES.items() if case.element in ("bf16", "i8", "i16")]
 
 
