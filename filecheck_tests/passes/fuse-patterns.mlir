@@ -165,3 +165,73 @@ func.func @no_weights(%x: tensor<1x2x5xf32>, %w: tensor<4x2x3xf32>, %s: tensor<4
   %y = ml.batch_norm %c scale %s bias %s mean %s variance %v epsilon = 1.0e-05 : tensor<1x4x3xf32>, tensor<4xf32>, tensor<4xf32>, tensor<4xf32>, tensor<4xf32> -> tensor<1x4x3xf32>
   func.return %y : tensor<1x4x3xf32>
 }
+
+// -----
+
+// Heads of one batch: three dimensions. A mask that is true where it hides is turned round.
+// CHECK-LABEL: @attention_of_heads
+// CHECK-NEXT:    %[[Q:.*]] = ml.reshape %q : tensor<8x3x4xf32> -> tensor<1x8x3x4xf32>
+// CHECK-NEXT:    %[[M:.*]] = ml.not %m
+// CHECK-NEXT:    %[[K:.*]] = ml.reshape %k : tensor<8x5x4xf32> -> tensor<1x8x5x4xf32>
+// CHECK-NEXT:    %[[V:.*]] = ml.reshape %v : tensor<8x5x6xf32> -> tensor<1x8x5x6xf32>
+// CHECK-NEXT:    %[[Y:.*]] = ml.attention %[[Q]], %[[K]], %[[V]] mask %[[M]] : tensor<3x5xi1> scale = 1.000000e+00
+// CHECK-NEXT:    ml.reshape %[[Y]]
+// CHECK-NEXT:    func.return
+func.func @attention_of_heads(%q: tensor<8x3x4xf32>, %k: tensor<8x5x4xf32>, %v: tensor<8x5x6xf32>, %m: tensor<3x5xi1>) -> tensor<8x3x6xf32> {
+  %hidden = ml.constant dense<0xFF800000> : tensor<f32>
+  %t = ml.transpose %k [0, 2, 1] : tensor<8x5x4xf32> -> tensor<8x4x5xf32>
+  %a = ml.matmul %q, %t : tensor<8x3x4xf32>, tensor<8x4x5xf32> -> tensor<8x3x5xf32>
+  %c = ml.select %m, %hidden, %a : tensor<3x5xi1>, tensor<f32>, tensor<8x3x5xf32> -> tensor<8x3x5xf32>
+  %d = ml.softmax %c axis = 2 : tensor<8x3x5xf32> -> tensor<8x3x5xf32>
+  %y = ml.matmul %d, %v : tensor<8x3x5xf32>, tensor<8x5x6xf32> -> tensor<8x3x6xf32>
+  func.return %y : tensor<8x3x6xf32>
+}
+
+// -----
+
+// Grouped queries: keys and values that are repeated for the heads of a group are taken once.
+// CHECK-LABEL: @grouped_queries
+// CHECK-NEXT:    %[[K:.*]] = ml.reshape %k : tensor<2x3x1x5x4xf32> -> tensor<2x3x5x4xf32>
+// CHECK-NEXT:    %[[V:.*]] = ml.reshape %v : tensor<2x3x1x5x4xf32> -> tensor<2x3x5x4xf32>
+// CHECK-NEXT:    ml.attention %q, %[[K]], %[[V]] scale = 1.000000e+00
+// CHECK-NEXT:    func.return
+func.func @grouped_queries(%q: tensor<2x6x7x4xf32>, %k: tensor<2x3x1x5x4xf32>, %v: tensor<2x3x1x5x4xf32>) -> tensor<2x6x7x4xf32> {
+  %a = ml.broadcast %k : tensor<2x3x1x5x4xf32> -> tensor<2x3x2x5x4xf32>
+  %b = ml.reshape %a : tensor<2x3x2x5x4xf32> -> tensor<2x6x5x4xf32>
+  %c = ml.transpose %b [0, 1, 3, 2] : tensor<2x6x5x4xf32> -> tensor<2x6x4x5xf32>
+  %d = ml.broadcast %v : tensor<2x3x1x5x4xf32> -> tensor<2x3x2x5x4xf32>
+  %e = ml.reshape %d : tensor<2x3x2x5x4xf32> -> tensor<2x6x5x4xf32>
+  %f = ml.matmul %q, %c : tensor<2x6x7x4xf32>, tensor<2x6x4x5xf32> -> tensor<2x6x7x5xf32>
+  %g = ml.softmax %f axis = 3 : tensor<2x6x7x5xf32> -> tensor<2x6x7x5xf32>
+  %y = ml.matmul %g, %e : tensor<2x6x7x5xf32>, tensor<2x6x5x4xf32> -> tensor<2x6x7x4xf32>
+  func.return %y : tensor<2x6x7x4xf32>
+}
+
+// -----
+
+// Keys that are repeated another way, the whole of the heads after one another, stay so.
+// CHECK-LABEL: @heads_after_one_another
+// CHECK:         ml.broadcast
+// CHECK:         ml.attention %{{.*}} : tensor<1x6x7x4xf32>, tensor<1x6x5x4xf32>, tensor<1x6x5x4xf32>
+func.func @heads_after_one_another(%q: tensor<6x7x4xf32>, %k: tensor<1x3x4x5xf32>, %v: tensor<6x5x4xf32>) -> tensor<6x7x4xf32> {
+  %a = ml.broadcast %k : tensor<1x3x4x5xf32> -> tensor<2x3x4x5xf32>
+  %b = ml.reshape %a : tensor<2x3x4x5xf32> -> tensor<6x4x5xf32>
+  %f = ml.matmul %q, %b : tensor<6x7x4xf32>, tensor<6x4x5xf32> -> tensor<6x7x5xf32>
+  %g = ml.softmax %f axis = 2 : tensor<6x7x5xf32> -> tensor<6x7x5xf32>
+  %y = ml.matmul %g, %v : tensor<6x7x5xf32>, tensor<6x5x4xf32> -> tensor<6x7x4xf32>
+  func.return %y : tensor<6x7x4xf32>
+}
+
+// -----
+
+// A number that hides is no -inf: where it hides a whole row, all columns are seen alike.
+// CHECK-LABEL: @finite_mask
+// CHECK-NOT:     ml.attention
+func.func @finite_mask(%q: tensor<3x4xf32>, %k: tensor<4x5xf32>, %v: tensor<5x6xf32>, %m: tensor<3x5xi1>) -> tensor<3x6xf32> {
+  %hidden = ml.constant dense<-1.0e+09> : tensor<f32>
+  %a = ml.matmul %q, %k : tensor<3x4xf32>, tensor<4x5xf32> -> tensor<3x5xf32>
+  %c = ml.select %m, %a, %hidden : tensor<3x5xi1>, tensor<3x5xf32>, tensor<f32> -> tensor<3x5xf32>
+  %d = ml.softmax %c axis = 1 : tensor<3x5xf32> -> tensor<3x5xf32>
+  %y = ml.matmul %d, %v : tensor<3x5xf32>, tensor<5x6xf32> -> tensor<3x6xf32>
+  func.return %y : tensor<3x6xf32>
+}
