@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import ast
 import operator
+import re
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -183,6 +184,18 @@ def made(terms: Mapping[Monomial, int]) -> int:
 def symbol(name: str) -> int:
     """The free size of that name."""
     return made({(Symbol(name),): 1})
+
+
+def identifier(text: str, taken: set[str]) -> str:
+    """A name for a symbol that text calls so, different from those that are taken; it becomes one of them."""
+    name = re.sub(r"\W+", "_", text.strip()).strip("_") or "size"
+    if name[0].isdigit():
+        name = f"size_{name}"
+    unique = name
+    while unique in taken:
+        unique = f"{name}_{len(taken)}"
+    taken.add(unique)
+    return unique
 
 
 def divided(size: Size, divisor: int) -> int:

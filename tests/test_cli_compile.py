@@ -153,8 +153,8 @@ MISTAKES: list[tuple[list[object], str, int, str]] = [
         ["-"],
         SOFTMAX.replace("2x3", "?x3"),
         1,
-        "<stdin>: error: the input 'input0' has free sizes: input0: float32 ?x3\n"
-        "hint: MLIR is compiled for the sizes written in it: write numbers for each `?`\n",
+        "error: input 'input0' has free sizes: input0: float32 ?x3\n"
+        "hint: give them, such as --bind input0=1x3, or the input itself\n",
     ),
     (
         ["-"],

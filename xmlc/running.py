@@ -55,9 +55,9 @@ def load(
     """The Toy, ONNX or MLIR program of a file as a Python function of arrays.
 
     `sizes` gives those of free dimensions by name, or whole shapes by the name of an input; `weights` those of a
-    program in MLIR, by name. Sizes of an ONNX model that are not given stay free: the function takes inputs of every
-    size, and its first call compiles it for all of them. `specialise` is for how many combinations of shapes it is
-    compiled for that combination alone, which can be faster. Raises CompileError.
+    program in MLIR, by name. Sizes of a program in ONNX or MLIR that are not given stay free: the function
+    takes inputs of every size, and its first call compiles it for all of them. `specialise` is for how many
+    combinations of shapes it is compiled for that combination alone, which can be faster. Raises CompileError.
 
         network = xmlc.load("digits.onnx")
         (probabilities,) = network(image)
@@ -70,7 +70,7 @@ def load(
     settings, sizes = settings or Settings(), sizes or {}
     known = known_sizes(source.inputs, arrays, sizes)
     if source.make_free is not None and any(is_free(port, sizes, known) for port in source.inputs):
-        return Versions(source, sizes, settings, specialise)
+        return Versions(source, sizes, settings, specialise, arrays)
     return compile_source(source, sizes, arrays, settings)
 
 

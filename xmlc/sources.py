@@ -106,21 +106,27 @@ def open_mlir(name: str, data: Content) -> Source:
     verify(module)
     inputs, weights = ((), ()) if any(op.name == "toy.func" for op in module.ops) else parameters(module)
     ports = tuple(Port(each.name, each.dtype, each.sizes, each in weights) for each in (*inputs, *weights))
+    free = any(not isinstance(size, int) for port in ports for size in port.sizes or ())
     unused = [module]  # parsing is slow: the first caller gets what was parsed to look at the signature
 
     def make(sizes: Sizes, arrays: Arrays) -> Program:
         check_sizes(sizes, ports, name)
         made = unused.pop() if unused else parsed()
-        free = [port for port in ports if any(not isinstance(size, int) for size in port.sizes or ())]
         if free:
-            raise CompileError(
-                f"the input '{free[0].name}' has free sizes: {free[0]}",
-                place=Place(name),
-                hint="MLIR is compiled for the sizes written in it: write numbers for each `?`",
-            )
+            from xmlc.mlir_sizes import for_sizes
+
+            for_sizes(made, ports, sizes, arrays, name)
         return Program(made, {each.name: arrays[each.name] for each in weights if each.name in arrays})
 
-    return Source(name, "mlir", ports, make, None, text)
+    def make_free(sizes: Sizes, arrays: Arrays) -> Program:
+        from xmlc.mlir_sizes import for_all_sizes
+
+        check_sizes(sizes, ports, name)
+        made = unused.pop() if unused else parsed()
+        for_all_sizes(made, ports, sizes, arrays, name)
+        return Program(made, {each.name: arrays[each.name] for each in weights if each.name in arrays})
+
+    return Source(name, "mlir", ports, make, None, text, make_free if free else None)
 
 
 def parameters(module: ModuleOp) -> tuple[Sequence[Tensor], Sequence[Tensor]]:

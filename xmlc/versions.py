@@ -22,7 +22,7 @@ from xmlc.dialects.diagnostics import CompileError
 from xmlc.dialects.ml.types import shape_text
 from xmlc.driver import Settings, compile_module
 from xmlc.dynamic import DynamicModule, Unfit
-from xmlc.inputs import Sizes
+from xmlc.inputs import Arrays, Sizes
 from xmlc.sources import Source
 
 LOG = logging.getLogger("xmlc.versions")
@@ -50,12 +50,18 @@ class Compilation:
 class Versions:
     """A program whose sizes are free as a Python function of arrays of any size."""
 
-    def __init__(self, source: Source, sizes: Sizes, settings: Settings, specialise: int = 0):
-        """`specialise` is how many combinations of shapes get a compilation of their own, for speed."""
+    def __init__(
+        self, source: Source, sizes: Sizes, settings: Settings, specialise: int = 0, weights: Arrays | None = None
+    ):
+        """`specialise` is how many combinations of shapes get a compilation of their own, for speed.
+
+        `weights` are those of a program in MLIR, by name.
+        """
         self.source = source
         self.sizes = sizes
         self.settings = settings
         self.specialise = specialise
+        self.weights = weights or {}
         self.names = [port.name for port in source.inputs if not port.weight]
         self.free: list[DynamicModule] = []
         self.fixed: OrderedDict[Any, CompiledModule] = OrderedDict()
@@ -69,7 +75,7 @@ class Versions:
                 f"expected {len(self.names)} inputs, found {len(inputs)}",
                 hint="the inputs are " + ", ".join(self.names),
             )
-        if not self.why_fixed and not self.specialise:
+        if not self.specialise:
             for module in self.free:
                 try:
                     return module(*inputs)
@@ -84,13 +90,13 @@ class Versions:
             for array in arrays
         )
         empty = any(0 in array.shape for array in arrays)
-        if not empty and not self.why_fixed and len(self.fixed) >= self.specialise and key not in self.fixed:
+        if not empty and len(self.fixed) >= self.specialise and key not in self.fixed:
             for module in self.free:
                 try:
                     return module.module_for(*arrays)
                 except Unfit:
                     continue
-            made = self.compiled_free(arrays)
+            made = None if self.why_fixed else self.compiled_free(arrays)
             if made is not None:
                 return made.module_for(*arrays)
         if key not in self.fixed:
@@ -107,7 +113,7 @@ class Versions:
         reason = "inputs that an earlier one was not made for" if self.free else ""
         try:
             assert self.source.make_free is not None
-            program = self.source.make_free(self.sizes, dict(zip(self.names, arrays)))
+            program = self.source.make_free(self.sizes, {**self.weights, **dict(zip(self.names, arrays))})
             module = compile_module(program.module, program.weights, self.settings)
         except CompileError as error:
             self.why_fixed = "it cannot be compiled for all sizes, since " + error.diagnostics[0].message
@@ -122,7 +128,7 @@ class Versions:
     def compiled(self, arrays: Sequence[Array], reason: str) -> CompiledModule:
         """The program for the shapes of these inputs alone."""
         started = perf_counter()
-        program = self.source.make(self.sizes, dict(zip(self.names, arrays)))
+        program = self.source.make(self.sizes, {**self.weights, **dict(zip(self.names, arrays))})
         module = compile_module(program.module, program.weights, self.settings)
         self.note(Compilation(tuple(array.shape for array in arrays), reason, perf_counter() - started))
         return module

@@ -8,12 +8,13 @@ found, what was wanted.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from typing_extensions import TypeVar
 from xdsl.dialects.builtin import DYNAMIC_INDEX, TensorType
-from xdsl.ir import Attribute, SSAValue
+from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.irdl import AttrConstraint, IntConstraint, VerificationContext
 from xdsl.utils.exceptions import VerifyException
 
@@ -148,6 +149,9 @@ def expect_rank(value: SSAValue | Attribute, rank: int, what: str) -> None:
 
 def expect_type(found: Attribute, inferred: TensorLike) -> None:
     """Check a declared result type against the inferred one; `?` is compatible with any size."""
+    collected = INFERRED.get()
+    if collected is not None:
+        collected.append(inferred)
     declared = type_of(found)
     sizes, wanted = shape_of(declared), shape_of(inferred)
     same = (
@@ -157,3 +161,22 @@ def expect_type(found: Attribute, inferred: TensorLike) -> None:
     )
     if not same:
         raise VerifyException(f"result type is {declared}, expected {inferred}")
+
+
+INFERRED: ContextVar[list[TensorLike] | None] = ContextVar("inferred", default=None)
+"""Takes the types that results are checked against, while somebody wants to know them."""
+
+
+def inferred_types(op: Operation) -> list[TensorLike]:
+    """What an op's operands say of the types of its results: what its rules check these against.
+
+    An op with regions checks more than its results, so that the list is longer. Raises VerifyException where the op
+    does not keep its rules.
+    """
+    collected: list[TensorLike] = []
+    token = INFERRED.set(collected)
+    try:
+        op.verify(verify_nested_ops=False)
+    finally:
+        INFERRED.reset(token)
+    return collected

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from collections.abc import Sequence as Ordered
@@ -30,7 +29,7 @@ from xmlc.dialects.diagnostics import CompileError, Diagnostic, Place
 from xmlc.dialects.dtypes import FROM_NUMPY
 from xmlc.dialects.ml.types import shape_of
 from xmlc.dialects.ml.types import tensor as tensor_type
-from xmlc.dialects.sizes import UnknownSize, symbol
+from xmlc.dialects.sizes import UnknownSize, identifier, symbol
 from xmlc.frontend.onnx import expand
 from xmlc.frontend.onnx.attributes import attribute_value
 from xmlc.frontend.onnx.faults import fault_of
@@ -519,13 +518,7 @@ def name_free_sizes(ports: Ordered[Port], symbols: dict[str, int]) -> None:
         for axis, size in enumerate(port.declared or ()):
             key = nameless(port.name, axis) if size is None else size
             if isinstance(key, str) and key not in symbols:
-                name = unique = re.sub(r"\W+", "_", key.strip()).strip("_") or "size"
-                if name[0].isdigit():
-                    name = unique = f"size_{name}"
-                while unique in taken:
-                    unique = f"{name}_{len(taken)}"
-                taken.add(unique)
-                symbols[key] = symbol(unique)
+                symbols[key] = symbol(identifier(key, taken))
 
 
 def nameless(name: str, axis: int) -> str:
