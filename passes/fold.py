@@ -17,7 +17,7 @@ from xmlc.dialects.dtypes import is_bool
 from xmlc.dialects.ml import ML
 from xmlc.dialects.ml.random import RANDOM
 from xmlc.dialects.ml.shaping import ConstantOp, IotaOp, SizesOp, dense
-from xmlc.dialects.ml.types import DYNAMIC, element_of, shape_of
+from xmlc.dialects.ml.types import element_of, has_static_shape, shape_of
 from xmlc.dialects.reference.interpreter import Array, Frame, Program, row_of
 
 FOLDABLE = frozenset(ML.operations) - {*RANDOM, ConstantOp, IotaOp, SizesOp}
@@ -51,7 +51,7 @@ def fold(op: Operation, max_elements: int) -> bool:
         return False
     if not all(isinstance(each.owner, ConstantOp) for each in op.operands):
         return False
-    if any(DYNAMIC in shape_of(result) for result in op.results):
+    if not all(map(has_static_shape, op.results)):
         return False
     limit = max([max_elements, *(prod(shape_of(each)) for each in op.operands)])
     if any(prod(shape_of(result)) > limit for result in op.results):

@@ -8,18 +8,22 @@ from typing import Any
 import numpy as np
 import pytest
 from ml_samples import SAMPLES, Array, Sample, program, random_array
-from xdsl.dialects.builtin import ModuleOp, f32, i64
+from strategies import random_program
+from xdsl.dialects.builtin import FunctionType, ModuleOp, TensorType, f32, i64
 from xdsl.ir import Attribute, SSAValue
+from xdsl.rewriter import Rewriter
 from xdsl.utils.exceptions import VerifyException
 
 from xmlc.dialects.diagnostics import CompileError
 from xmlc.dialects.ml import functions as F
-from xmlc.dialects.ml.types import TensorLike, element_of, shape_of, tensor
+from xmlc.dialects.ml.shaping import ConstantOp
+from xmlc.dialects.ml.types import DYNAMIC, TensorLike, element_of, rank_of, shape_of, tensor
 from xmlc.dialects.reference.interpreter import interpret
-from xmlc.dialects.sizes import Assumptions, UnknownSize, assuming, evaluated, state, symbol
-from xmlc.driver import Settings, compile_module
+from xmlc.dialects.sizes import Assumptions, UnknownSize, assuming, evaluated, is_symbolic, state, symbol
+from xmlc.driver import Settings, compile_module, entry_of
 from xmlc.dynamic import DynamicModule, Unfit
 from xmlc.meaning import difference
+from xmlc.passes.infer_sizes import infer_sizes
 from xmlc.passes.specialise import specialise
 from xmlc.verify import verify
 
@@ -162,3 +166,36 @@ def test_rows_of_any_number_times_weights_in_panels() -> None:
     for width in (8, 16, 32):
         types = [tensor((symbol("n"), 40), f32), tensor((3, 40, width, 1), f32)]
         agree(program(types, lambda x, panels: [F.packed_matmul(x, panels)]), [{"n": n} for n in (1, 3, 12, 29)])
+
+
+OF_ANY_SIZE = (
+    *("unary", "activation", "bounded", "positive", "binary", "integer", "boolean", "not", "compare", "select"),
+    *("cast", "reduce", "mean", "any", "arg", "cumulative", "transpose", "pad", "reverse", "concat", "matmul"),
+    "softmax",
+)
+"""Steps of random programs in which no property and no constant speaks of a size."""
+
+
+def with_free_size(program: ModuleOp) -> bool:
+    """Let every 4 in the inputs be the free size n, and the rest follow; whether that can be."""
+    main = entry_of(program)
+    types = freed(main.function_type.inputs.data, 4)
+    for op in main.body.block.ops:
+        for result in () if isinstance(op, ConstantOp) else op.results:
+            open_type = TensorType(element_of(result), [DYNAMIC] * rank_of(result))
+            Rewriter.replace_value_with_new_type(result, open_type)
+    open_types = [TensorType(element_of(each), [DYNAMIC] * rank_of(each)) for each in main.function_type.outputs.data]
+    main.properties["function_type"] = FunctionType.from_lists(main.function_type.inputs.data, open_types)
+    try:
+        infer_sizes(program, main, [shape_of(each) for each in types])
+    except (CompileError, UnknownSize):
+        return False  # 4 meets a number in it, or a size follows from no operand
+    return any(is_symbolic(shape_of(each)) for each in types)
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_a_random_program_agrees_for_every_size(seed: int) -> None:
+    """Sampled; more seeds are a larger range."""
+    candidates = (random_program(1000 * seed + attempt, OF_ANY_SIZE, 5) for attempt in range(100))
+    program = next(each for each in candidates if with_free_size(each))
+    agree(program, [{"n": number} for number in NUMBERS])
