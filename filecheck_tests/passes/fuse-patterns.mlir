@@ -235,3 +235,45 @@ func.func @finite_mask(%q: tensor<3x4xf32>, %k: tensor<4x5xf32>, %v: tensor<5x6x
   %y = ml.matmul %d, %v : tensor<3x5xf32>, tensor<5x6xf32> -> tensor<3x6xf32>
   func.return %y : tensor<3x6xf32>
 }
+
+// -----
+
+// The variance as a mean of squares less a square, which may be cut at 0.
+// CHECK-LABEL: @layer_norm_by_squares
+// CHECK-NEXT:    %[[ONE:.*]] = ml.constant dense<1.0
+// CHECK-NEXT:    ml.layer_norm %x, %[[ONE]] axis = 1
+// CHECK-NEXT:    func.return
+func.func @layer_norm_by_squares(%x: tensor<2x4xf32>) -> tensor<2x4xf32> {
+  %epsilon = ml.constant dense<1.0e-05> : tensor<f32>
+  %zero = ml.constant dense<0.0> : tensor<f32>
+  %mean = ml.reduce_mean %x axes = [1] keep_dims : tensor<2x4xf32> -> tensor<2x1xf32>
+  %squares = ml.mul %x, %x : tensor<2x4xf32>, tensor<2x4xf32> -> tensor<2x4xf32>
+  %of_squares = ml.reduce_mean %squares axes = [1] keep_dims : tensor<2x4xf32> -> tensor<2x1xf32>
+  %square = ml.mul %mean, %mean : tensor<2x1xf32>, tensor<2x1xf32> -> tensor<2x1xf32>
+  %difference = ml.sub %of_squares, %square : tensor<2x1xf32>, tensor<2x1xf32> -> tensor<2x1xf32>
+  %variance = ml.max %difference, %zero : tensor<2x1xf32>, tensor<f32> -> tensor<2x1xf32>
+  %positive = ml.add %variance, %epsilon : tensor<2x1xf32>, tensor<f32> -> tensor<2x1xf32>
+  %root = ml.rsqrt %positive : tensor<2x1xf32> -> tensor<2x1xf32>
+  %centred = ml.sub %x, %mean : tensor<2x4xf32>, tensor<2x1xf32> -> tensor<2x4xf32>
+  %y = ml.mul %centred, %root : tensor<2x4xf32>, tensor<2x1xf32> -> tensor<2x4xf32>
+  func.return %y : tensor<2x4xf32>
+}
+
+// -----
+
+// The mean of the squares of something else makes no variance.
+// CHECK-LABEL: @squares_of_another
+// CHECK-NOT:     ml.layer_norm
+func.func @squares_of_another(%x: tensor<2x4xf32>, %z: tensor<2x4xf32>) -> tensor<2x4xf32> {
+  %epsilon = ml.constant dense<2.0> : tensor<f32>
+  %mean = ml.reduce_mean %x axes = [1] keep_dims : tensor<2x4xf32> -> tensor<2x1xf32>
+  %squares = ml.mul %z, %z : tensor<2x4xf32>, tensor<2x4xf32> -> tensor<2x4xf32>
+  %of_squares = ml.reduce_mean %squares axes = [1] keep_dims : tensor<2x4xf32> -> tensor<2x1xf32>
+  %square = ml.mul %mean, %mean : tensor<2x1xf32>, tensor<2x1xf32> -> tensor<2x1xf32>
+  %difference = ml.sub %of_squares, %square : tensor<2x1xf32>, tensor<2x1xf32> -> tensor<2x1xf32>
+  %positive = ml.add %difference, %epsilon : tensor<2x1xf32>, tensor<f32> -> tensor<2x1xf32>
+  %root = ml.rsqrt %positive : tensor<2x1xf32> -> tensor<2x1xf32>
+  %centred = ml.sub %x, %mean : tensor<2x4xf32>, tensor<2x1xf32> -> tensor<2x4xf32>
+  %y = ml.mul %centred, %root : tensor<2x4xf32>, tensor<2x1xf32> -> tensor<2x4xf32>
+  func.return %y : tensor<2x4xf32>
+}

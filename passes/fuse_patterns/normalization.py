@@ -9,10 +9,10 @@ from xdsl.ir import SSAValue
 
 from xmlc.dialects.ml import functions as F
 from xmlc.dialects.ml.composite import LayerNormOp, RmsNormOp, SoftmaxOp
-from xmlc.dialects.ml.elementwise import AddOp, DivOp, ExpOp, LogOp, MulOp, PowOp, RsqrtOp, SqrtOp, SubOp
+from xmlc.dialects.ml.elementwise import AddOp, DivOp, ExpOp, LogOp, MaxOp, MulOp, PowOp, RsqrtOp, SqrtOp, SubOp
 from xmlc.dialects.ml.reduction import ReduceMaxOp, ReduceMeanOp, ReduceSumOp
 from xmlc.dialects.ml.types import broadcast_shapes, rank_of, shape_of
-from xmlc.passes.constants import has_known_sizes, is_filled, is_real, splat
+from xmlc.passes.constants import has_known_sizes, is_filled, is_real, is_zero, splat
 from xmlc.passes.laws import Holds, law
 
 
@@ -74,6 +74,39 @@ def layer_norm(op: MulOp | DivOp) -> SSAValue | None:
         match centred.owner:
             case SubOp(lhs=x, rhs=mean) if mean_of(mean) == (x, found[1]) and x.type == op.out.type:
                 return F.layer_norm(x, F.scalar(x, 1), axis=found[1], epsilon=found[2])
+            case _:
+                pass
+    return None
+
+
+def is_variance(value: SSAValue, x: SSAValue, axis: int) -> bool:
+    """Whether a value is mean(x^2) - mean(x)^2 over the dimensions from `axis` on, or the larger of that and 0."""
+    match value.owner:
+        case MaxOp(lhs=inner, rhs=zero) if is_zero(zero) and inner.type == value.type:
+            value = inner
+        case _:
+            pass
+    match value.owner:
+        case SubOp(lhs=of_squares, rhs=square) if (mean := squared(square)) is not None:
+            found = mean_of(of_squares)
+            return found is not None and squared(found[0]) is x and found[1] == axis and mean_of(mean) == (x, axis)
+        case _:
+            return False
+
+
+@law(holds=Holds.ON_REALS)
+def layer_norm_by_squares(op: MulOp | DivOp) -> SSAValue | None:
+    """(x - m) / sqrt(mean(x^2) - m^2 + e), m = mean(x), over the last dimensions -> layer_norm(x) with a scale of 1
+
+    What layer_norm computes, the mean of (x - m)^2, does not lose its digits where m is large beside the variance.
+    """
+    for centred, positive in divided(op):
+        match centred.owner, positive.owner:
+            case SubOp(lhs=x, rhs=mean), AddOp(lhs=variance, rhs=small) if (epsilon := splat(small)) is not None:
+                if (found := mean_of(mean)) is None or found[0] is not x or x.type != op.out.type:
+                    continue
+                if is_variance(variance, x, found[1]) and math.isfinite(epsilon) and epsilon >= 0:
+                    return F.layer_norm(x, F.scalar(x, 1), axis=found[1], epsilon=float(epsilon))
             case _:
                 pass
     return None
@@ -184,4 +217,13 @@ def log_softmax(op: SubOp) -> SSAValue | None:
             return None
 
 
-NORMALIZATION = (layer_norm, rms_norm, scale_of_norm, bias_of_norm, softmax, log_of_softmax, log_softmax)
+NORMALIZATION = (
+    layer_norm,
+    layer_norm_by_squares,
+    rms_norm,
+    scale_of_norm,
+    bias_of_norm,
+    softmax,
+    log_of_softmax,
+    log_softmax,
+)

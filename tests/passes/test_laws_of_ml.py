@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from ml_samples import operand_type, program
 from oracle import parse
 from strategies import programs
@@ -218,3 +219,27 @@ def test_a_product_of_one_hot_rows_is_a_look_up_even_out_of_range(swapped: bool)
     table = np.random.default_rng(0).standard_normal((7, 3)).astype(np.float32)
     (expected,), (found,) = (interpret(each, "main", [indices, table]) for each in (before, after))
     np.testing.assert_array_equal(found, expected)
+
+
+@few
+@given(mean=st.sampled_from([0.0, 1.0, -20.0]), sizes=st.tuples(*[st.integers(2, 6)] * 3), axis=st.integers(0, 2))
+def test_a_norm_by_squares_is_as_exact_as_the_norm_that_centres(
+    mean: float, sizes: tuple[int, int, int], axis: int
+) -> None:
+    axes = tuple(range(axis, 3))
+
+    def build(x: SSAValue) -> SSAValue:
+        average = F.reduce_mean(x, axes, keep_dims=True)
+        of_squares = F.reduce_mean(F.mul(x, x), axes, keep_dims=True)
+        variance = F.sub(of_squares, F.mul(average, average))
+        return F.mul(F.sub(x, average), F.rsqrt(F.add(variance, F.scalar(variance, 1e-3))))
+
+    before = program([operand_type("f32:" + "x".join(map(str, sizes)))], build)
+    after = applied(before.clone(), FusePatterns())
+    assert ops(after) == ["constant", "layer_norm"]
+    x = (np.random.default_rng(0).standard_normal(sizes) + mean).astype(np.float32)
+    centred = x - x.mean(axes, np.float64, keepdims=True)
+    expected = centred / np.sqrt((centred**2).mean(axes, keepdims=True) + 1e-3)
+    np.testing.assert_allclose(interpret(after, "main", [x])[0], expected, rtol=1e-4, atol=1e-5)
+    if mean != -20.0:  # where the spelling itself has digits left
+        np.testing.assert_allclose(interpret(before, "main", [x])[0], expected, rtol=1e-3, atol=1e-4)
