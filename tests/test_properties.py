@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from oracle import parse
@@ -21,6 +23,8 @@ IN_STAGES = {each.name for stage in STAGES for each in stage.passes}
 BY_ITSELF = sorted(set(PASSES) - IN_STAGES - {"time-kernels"})
 """Passes that no stage runs: each must take any program of the graph level. `time-kernels` takes lowered ones, and adds
 an output to them: its tests are those of the report."""
+OPTIONS: dict[str, dict[str, Any]] = {"batch": {"size": 2}}
+"""What a pass must be told."""
 
 few = settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 
@@ -43,7 +47,7 @@ def test_every_stage_of_the_cpu_backend_keeps_the_meaning(program: ModuleOp) -> 
 @few
 @given(program=programs())
 def test_a_pass_by_itself_keeps_the_meaning(name: str, program: ModuleOp) -> None:
-    check_pipeline(program, [PASSES[name]()()])
+    check_pipeline(program, [PASSES[name]()(**OPTIONS.get(name, {}))])
 
 
 @pytest.mark.parametrize("step", STEPS)
