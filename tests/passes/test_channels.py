@@ -5,23 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import pytest
-from xdsl.context import Context
-from xdsl.dialects import memref
-from xdsl.dialects.builtin import ModuleOp
+from small_convolutions import Program, expect_compiled, expect_meaning, program, workspace
 
-import xmlc
 from xmlc import ml
-from xmlc.dialects.reference.interpreter import interpret_into
-from xmlc.driver import Settings
-from xmlc.passes.bufferize import Bufferize
-from xmlc.passes.contractions.lower import LowerContractions
-from xmlc.passes.lower_linalg import LowerLinalg
-from xmlc.passes.lower_ml.lower import LowerMl
-from xmlc.passes.memory import byte_size
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 CASES: dict[str, tuple[Sequence[int], Sequence[int], dict[str, Any]]] = {
     "image": ((1, 9, 20, 40), (3, 3), {"low": (1, 1), "high": (1, 1)}),
@@ -36,60 +23,29 @@ CASES: dict[str, tuple[Sequence[int], Sequence[int], dict[str, Any]]] = {
 }
 
 
-def program(name: str) -> tuple[xmlc.Builder, list[Array]]:
-    """A convolution whose numbers are small integers: sums are exact in any order."""
-    random = np.random.default_rng(4)
+def case(name: str) -> Program:
     image, kernel, window = CASES[name]
     shapes = (image, (*kernel, image[-1]), image[-1:])
-    arrays = [random.integers(-4, 5, shape).astype(np.float32) for shape in shapes]
-    types: dict[str, Any] = {
-        key: xmlc.tensor("x".join(map(str, each.shape)) + "xf32") for key, each in zip("xwb", arrays)
-    }
-    builder = xmlc.Builder()
-    with builder.function("main", **types) as f:
-        f.returns(ml.relu(ml.channels_last_depthwise_conv(f["x"], f["w"], f["b"], **window)))
-    return builder, arrays
-
-
-def lowered(builder: xmlc.Builder, **machine: Any) -> ModuleOp:
-    module = builder.module.clone()
-    for each in (LowerMl(), Bufferize(), LowerContractions(**machine), LowerLinalg()):
-        each.apply(Context(), module)
-    module.verify()
-    return module
+    return program(shapes, lambda x, w, b: ml.relu(ml.channels_last_depthwise_conv(x, w, b, **window)))
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_the_meaning_is_kept(name: str) -> None:
-    builder, arrays = program(name)
-    (wanted,) = builder.interpret(*arrays)
-    for bits in (128, 512):
-        out = np.zeros(wanted.shape, wanted.dtype)
-        interpret_into(lowered(builder, vector_bits=bits), "main", [*arrays, out])
-        np.testing.assert_array_equal(out, wanted)
+    expect_meaning(case(name))
 
 
 @pytest.mark.parametrize("threads", (1, 2))
 @pytest.mark.parametrize("name", CASES)
 def test_it_compiles(name: str, threads: int) -> None:
-    builder, arrays = program(name)
-    (wanted,) = builder.interpret(*arrays)
-    (found,) = builder.compile(Settings(threads=threads))(*arrays)
-    np.testing.assert_array_equal(found, wanted)
-
-
-def workspace(name: str, **machine: int) -> int:
-    """Bytes of all buffers that the convolution makes."""
-    module = lowered(program(name)[0], **machine)
-    return sum(byte_size(op.memref.type) for op in module.walk() if isinstance(op, memref.AllocOp))
+    expect_compiled(case(name), threads)
 
 
 @pytest.mark.parametrize("name", ("image", "images", "series"))
 def test_a_vector_of_channels_is_all_that_is_padded(name: str) -> None:
-    _, (image, *_) = program(name)
-    assert workspace(name, vector_bits=512) < image.nbytes
+    _, (image, *_) = case(name)
+    assert workspace(case(name)[0], vector_bits=512) < image.nbytes
 
 
 def test_pixels_that_do_not_fit_the_cache_are_padded_as_a_whole() -> None:
-    _, (image, *_) = program("image")
-    assert workspace("image", vector_bits=512, second_cache=4096) > image.nbytes
+    _, (image, *_) = case("image")
+    assert workspace(case("image")[0], vector_bits=512, second_cache=4096) > image.nbytes

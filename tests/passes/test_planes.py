@@ -5,23 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import pytest
-from xdsl.context import Context
-from xdsl.dialects import memref
-from xdsl.dialects.builtin import ModuleOp
+from small_convolutions import Program, expect_compiled, expect_meaning, program, workspace
 
-import xmlc
 from xmlc import ml
-from xmlc.dialects.reference.interpreter import interpret_into
-from xmlc.driver import Settings
-from xmlc.passes.bufferize import Bufferize
-from xmlc.passes.contractions.lower import LowerContractions
-from xmlc.passes.lower_linalg import LowerLinalg
-from xmlc.passes.lower_ml.lower import LowerMl
-from xmlc.passes.memory import byte_size
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 CASES: dict[str, tuple[Sequence[int], Sequence[int], dict[str, Any]]] = {
     "depthwise": ((1, 5, 9, 20), (5, 1, 3, 3), {"groups": 5, "low": (1, 1), "high": (1, 1)}),
@@ -36,56 +23,26 @@ CASES: dict[str, tuple[Sequence[int], Sequence[int], dict[str, Any]]] = {
 }
 
 
-def program(name: str) -> tuple[xmlc.Builder, list[Array]]:
-    """A convolution whose numbers are small integers: sums are exact in any order."""
-    random = np.random.default_rng(4)
+def case(name: str) -> Program:
     image, weight, window = CASES[name]
-    arrays = [random.integers(-4, 5, shape).astype(np.float32) for shape in (image, weight, weight[:1])]
-    types: dict[str, Any] = {
-        key: xmlc.tensor("x".join(map(str, each.shape)) + "xf32") for key, each in zip("xwb", arrays)
-    }
-    builder = xmlc.Builder()
-    with builder.function("main", **types) as f:
-        f.returns(ml.conv(f["x"], f["w"], f["b"], **window))
-    return builder, arrays
-
-
-def lowered(builder: xmlc.Builder, **machine: Any) -> ModuleOp:
-    module = builder.module.clone()
-    for each in (LowerMl(), Bufferize(), LowerContractions(**machine), LowerLinalg()):
-        each.apply(Context(), module)
-    module.verify()
-    return module
+    return program((image, weight, weight[:1]), lambda x, w, b: ml.conv(x, w, b, **window))
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_the_meaning_is_kept(name: str) -> None:
-    builder, arrays = program(name)
-    (wanted,) = builder.interpret(*arrays)
-    for bits in (128, 512):
-        out = np.zeros(wanted.shape, wanted.dtype)
-        interpret_into(lowered(builder, vector_bits=bits), "main", [*arrays, out])
-        np.testing.assert_array_equal(out, wanted)
+    expect_meaning(case(name))
 
 
 @pytest.mark.parametrize("threads", (1, 2))
 @pytest.mark.parametrize("name", CASES)
 def test_it_compiles(name: str, threads: int) -> None:
-    builder, arrays = program(name)
-    (wanted,) = builder.interpret(*arrays)
-    (found,) = builder.compile(Settings(threads=threads))(*arrays)
-    np.testing.assert_array_equal(found, wanted)
-
-
-def workspace(name: str, **machine: int) -> int:
-    module = lowered(program(name)[0], **machine)
-    return sum(byte_size(op.memref.type) for op in module.walk() if isinstance(op, memref.AllocOp))
+    expect_compiled(case(name), threads)
 
 
 def test_no_more_is_padded_than_one_step_reads() -> None:
-    assert workspace("depthwise") < 5 * 11 * 22 * 4
-    assert workspace("one group") == 4 * 9 * 11 * 4
+    assert workspace(case("depthwise")[0]) < 5 * 11 * 22 * 4
+    assert workspace(case("one group")[0]) == 4 * 9 * 11 * 4
 
 
 def test_planes_that_would_not_stay_in_cache_are_padded_before() -> None:
-    assert workspace("depthwise", second_cache=2048) == 5 * 11 * 22 * 4
+    assert workspace(case("depthwise")[0], second_cache=2048) == 5 * 11 * 22 * 4
