@@ -10,11 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import prod
 
-from xdsl.builder import ImplicitBuilder
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp, f32, f64
 from xdsl.dialects.func import FuncOp
-from xdsl.ir import Block, SSAValue
+from xdsl.ir import SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint, Rewriter
 
@@ -25,6 +24,7 @@ from xmlc.dialects.ml.shaping import TransposeOp
 from xmlc.dialects.ml.types import element_of, rank_of, shape_of
 from xmlc.dialects.sizes import is_symbolic
 from xmlc.passes import remarks
+from xmlc.passes.building import building
 from xmlc.passes.hoist_weights import bytes_of, sources_in_weights
 from xmlc.passes.machine import Machine
 
@@ -71,8 +71,7 @@ VECTORS = (2, 3)
 
 def pack(op: MatmulOp, width: int) -> None:
     """x @ w -> packed_matmul(x, panels of w), without the columns that the last panel has too many"""
-    block = Block()
-    with ImplicitBuilder(block):
+    with building(InsertPoint.before(op), op.location):
         columns = shape_of(op.rhs)[-1]
         bias = op.bias
         if bias is not None and shape_of(bias)[-1:] == (columns,):
@@ -80,10 +79,7 @@ def pack(op: MatmulOp, width: int) -> None:
         made = F.packed_matmul(op.lhs, panels_of(op.rhs, width), bias)
         if shape_of(made) != shape_of(op.out):
             made = F.slice_(made, [0] * rank_of(made), shape_of(op.out))
-    for each in block.ops:
-        each.location = op.location
     made.name_hint = op.out.name_hint
-    Rewriter.inline_block(block, InsertPoint.before(op))
     op.out.replace_all_uses_with(made)
     Rewriter.erase_op(op)
 

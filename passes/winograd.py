@@ -10,11 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import ceil, prod
 
-from xdsl.builder import ImplicitBuilder
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp, f32
 from xdsl.dialects.func import FuncOp
-from xdsl.ir import Block, SSAValue
+from xdsl.ir import SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint, Rewriter
 
@@ -24,6 +23,7 @@ from xmlc.dialects.ml.contraction import ConvOp
 from xmlc.dialects.ml.types import element_of, has_static_shape, shape_of
 from xmlc.dialects.ml.winograd import FILTER, POINTS, transforms
 from xmlc.passes import remarks
+from xmlc.passes.building import building
 from xmlc.passes.hoist_weights import sources_in_weights
 
 PRODUCTS = 27.0
@@ -94,13 +94,9 @@ def transformed_filters(weight: SSAValue, size: int) -> SSAValue:
 def rewrite(op: ConvOp, size: int) -> None:
     """conv(x, w) -> winograd_conv(x, G w G^T)"""
     _, _, low, high = op.window_lists()
-    block = Block()
-    with ImplicitBuilder(block):
+    with building(InsertPoint.before(op), op.location):
         made = F.winograd_conv(op.x, transformed_filters(op.weight, size), op.bias, low=low, high=high)
-    for each in block.ops:
-        each.location = op.location
     made.name_hint = op.out.name_hint
-    Rewriter.inline_block(block, InsertPoint.before(op))
     op.out.replace_all_uses_with(made)
     Rewriter.erase_op(op)
 

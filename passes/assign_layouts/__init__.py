@@ -13,11 +13,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from xdsl.builder import ImplicitBuilder
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp
-from xdsl.ir import Block, Operation, SSAValue
+from xdsl.ir import Operation, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint, Rewriter
 
@@ -31,6 +30,7 @@ from xmlc.passes import remarks
 from xmlc.passes.assign_layouts.costs import COSTS, Costs, move_cost
 from xmlc.passes.assign_layouts.minimum_cut import INFINITE, SINK, SOURCE, Graph
 from xmlc.passes.assign_layouts.rules import RULES
+from xmlc.passes.building import building
 from xmlc.passes.hoist_weights import sources_in_weights
 from xmlc.passes.machine import Machine
 
@@ -148,18 +148,15 @@ def move(free: Sequence[Operation], chosen: frozenset[Operation]) -> None:
     last: dict[tuple[SSAValue, int], SSAValue] = {}
     """What images of a rank, and what broadcasts to them, are with channels last."""
     for op in [each for each in free if each in chosen]:
-        block, rank = Block(), rank_of_images(op)
+        rank = rank_of_images(op)
         values = RULES[type(op)].images(op)
-        with ImplicitBuilder(block):
+        with building(InsertPoint.before(op), op.location):
             images = [last.get((value, rank)) or aligned(value, rank) for value in values]
             made = RULES[type(op)].build(op, images)
             result = F.transpose(made, to_channels_first(range(rank))) if is_image(op, op.results[0]) else made
-        for each in block.ops:
-            each.location = op.location
         made.name_hint = op.results[0].name_hint
         last.update(((value, rank), image) for value, image in zip(values, images))
         last[result, rank] = made
-        Rewriter.inline_block(block, InsertPoint.before(op))
         op.results[0].replace_all_uses_with(result)
         Rewriter.erase_op(op)
     for op in [value.owner for value, _ in last if isinstance(value.owner, TransposeOp)]:

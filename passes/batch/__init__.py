@@ -21,7 +21,7 @@ from xmlc.dialects.diagnostics import CompileError, place_of
 from xmlc.dialects.ml.types import element_of, shape_of, tensor
 from xmlc.passes.batch import composite, contraction, control, derivatives, elementwise, reduction, shaping
 from xmlc.passes.batch.batching import Batched, Batching
-from xmlc.passes.differentiate.pull_back import building
+from xmlc.passes.building import building
 
 ROWS: dict[type[Operation], Any] = {
     **elementwise.ROWS,

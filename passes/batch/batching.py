@@ -18,9 +18,10 @@ from xmlc.dialects.ml import functions as F
 from xmlc.dialects.ml.attributes import integer, integers
 from xmlc.dialects.ml.control import YieldOp
 from xmlc.dialects.ml.types import TensorLike, element_of, rank_of, shape_of, tensor
+from xmlc.passes.building import building
 from xmlc.passes.copies import copy, insert
 from xmlc.passes.decompose import DECOMPOSITIONS, decompose
-from xmlc.passes.differentiate.pull_back import building, captured
+from xmlc.passes.differentiate.pull_back import captured
 
 
 class Batched(NamedTuple):

@@ -19,8 +19,9 @@ from xdsl.rewriter import InsertPoint, Rewriter
 
 from xmlc.dialects.diagnostics import CompileError, place_of
 from xmlc.dialects.ml.types import shape_of
+from xmlc.passes.building import building
 from xmlc.passes.decompose.operands import zeros
-from xmlc.passes.differentiate.pull_back import Cotangents, building, expand, is_differentiable, pull_back
+from xmlc.passes.differentiate.pull_back import Cotangents, expand, is_differentiable, pull_back
 
 NAME, WEIGHT = "ml.name", "ml.weight"
 

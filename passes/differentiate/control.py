@@ -11,11 +11,11 @@ from xmlc.dialects.diagnostics import CompileError, place_of
 from xmlc.dialects.ml import control as ml
 from xmlc.dialects.ml import functions as F
 from xmlc.dialects.ml.types import shape_of
+from xmlc.passes.building import building
 from xmlc.passes.copies import copy
 from xmlc.passes.decompose.operands import zeros
 from xmlc.passes.differentiate.pull_back import (
     Cotangents,
-    building,
     captured,
     expand,
     is_differentiable,

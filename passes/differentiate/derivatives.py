@@ -9,8 +9,9 @@ from xdsl.rewriter import InsertPoint, Rewriter
 
 from xmlc.dialects.ml import derivatives as ml
 from xmlc.dialects.ml import functions as F
+from xmlc.passes.building import building
 from xmlc.passes.differentiate.control import Given, Reached, copied, wanted_of
-from xmlc.passes.differentiate.pull_back import Cotangents, building, captured, pull_back
+from xmlc.passes.differentiate.pull_back import Cotangents, captured, pull_back
 
 
 def stop_gradient(op: ml.StopGradientOp, given: Given, active: set[SSAValue], at: InsertPoint) -> Reached:

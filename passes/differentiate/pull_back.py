@@ -7,11 +7,8 @@ op turns the cotangents of its results into those of its operands, by its row; t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from xdsl.builder import Builder, ImplicitBuilder
-from xdsl.dialects.builtin import UnknownLoc
 from xdsl.ir import Attribute, Block, Operation, SSAValue
 from xdsl.rewriter import InsertPoint
 
@@ -23,6 +20,7 @@ from xmlc.dialects.ml.elementwise import ElementwiseOp
 from xmlc.dialects.ml.packed import PACKED
 from xmlc.dialects.ml.types import DYNAMIC, element_of, shape_of
 from xmlc.dialects.ml.winograd import WINOGRAD
+from xmlc.passes.building import building
 from xmlc.passes.decompose import DECOMPOSITIONS, decompose
 from xmlc.passes.decompose.operands import zeros
 from xmlc.passes.differentiate import composite, contraction, elementwise, reduction, shaping
@@ -118,18 +116,6 @@ def region_rows() -> Mapping[type[Operation], Callable[..., Iterable[tuple[SSAVa
     from xmlc.passes.differentiate import control, derivatives
 
     return {**control.REGIONS, **derivatives.REGIONS}
-
-
-@contextmanager
-def building(at: InsertPoint, location: Attribute) -> Generator[None]:
-    """Ops made in the `with` block go to `at`; those without a location get this one."""
-
-    def locate(made: Operation) -> None:
-        if isinstance(made.location, UnknownLoc):
-            made.location = location  # pyright: ignore[reportAttributeAccessIssue]
-
-    with ImplicitBuilder(Builder(at, operation_insertion_handler=[locate])):
-        yield
 
 
 # --- the ops of a block
