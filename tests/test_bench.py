@@ -29,6 +29,7 @@ from xmlc.bench.peers import PEERS, absent_peers, prepare_numpy, prepare_xmlc
 from xmlc.bench.record import Cell, Outcome, Record, read_record
 from xmlc.bench.reference import reference_of
 from xmlc.bench.roofs import Roofs, measure_roofs
+from xmlc.bench.runner import under_roofs
 from xmlc.bench.session import Orders, run_case
 from xmlc.bench.summary import best_peer, geometric_mean, groups, ratio, share_of_roof, slowest
 from xmlc.bench.table import cell_table, plain, seconds_text, troubles
@@ -227,7 +228,7 @@ def small_cell(**contestants: Any) -> Cell:
     clock = Clock()
     delays = {name: correct(clock.takes(name, time)) for name, time in contestants.items() if isinstance(time, int)}
     plan = Plan(rounds=3, seconds=100)
-    return run_case(SMALL, {**contestants, **delays}, 1, plan, ROOFS, lambda event, what: None, clock)
+    return run_case(SMALL, {**contestants, **delays}, 1, plan, lambda event, what: None, clock)
 
 
 def test_a_wrong_answer_is_shown_and_its_time_does_not_count() -> None:
@@ -252,9 +253,11 @@ def test_a_roof_is_the_larger_of_computing_and_moving_in_the_cache_that_holds_th
     assert ROOFS.seconds("f32", 0, 1000) == pytest.approx(1e-6)
     assert ROOFS.seconds("f32", 0, 1001) == pytest.approx(1001 / 1e8)
     assert ROOFS.seconds("f32", 0, 10**9) == pytest.approx(10)
-    cell = small_cell(xmlc=10**9)
+    [cell] = under_roofs([small_cell(xmlc=10**9)], ROOFS, set())
     assert cell.bytes == 2 * 4 * 8 * 4
     assert share_of_roof(cell) == pytest.approx(cell.bytes / 1e9)
+    [model] = under_roofs([small_cell(xmlc=10**9)], ROOFS, {SMALL.name})  # whose work is not counted
+    assert share_of_roof(model) is None
 
 
 def test_the_roofs_of_this_machine_are_plausible() -> None:

@@ -6,6 +6,7 @@ Both are small kernels in LLVM IR through our own JIT, run by as many threads at
 from __future__ import annotations
 
 import ctypes
+import os
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -166,15 +167,23 @@ def together(works: Sequence[Callable[[], None]]) -> float:
         return (time.perf_counter_ns() - before) * 1e-9
     barrier = Barrier(len(works))
 
-    def timed(work: Callable[[], None]) -> tuple[int, int]:
+    def timed(work: Callable[[], None], place: int) -> tuple[int, int]:
+        stay_on_core(place)
         barrier.wait()
         before = time.perf_counter_ns()
         work()
         return before, time.perf_counter_ns()
 
     with ThreadPoolExecutor(len(works)) as pool:
-        spans = list(pool.map(timed, works))
+        spans = list(pool.map(timed, works, range(len(works))))
     return (max(end for _, end in spans) - min(start for start, _ in spans)) * 1e-9
+
+
+def stay_on_core(place: int) -> None:
+    """Keep the calling thread on one core, another for each place: unplaced, two may share a core for a trial."""
+    if hasattr(os, "sched_setaffinity"):  # Linux
+        cores = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, {cores[place % len(cores)]})
 
 
 def best_rate(works_of: Callable[[int], Sequence[Callable[[], None]]], amount: int) -> float:

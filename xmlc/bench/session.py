@@ -24,7 +24,7 @@ from xmlc.bench.models import model_inputs
 from xmlc.bench.peers import PEERS
 from xmlc.bench.record import DECLINED, ERROR, OK, WRONG, Cell, Outcome, rounded
 from xmlc.bench.reference import reference_of
-from xmlc.bench.roofs import Roofs, measure_roofs
+from xmlc.bench.roofs import measure_roofs
 
 Prepare = Callable[[Case, Sequence[Array], int], Contestant]
 Tell = Callable[[str, Any], None]
@@ -68,11 +68,10 @@ def run_case(
     contestants: dict[str, Prepare],
     threads: int,
     plan: Plan,
-    roofs: Roofs,
     tell: Tell,
     clock: Callable[[], int] = time.perf_counter_ns,
 ) -> Cell:
-    """Prepare each contestant, check its answer, then time them all in turns."""
+    """Prepare each contestant, check its answer, then time them all in turns. The roof is the parent's to add."""
     inputs = model_inputs(case) if case.file is not None else random_inputs(case)
     wanted, source = reference_of(case, inputs)
     outcomes: dict[str, Outcome] = {}
@@ -101,8 +100,7 @@ def run_case(
         known = outcomes[name]
         outcomes[name] = Outcome(known.status, known.message, timing, known.prepare_s, known.error)
     flops, moved = work_of(case, inputs, wanted)
-    roof = roofs.seconds(case.dtype, flops, moved) if case.file is None else 0.0
-    return Cell(case.name, case.group, case.dtype, threads, flops, moved, roof, source, outcomes)
+    return Cell(case.name, case.group, case.dtype, threads, flops, moved, 0.0, source, outcomes)
 
 
 def work_of(case: Case, inputs: Sequence[Array], outputs: Sequence[Array]) -> tuple[int, int]:
@@ -122,13 +120,12 @@ def serve(orders: Orders, out: TextIO) -> None:
         out.write(json.dumps({"event": event, "what": rounded(what)}) + "\n")
         out.flush()
 
-    roofs = measure_roofs(orders.threads)
-    tell("roofs", asdict(roofs))
+    tell("roofs", asdict(measure_roofs(orders.threads)))
     for case in orders.cases:
         tell("case", case.name)
         skipped = orders.skip.get(case.name, {})
         contestants = {name: PEERS[name].prepare for name in orders.peers if name not in skipped}
-        cell = run_case(case, contestants, orders.threads, orders.plan, roofs, tell)
+        cell = run_case(case, contestants, orders.threads, orders.plan, tell)
         for name, status in skipped.items():
             cell.outcomes[name] = Outcome(status)
         tell("cell", asdict(cell))
