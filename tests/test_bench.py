@@ -6,6 +6,7 @@ import json
 import math
 import re
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -22,7 +23,7 @@ from xmlc.bench.case import Array, Case, error_of, random_inputs
 from xmlc.bench.compare import compare
 from xmlc.bench.contestant import Contestant, Declined
 from xmlc.bench.kinds import KINDS
-from xmlc.bench.measure import Plan, Timing, measure, timing_of, wait_for_idle_threads
+from xmlc.bench.measure import Plan, Timing, measure, runnable_threads, timing_of, wait_for_idle_threads
 from xmlc.bench.micro import micro
 from xmlc.bench.models import MODELS, model_inputs, models
 from xmlc.bench.peers import PEERS, absent_peers, prepare_numpy, prepare_xmlc
@@ -121,6 +122,17 @@ def test_an_idle_process_is_not_waited_for() -> None:
     before = time.perf_counter()
     wait_for_idle_threads(10)
     assert time.perf_counter() - before < 5
+
+
+def test_threads_that_wait_for_a_core_are_not_idle(tmp_path: Path) -> None:
+    mine = threading.get_native_id()
+    states = {mine: "R (running)", mine + 1: "S", mine + 2: "R", mine + 3: "D"}
+    for thread, state in states.items():
+        (tmp_path / str(thread)).mkdir()
+        (tmp_path / str(thread) / "stat").write_text(f"{thread} (a) R name) {state[:1]} 1 2 3\n")
+    (tmp_path / "ended").mkdir()
+    assert runnable_threads(str(tmp_path)) == 1
+    assert runnable_threads(str(tmp_path / "none")) == 0
 
 
 # --- cases and their right answers

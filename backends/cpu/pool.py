@@ -8,7 +8,7 @@ goes on alone. Where the pool is taken (several threads call at once, or a task 
 does all iterations.
 
 Where something else of the same priority has a helper's core, the helper may be interrupted for several milliseconds
-with an iteration begun. A caller that has waited so long works alone for a while.
+with an iteration begun. Callers that have waited so long again and again work alone for a while.
 
 What there is to do is one 64-bit word, the ticket: the number of the job (32 bits), the first iteration that nobody has
 begun, and the end of those (16 bits each). Taking an iteration is a compare-and-exchange of the ticket, which fails
@@ -41,9 +41,10 @@ PATIENCE = 4096
 """How often a caller looks whether the last iterations are done before it sleeps: some 50 µs, as waking it takes. It
 keeps its core meanwhile, where no helper may run."""
 STALL = 1000
-"""Microseconds. A caller that slept so long for its helpers, and longer than it worked itself, does without them."""
-DISTRUST = 2
-"""For how many times as long as it waited: callers lose a third of their time at most to helpers without a core."""
+"""Microseconds. A caller that slept so long for its helpers, and longer than it worked itself, has stalled."""
+DISTRUST = 3
+"""Callers work alone until this many times as long as they stalled has passed since the stall before: they lose a third
+of their time at most to helpers without a core, and none beyond the stall itself where stalls are rare."""
 MOST = 65535
 """Iterations that a ticket can count. Loops with more are not shared."""
 
@@ -91,6 +92,7 @@ TEXT = """
 @xmlc.pool.done = internal global i64 0, align 64
 @xmlc.pool.awaited = internal global i64 -1
 @xmlc.pool.alone = internal global i64 0, align 64
+@xmlc.pool.stalled = internal global i64 0
 @xmlc.pool.taken = internal global i32 0, align 64
 @xmlc.pool.task = internal global ptr null, align 64
 @xmlc.pool.captured = internal global ptr null
@@ -193,7 +195,9 @@ rise:
   br i1 %stalled, label %mistrust, label %finished
 mistrust:
   %span = mul i64 %waited, {distrust}
-  %later = add i64 %risen, %span
+  %stall.before = load i64, ptr @xmlc.pool.stalled
+  store i64 %risen, ptr @xmlc.pool.stalled
+  %later = add i64 %stall.before, %span
   store atomic i64 %later, ptr @xmlc.pool.alone monotonic, align 8
   br label %finished
 finished:
@@ -371,6 +375,7 @@ define {linkage}void @xmlc.pool.reset() nounwind {{
   store i32 0, ptr @xmlc.pool.sleepers
   store i64 -1, ptr @xmlc.pool.awaited
   store i64 0, ptr @xmlc.pool.alone
+  store i64 0, ptr @xmlc.pool.stalled
   store i32 0, ptr @xmlc.pool.taken
   ret void
 }}

@@ -3,18 +3,21 @@
 A sample is the time of several calls in a row, as many as fill `sample_s`, divided by their number; nothing is
 subtracted. Before each sample of a short call comes one that is not timed, which brings the contestant's own data back.
 With several threads a pause precedes it, until those of the contestant before have gone to sleep: pools of threads spin
-for a while (onnxruntime's for 35 ms, LLVM's OpenMP for 200 ms) in the hope of more work, on the cores that the next one
-needs. Then the contestant is called untimed for `warm_s`: a thread that is woken may begin on the core of the one that
-woke it, and Linux takes tens of milliseconds to find it another (OpenVINO's are as slow as one thread until then).
+for a while (onnxruntime's for 38 ms, OpenBLAS's for 107 ms, LLVM's OpenMP for 200 ms) in the hope of more work, on the
+cores that the next one needs. Then the contestant is called untimed for `warm_s`: a thread that is woken may begin on
+the core of the one that woke it, and Linux takes tens of milliseconds to find it another (OpenVINO's are as slow as one
+thread until then).
 """
 
 from __future__ import annotations
 
 import math
 import statistics
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 MANY_CALLS = 100_000
 LONG_CALL = 0.02
@@ -58,13 +61,36 @@ STEP, IDLE = 0.002, 0.25
 
 
 def wait_for_idle_threads(most: float) -> None:
-    """Sleep until this process uses less than a quarter of a core, or for so many seconds."""
+    """Sleep until no thread of this process runs or waits for a core but the calling one, or for so many seconds."""
     end = time.perf_counter() + most
     while (now := time.perf_counter()) < end:
         used = time.process_time()
         time.sleep(STEP)
-        if time.process_time() - used < IDLE * (time.perf_counter() - now):
+        busy = time.process_time() - used >= IDLE * (time.perf_counter() - now)
+        if not busy and not runnable_threads():
             return
+
+
+def runnable_threads(tasks: str = "/proc/self/task") -> int:
+    """How many other threads of this process run or wait for a core; 0 where the system does not tell.
+
+    A thread that spins and offers its core to others meanwhile (sched_yield, as OpenBLAS's for 0.1 s) uses no time
+    where something else runs on that core, and is yet in the way.
+    """
+    mine = str(threading.get_native_id())
+    try:
+        others = [thread for thread in Path(tasks).iterdir() if thread.name != mine]
+    except FileNotFoundError:
+        return 0
+    return sum(state_of(thread) == "R" for thread in others)
+
+
+def state_of(thread: Path) -> str:
+    """The letter by which Linux tells what a thread does; none of a thread that has ended."""
+    try:
+        return (thread / "stat").read_text().rpartition(") ")[2][:1]
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 def timing_of(samples: Sequence[float], calls: int) -> Timing:

@@ -237,29 +237,45 @@ TASK = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)
 SHARED = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32)
 
 
-def test_callers_do_for_a_while_without_a_helper_that_kept_them_waiting() -> None:
-    share = SHARED(jit.pool()[SHARE])
-    caller, workers = threading.get_ident(), set[int]()
+class Waiting:
+    """Loops of two iterations, of which a helper takes 50 ms for one and the caller 5 ms."""
 
-    def work(captured: int, index: int) -> None:
-        workers.add(threading.get_ident())
-        time.sleep(0.005 if threading.get_ident() == caller else 0.05)
+    def __init__(self) -> None:
+        self.share = SHARED(jit.pool()[SHARE])
+        self.caller, self.workers = threading.get_ident(), set[int]()
+        self.task = TASK(self.work)
 
-    def sharing() -> set[int]:
-        workers.clear()
-        share(ctypes.cast(TASK(work), ctypes.c_void_p), None, 2, 2)
-        return workers
+    def work(self, captured: int, index: int) -> None:
+        self.workers.add(threading.get_ident())
+        time.sleep(0.005 if threading.get_ident() == self.caller else 0.05)
 
-    def is_helped() -> bool:
-        return sharing() != {caller}
+    def is_helped(self) -> bool:
+        """Whether a helper had a part in a loop."""
+        self.workers.clear()
+        self.share(ctypes.cast(self.task, ctypes.c_void_p), None, 2, 2)
+        return self.workers != {self.caller}
 
-    def in_time(seconds: float) -> bool:
+    def is_helped_within(self, seconds: float) -> bool:
         end = time.monotonic() + seconds
-        return any(is_helped() for _ in iter(lambda: time.monotonic() < end, False))
+        return any(self.is_helped() for _ in iter(lambda: time.monotonic() < end, False))
 
-    assert in_time(20)
-    assert not is_helped()
-    assert in_time(20)
+
+def test_callers_lose_a_part_of_their_time_to_a_helper_that_keeps_them_waiting() -> None:
+    loop, helped = Waiting(), 0
+    start = time.monotonic()
+    while time.monotonic() < start + 1:
+        helped += loop.is_helped()
+    assert 0 < helped * 0.045 < 0.6
+
+
+def test_callers_go_on_with_a_helper_that_seldom_keeps_them_waiting() -> None:
+    loop = Waiting()
+
+    def is_trusted() -> bool:
+        time.sleep(0.2)
+        return loop.is_helped_within(20) and loop.is_helped_within(0.06)
+
+    assert any(is_trusted() for _ in range(10))
 
 
 @cache
