@@ -13,6 +13,7 @@ from xdsl.passes import ModulePass
 from xmlc.dialects.ml.shaping import SizesOp
 from xmlc.dialects.ml.types import shape_of
 from xmlc.dialects.sizes import symbols_of
+from xmlc.passes.functions import defined_functions
 from xmlc.passes.size_values import SIZE, bound_sizes, function_around
 
 
@@ -23,9 +24,7 @@ class BindSizes(ModulePass):
     name = "bind-sizes"
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        functions = {
-            each.sym_name.data: each for each in op.ops if isinstance(each, func.FuncOp) and not each.is_declaration
-        }
+        functions = {each.sym_name.data: each for each in defined_functions(op)}
         needed = {name: symbols_in(function) for name, function in functions.items()}
         calls = [call for call in op.walk() if isinstance(call, func.CallOp) and call.callee.string_value() in needed]
         while any(needs_more(call, needed) for call in calls):

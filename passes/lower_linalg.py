@@ -35,6 +35,7 @@ from xdsl.ir.affine import AffineDimExpr, AffineExpr
 from xdsl.passes import ModulePass
 
 from xmlc.passes import remarks
+from xmlc.passes.functions import defined_functions
 from xmlc.passes.index_arithmetic import Index, IndexConstants, evaluate
 from xmlc.passes.schedule import (
     PARALLEL,
@@ -62,9 +63,8 @@ class LowerLinalg(ModulePass):
     name = "lower-linalg"
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        for function in op.body.block.ops:
-            if isinstance(function, func.FuncOp) and not function.is_declaration:
-                _lower_function(function)
+        for function in defined_functions(op):
+            _lower_function(function)
 
 
 def _lower_function(function: func.FuncOp) -> None:

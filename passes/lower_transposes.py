@@ -23,6 +23,7 @@ from xmlc.passes import remarks
 from xmlc.passes.contractions.emitter import Emitter, bits_of
 from xmlc.passes.contractions.nest import Steps, around
 from xmlc.passes.contractions.recognise import Operand, distinct, extents_of, operand_of, root
+from xmlc.passes.functions import defined_functions
 from xmlc.passes.hoist_weights import PREPARE
 from xmlc.passes.index_arithmetic import Index, IndexConstants
 from xmlc.passes.machine import Machine
@@ -57,17 +58,16 @@ class LowerTransposes(ModulePass):
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         once = run_once(op)
-        for function in op.body.block.ops:
-            if isinstance(function, func.FuncOp) and not function.is_declaration:
-                vector_bits = min(self.vector_bits, CHUNK_BITS) if function.sym_name.data in once else self.vector_bits
-                constants = IndexConstants(function.body.block)
-                for inner in [each for each in function.walk() if isinstance(each, linalg.ops.GenericOp)]:
-                    if (found := transposition_of(inner)) is not None:
-                        lanes = lanes_for(found, vector_bits)
-                        remarks.passed(inner, lambda n=lanes: f"transposed in registers, tiles of {n}x{n} elements")
-                        emit(Emitter(inner, constants), found, lanes, streams(found, lanes, self.third_cache))
-                        inner.detach()
-                        inner.erase()
+        for function in defined_functions(op):
+            vector_bits = min(self.vector_bits, CHUNK_BITS) if function.sym_name.data in once else self.vector_bits
+            constants = IndexConstants(function.body.block)
+            for inner in [each for each in function.walk() if isinstance(each, linalg.ops.GenericOp)]:
+                if (found := transposition_of(inner)) is not None:
+                    lanes = lanes_for(found, vector_bits)
+                    remarks.passed(inner, lambda n=lanes: f"transposed in registers, tiles of {n}x{n} elements")
+                    emit(Emitter(inner, constants), found, lanes, streams(found, lanes, self.third_cache))
+                    inner.detach()
+                    inner.erase()
 
 
 def run_once(module: ModuleOp) -> set[str]:

@@ -12,7 +12,6 @@ from math import prod
 
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp, f32, f64
-from xdsl.dialects.func import FuncOp
 from xdsl.ir import SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint, Rewriter
@@ -25,6 +24,7 @@ from xmlc.dialects.ml.types import element_of, rank_of, shape_of
 from xmlc.dialects.sizes import is_symbolic
 from xmlc.passes import remarks
 from xmlc.passes.building import building
+from xmlc.passes.functions import defined_functions
 from xmlc.passes.hoist_weights import bytes_of, sources_in_weights
 from xmlc.passes.machine import Machine
 
@@ -42,13 +42,12 @@ class PackWeights(ModulePass):
     vector_bits: int = Machine.vector_bits
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        for function in op.ops:
-            if isinstance(function, FuncOp) and function.body.blocks:
-                sources = sources_in_weights(function)
-                for product in [each for each in function.body.block.ops if isinstance(each, MatmulOp)]:
-                    if sources.get(product.rhs) and (width := self.width_of(product)) is not None:
-                        remarks.passed(product, lambda: f"its weights are packed once, in panels of {width} columns")
-                        pack(product, width)
+        for function in defined_functions(op):
+            sources = sources_in_weights(function)
+            for product in [each for each in function.body.block.ops if isinstance(each, MatmulOp)]:
+                if sources.get(product.rhs) and (width := self.width_of(product)) is not None:
+                    remarks.passed(product, lambda: f"its weights are packed once, in panels of {width} columns")
+                    pack(product, width)
 
     def width_of(self, op: MatmulOp) -> int | None:
         """The columns of a panel; None for a product that gains nothing by them."""

@@ -24,6 +24,7 @@ from xdsl.passes import ModulePass
 
 from xmlc.dialects.lanewise import CmpiOp, SelectOp
 from xmlc.passes import remarks
+from xmlc.passes.functions import defined_functions
 from xmlc.passes.index_arithmetic import Index, IndexConstants, unwrapped
 from xmlc.passes.memory import ALIGNMENT, array_type, byte_size
 from xmlc.passes.schedule import PARALLEL
@@ -52,9 +53,7 @@ class Parallelize(ModulePass):
     0.1 to 0.5 µs where the other threads spin, and what one core has written takes its time to the other."""
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        for function in op.body.block.ops:
-            if not isinstance(function, func.FuncOp) or function.is_declaration:
-                continue
+        for function in defined_functions(op):
             marked = [inner for inner in function.walk() if PARALLEL in inner.attributes]
             if marked and self.threads > 1:
                 self.visit(function.body.block, IndexConstants(function.body.block))

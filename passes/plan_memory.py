@@ -37,6 +37,7 @@ from xdsl.utils.exceptions import PassFailedException
 from xmlc.dialects.diagnostics import CompileError, place_of
 from xmlc.dialects.sizes import is_natural, is_symbolic, typical
 from xmlc.passes import remarks
+from xmlc.passes.functions import defined_functions
 from xmlc.passes.index_arithmetic import IndexConstants
 from xmlc.passes.memory import ALIGNMENT, array_type, element_size
 from xmlc.passes.size_values import KnownSizes, SizeValues, function_around
@@ -55,11 +56,7 @@ class PlanMemory(ModulePass):
     name = "plan-memory"
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        functions = {
-            function.sym_name.data: function
-            for function in op.body.block.ops
-            if isinstance(function, func.FuncOp) and not function.is_declaration
-        }
+        functions = {function.sym_name.data: function for function in defined_functions(op)}
         calls: dict[str, list[func.CallOp]] = {name: [] for name in functions}
         callees: dict[str, list[str]] = {name: [] for name in functions}
         for name, function in functions.items():

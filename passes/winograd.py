@@ -12,7 +12,6 @@ from math import ceil, prod
 
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp, f32
-from xdsl.dialects.func import FuncOp
 from xdsl.ir import SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint, Rewriter
@@ -24,6 +23,7 @@ from xmlc.dialects.ml.types import element_of, has_static_shape, shape_of
 from xmlc.dialects.ml.winograd import FILTER, POINTS, transforms
 from xmlc.passes import remarks
 from xmlc.passes.building import building
+from xmlc.passes.functions import defined_functions
 from xmlc.passes.hoist_weights import sources_in_weights
 
 PRODUCTS = 27.0
@@ -110,8 +110,8 @@ class UseWinograd(ModulePass):
     """Results of a tile along each axis, wherever they fit: 2 or 4; 0 for no tiles anywhere."""
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        for function in op.ops:
-            if isinstance(function, FuncOp) and function.body.blocks and self.size != 0:
+        for function in defined_functions(op):
+            if self.size != 0:
                 sources = sources_in_weights(function)
                 for conv in [each for each in function.body.block.ops if isinstance(each, ConvOp)]:
                     if fits(conv) and sources.get(conv.weight):

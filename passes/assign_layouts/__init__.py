@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
-from xdsl.dialects.func import FuncOp
 from xdsl.ir import Operation, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint, Rewriter
@@ -31,6 +30,7 @@ from xmlc.passes.assign_layouts.costs import COSTS, Costs, move_cost
 from xmlc.passes.assign_layouts.minimum_cut import INFINITE, SINK, SOURCE, Graph
 from xmlc.passes.assign_layouts.rules import RULES
 from xmlc.passes.building import building
+from xmlc.passes.functions import defined_functions
 from xmlc.passes.hoist_weights import sources_in_weights
 from xmlc.passes.machine import Machine
 
@@ -51,8 +51,8 @@ class AssignLayouts(ModulePass):
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         if self.channels not in (None, "first", "last"):
             raise CompileError(f"channels go first or last, found '{self.channels}'")
-        for function in op.ops:
-            if isinstance(function, FuncOp) and function.body.blocks and self.channels != "first":
+        for function in defined_functions(op):
+            if self.channels != "first":
                 weights = frozenset(sources_in_weights(function))
                 free = [each for each in function.body.block.ops if is_free(each, weights)]
                 if any(isinstance(each, SEEDS) for each in free):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from xdsl.context import Context
-from xdsl.dialects import func
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import ModulePass
 
@@ -13,6 +12,7 @@ from xmlc.dialects.fused_attention import FusedAttentionOp
 from xmlc.passes.attention.blocks import Blocks
 from xmlc.passes.attention.few import FewQueries
 from xmlc.passes.attention.problem import Attention
+from xmlc.passes.functions import defined_functions
 from xmlc.passes.index_arithmetic import IndexConstants
 from xmlc.passes.machine import Machine
 
@@ -34,11 +34,10 @@ class LowerAttention(ModulePass):
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         machine = Machine(self.vector_bits, self.vector_registers, second_cache=self.second_cache)
         names = sorted(SCHEDULES, key=lambda name: name != self.schedule)
-        for function in op.body.block.ops:
-            if isinstance(function, func.FuncOp) and not function.is_declaration:
-                constants = IndexConstants(function.body.block)
-                for inner in [each for each in function.walk() if isinstance(each, FusedAttentionOp)]:
-                    made = (SCHEDULES[name](inner, machine, constants) for name in names)
-                    next(each for each in made if each.fits()).emit()
-                    inner.detach()
-                    inner.erase()
+        for function in defined_functions(op):
+            constants = IndexConstants(function.body.block)
+            for inner in [each for each in function.walk() if isinstance(each, FusedAttentionOp)]:
+                made = (SCHEDULES[name](inner, machine, constants) for name in names)
+                next(each for each in made if each.fits()).emit()
+                inner.detach()
+                inner.erase()

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from xdsl.context import Context
-from xdsl.dialects import arith, func, linalg, scf, vector
+from xdsl.dialects import arith, linalg, scf, vector
 from xdsl.dialects.builtin import DYNAMIC_INDEX, AnyFloat, MemRefType, ModuleOp, UnitAttr, VectorType
 from xdsl.dialects.linalg.attrs import IteratorType
 from xdsl.dialects.memref import DimOp, LoadOp
@@ -32,6 +32,7 @@ from xdsl.passes import ModulePass
 from xmlc.passes import remarks
 from xmlc.passes.contractions.emitter import INDEX, Emitter, View, bits_of
 from xmlc.passes.contractions.recognise import is_linear, unsigned_factors
+from xmlc.passes.functions import defined_functions
 from xmlc.passes.index_arithmetic import Index, IndexConstants, evaluate
 from xmlc.passes.machine import Machine
 from xmlc.passes.schedule import PARALLEL
@@ -54,16 +55,15 @@ class LowerFreeContractions(ModulePass):
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         machine = Machine(self.vector_bits, self.vector_registers)
-        for function in op.body.block.ops:
-            if isinstance(function, func.FuncOp) and not function.is_declaration:
-                constants = IndexConstants(function.body.block)
-                for inner in [each for each in function.walk() if isinstance(each, linalg.ops.GenericOp)]:
-                    found = product_of(inner, machine)
-                    if found is not None:
-                        remarks.passed(inner, lambda: "tiles of sums in registers, for every size of its loops")
-                        Tiles(inner, found, machine, constants).emit()
-                        inner.detach()
-                        inner.erase()
+        for function in defined_functions(op):
+            constants = IndexConstants(function.body.block)
+            for inner in [each for each in function.walk() if isinstance(each, linalg.ops.GenericOp)]:
+                found = product_of(inner, machine)
+                if found is not None:
+                    remarks.passed(inner, lambda: "tiles of sums in registers, for every size of its loops")
+                    Tiles(inner, found, machine, constants).emit()
+                    inner.detach()
+                    inner.erase()
 
 
 @dataclass(frozen=True)

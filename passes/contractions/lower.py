@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from math import prod
 
 from xdsl.context import Context
-from xdsl.dialects import func, linalg, memref
+from xdsl.dialects import linalg, memref
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import SSAValue
 from xdsl.passes import ModulePass
@@ -18,6 +18,7 @@ from xmlc.passes.contractions.emitter import Emitter
 from xmlc.passes.contractions.epilogue import recognised, with_epilogue
 from xmlc.passes.contractions.recognise import Recognised
 from xmlc.passes.contractions.winograd import can_store, winograd, winograd_of
+from xmlc.passes.functions import defined_functions
 from xmlc.passes.index_arithmetic import IndexConstants
 from xmlc.passes.machine import Machine
 
@@ -45,12 +46,11 @@ class LowerContractions(ModulePass):
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         caches = (self.first_cache, self.second_cache, self.third_cache)
         machine = Machine(self.vector_bits, self.vector_registers, *caches, self.dots, self.tiles, self.threads)
-        for function in op.body.block.ops:
-            if isinstance(function, func.FuncOp) and not function.is_declaration:
-                constants = IndexConstants(function.body.block)
-                for inner in [each for each in function.walk() if isinstance(each, linalg.ops.GenericOp)]:
-                    if inner.parent is not None:  # not yet taken as an epilogue
-                        self.lower(inner, machine, constants)
+        for function in defined_functions(op):
+            constants = IndexConstants(function.body.block)
+            for inner in [each for each in function.walk() if isinstance(each, linalg.ops.GenericOp)]:
+                if inner.parent is not None:  # not yet taken as an epilogue
+                    self.lower(inner, machine, constants)
 
     def lower(self, op: linalg.ops.GenericOp, machine: Machine, constants: IndexConstants) -> None:
         """Lower one op, if it is a contraction, with what is computed of its result where that costs less."""

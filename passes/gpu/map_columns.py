@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from math import gcd, prod
 
 from xdsl.context import Context
-from xdsl.dialects import arith, func, linalg, memref
+from xdsl.dialects import arith, linalg, memref
 from xdsl.dialects.builtin import IntegerAttr, MemRefType, ModuleOp, i64
 from xdsl.dialects.linalg.attrs import IteratorType
 from xdsl.ir import Block, Operation, SSAValue
@@ -20,6 +20,7 @@ from xdsl.ir.affine import AffineMap
 from xdsl.passes import ModulePass
 
 from xmlc.dialects import gpu
+from xmlc.passes.functions import defined_functions
 from xmlc.passes.gpu.code import Code, Index
 from xmlc.passes.gpu.map_loops import on_the_heap
 from xmlc.passes.gpu.map_transpose import vector_at
@@ -52,11 +53,10 @@ class MapColumns(ModulePass):
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         kernels = Kernels(op)
-        for function in op.ops:
-            if isinstance(function, func.FuncOp) and not function.is_declaration:
-                on_the_heap(function)
-                for reduction in reductions(function.body.block):
-                    emit(reduction, kernels, function.sym_name.data)
+        for function in defined_functions(op):
+            on_the_heap(function)
+            for reduction in reductions(function.body.block):
+                emit(reduction, kernels, function.sym_name.data)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from math import prod
 from typing import cast
 
 from xdsl.context import Context
-from xdsl.dialects import arith, func, linalg, math, memref
+from xdsl.dialects import arith, linalg, math, memref
 from xdsl.dialects.builtin import Float32Type, FloatAttr, IntegerAttr, MemRefType, ModuleOp, i32
 from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.passes import ModulePass
@@ -28,6 +28,7 @@ from xdsl.passes import ModulePass
 from xmlc.dialects import gpu
 from xmlc.dialects.dtypes import is_float
 from xmlc.passes.contractions.recognise import Contraction, Operand, contraction_of, simplified
+from xmlc.passes.functions import defined_functions
 from xmlc.passes.gpu.code import Code, Index
 from xmlc.passes.gpu.map_transpose import store_at, vector_at
 from xmlc.passes.gpu.outline import Kernels, Outline
@@ -84,9 +85,7 @@ class MapContractions(ModulePass):
         kernels = Kernels(op)
         if self.rung == NAIVE:
             return
-        for function in op.ops:
-            if not isinstance(function, func.FuncOp) or function.is_declaration:
-                continue
+        for function in defined_functions(op):
             for inner in list(function.walk()):
                 if not isinstance(inner, linalg.ops.GenericOp) or (found := contraction_of(inner)) is None:
                     continue

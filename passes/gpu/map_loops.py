@@ -35,6 +35,7 @@ from xdsl.passes import ModulePass
 from xdsl.traits import is_side_effect_free
 
 from xmlc.dialects import gpu
+from xmlc.passes.functions import defined_functions
 from xmlc.passes.gpu.outline import VIEWS, Kernels, Outline, captures, root
 from xmlc.passes.index_arithmetic import index_constant, unwrapped
 from xmlc.passes.memory import ALIGNMENT, array_type, byte_size
@@ -61,14 +62,13 @@ class MapLoops(ModulePass):
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         kernels = Kernels(op)
-        functions = [each for each in op.ops if isinstance(each, func.FuncOp) and not each.is_declaration]
+        functions = defined_functions(op)
         for function in functions:
             on_the_heap(function)
             Mapping(self, kernels, function).visit(function.body.block)
         inline_kernel_functions(op, functions)
-        for function in op.ops:
-            if isinstance(function, func.FuncOp) and not function.is_declaration:
-                drop_dead(function.body.block)
+        for function in defined_functions(op):
+            drop_dead(function.body.block)
         drop_unused_globals(op)
 
 

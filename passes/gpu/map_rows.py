@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from xdsl.context import Context
-from xdsl.dialects import func
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Block
 from xdsl.passes import ModulePass
 
 from xmlc.dialects.diagnostics import CompileError
+from xmlc.passes.functions import defined_functions
 from xmlc.passes.gpu.map_loops import on_the_heap
 from xmlc.passes.gpu.outline import Kernels
 from xmlc.passes.gpu.rows.emit import emit_program
@@ -38,10 +38,9 @@ class MapRows(ModulePass):
         if self.exchange == NAIVE:
             return
         kernels = Kernels(op)
-        for function in op.ops:
-            if isinstance(function, func.FuncOp) and not function.is_declaration:
-                on_the_heap(function)
-                self.visit(function.body.block, kernels, function.sym_name.data)
+        for function in defined_functions(op):
+            on_the_heap(function)
+            self.visit(function.body.block, kernels, function.sym_name.data)
 
     def visit(self, block: Block, kernels: Kernels, name: str) -> None:
         for op in list(block.ops):

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from xdsl.context import Context
-from xdsl.dialects import func, scf
+from xdsl.dialects import scf
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import ModulePass
 
 from xmlc.dialects.diagnostics import CompileError
+from xmlc.passes.functions import defined_functions
 from xmlc.passes.gpu.map_loops import on_the_heap
 from xmlc.passes.gpu.outline import Kernels
 from xmlc.passes.gpu.scans.emit import TileScan
@@ -34,9 +35,7 @@ class MapScans(ModulePass):
             known = ", ".join((*LADDER, LOOK_BACK))
             raise CompileError(f"unknown schedule '{self.schedule}' of map-scans", hint=f"there are {known}")
         kernels = Kernels(op)
-        for function in op.ops:
-            if not isinstance(function, func.FuncOp) or function.is_declaration:
-                continue
+        for function in defined_functions(op):
             on_the_heap(function)
             for nest in [each for each in function.body.block.ops if isinstance(each, scf.ForOp)]:
                 scan = scan_of(nest)

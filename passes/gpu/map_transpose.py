@@ -13,13 +13,14 @@ from math import gcd, prod
 from typing import cast
 
 from xdsl.context import Context
-from xdsl.dialects import func, linalg, memref, vector
+from xdsl.dialects import linalg, memref, vector
 from xdsl.dialects.builtin import MemRefType, ModuleOp, VectorType, i32
 from xdsl.dialects.linalg.attrs import IteratorType
 from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.passes import ModulePass
 
 from xmlc.dialects import gpu
+from xmlc.passes.functions import defined_functions
 from xmlc.passes.gpu.code import Code, Index
 from xmlc.passes.gpu.outline import Kernels, Outline, captures, root
 from xmlc.passes.gpu.rows.emit import Flat, aligned, merged_loops
@@ -39,11 +40,10 @@ class MapTranspose(ModulePass):
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         kernels = Kernels(op)
-        for function in op.ops:
-            if isinstance(function, func.FuncOp) and not function.is_declaration:
-                for inner in list(function.walk()):
-                    if isinstance(inner, linalg.ops.GenericOp) and (found := transposed(inner)) is not None:
-                        Transpose(inner, found, kernels).emit(function.sym_name.data)
+        for function in defined_functions(op):
+            for inner in list(function.walk()):
+                if isinstance(inner, linalg.ops.GenericOp) and (found := transposed(inner)) is not None:
+                    Transpose(inner, found, kernels).emit(function.sym_name.data)
 
 
 def transposed(op: linalg.ops.GenericOp) -> Linear | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from xdsl.context import Context
-from xdsl.dialects import func, linalg, memref
+from xdsl.dialects import linalg, memref
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Block
 from xdsl.passes import ModulePass
@@ -17,6 +17,7 @@ from xdsl.passes import ModulePass
 from xmlc.passes import remarks
 from xmlc.passes.contractions.emitter import Emitter
 from xmlc.passes.expand_math.registers import PIECES, REGISTERS
+from xmlc.passes.functions import defined_functions
 from xmlc.passes.index_arithmetic import IndexConstants
 from xmlc.passes.machine import Machine
 from xmlc.passes.memory import byte_size
@@ -42,12 +43,11 @@ class LowerRows(ModulePass):
             second_cache=self.second_cache,
             third_cache=self.third_cache,
         )
-        for function in op.body.block.ops:
-            if isinstance(function, func.FuncOp) and not function.is_declaration:
-                constants = IndexConstants(function.body.block)
-                for block in list(function.walk_blocks()):
-                    if not isinstance(block.parent_op(), linalg.ops.GenericOp):
-                        lower(block, machine, constants)
+        for function in defined_functions(op):
+            constants = IndexConstants(function.body.block)
+            for block in list(function.walk_blocks()):
+                if not isinstance(block.parent_op(), linalg.ops.GenericOp):
+                    lower(block, machine, constants)
 
 
 def lower(block: Block, machine: Machine, constants: IndexConstants) -> None:
