@@ -118,3 +118,13 @@ def test_missing_weights_are_named() -> None:
     with pytest.raises(CompileError) as error:
         compile_module(program())
     assert "1 weights are missing: w: tensor<3x4xf32>" in str(error.value)
+
+
+def test_calls_after_the_first_take_the_same_inputs(compiled: CompiledModule) -> None:
+    x = inputs()
+    for each in (x, x, np.asfortranarray(x), x.tolist, x):
+        if callable(each):
+            with pytest.raises(CompileError):
+                compiled(each)
+        else:
+            np.testing.assert_allclose(compiled(each)[0], expected(x), rtol=1e-5)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import mmap
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from math import prod
 from threading import Lock
 from typing import Any
@@ -84,10 +85,13 @@ class Outputs:
         self.kept: dict[int, list[Array]] = {}
         self.lock = Lock()
 
+    def maker(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Callable[[], Array]:
+        """What makes the uninitialised array for one output of each call."""
+        size = dtype.itemsize * prod(shape)
+        return partial(np.empty, shape, dtype) if size < KEPT else partial(self.take, shape, dtype, size)
+
     def take(self, shape: tuple[int, ...], dtype: np.dtype[Any], size: int) -> Array:
-        """An uninitialised array for an output of `size` bytes."""
-        if size < KEPT:
-            return np.empty(shape, dtype)
+        """An uninitialised array for an output of `size` bytes, of memory that calls share."""
         # A thread that held the lock when its process forked never gives it back in the child: new memory then.
         if not self.lock.acquire(blocking=False):
             return placed(allocate(size), shape, dtype)

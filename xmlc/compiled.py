@@ -8,19 +8,19 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import prod
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from xmlc.addresses import address
-from xmlc.backends.cpu.jit import LoadedModule, load_object
+from xmlc.backends.cpu.jit import LoadedModule, Packed, address_of, load_object
 from xmlc.backends.signature import EntryPoint, Signature, Tensor
 from xmlc.buffers import Outputs, aligned, allocate, together
 from xmlc.dialects.diagnostics import CompileError
 from xmlc.dialects.ml.types import DYNAMIC, shape_text
 from xmlc.dialects.sizes import Size, evaluated, read_size
+from xmlc.launcher import Launch, Table, declined, launcher
 from xmlc.printing import PRINT_FUNCTIONS
 from xmlc.weights import owned
 
@@ -40,6 +40,8 @@ class Frame:
     slots: Any
     place: int
     arena: Array
+    table: Table
+    """What the launcher needs to know of the call."""
 
 
 class CompiledModule:
@@ -61,7 +63,7 @@ class CompiledModule:
         Where there is a `prepare`, it is called with weights now, and its results are weights too, by their names.
         """
         self.module: LoadedModule = load_object(code, CALLBACKS)
-        self.entry: Callable[[int], None] = self.module.function(signature.entry)
+        self.entry: Packed = self.module.function(signature.entry)
         self.weights = self.placed(signature, prepare, weights)
         self.outputs = Outputs()
         self.lay_out(signature, arena_bytes)
@@ -81,9 +83,9 @@ class CompiledModule:
         self.arena_bytes = arena_bytes
         self.slots = slots or slots_of(signature, arena_bytes)
         self.frames: list[Frame] = []
-        self.count = len(signature.inputs)
-        self.expected = [(spec, spec.dtype, spec.shape) for spec in signature.inputs]
-        self.results = [(spec.shape, spec.dtype, spec.dtype.itemsize * prod(spec.shape)) for spec in signature.outputs]
+        self.launch: Launch = declined  # the first call takes less without the launcher than making it does
+        self.makers = [self.outputs.maker(spec.shape, spec.dtype) for spec in signature.outputs]
+        self.is_single = len(self.makers) == 1
 
     def with_layout(self, signature: Signature, arena_bytes: int, slots: Slots) -> CompiledModule:
         """The same code as a function of arrays whose shapes are those of another signature."""
@@ -97,30 +99,27 @@ class CompiledModule:
 
         Raises CompileError for a wrong number of inputs, a wrong shape or element type.
         """
-        if len(inputs) != self.count:
-            expected = ", ".join(map(str, self.signature.inputs)) or "nothing"
-            raise CompileError(f"expected {self.count} inputs, found {len(inputs)}", hint=f"the inputs are {expected}")
-        arrays = [
-            value if is_ready(value, dtype, shape) else checked(value, spec, "input")
-            for value, (spec, dtype, shape) in zip(inputs, self.expected)
-        ]
-        outputs = tuple([self.outputs.take(*each) for each in self.results])
-        frame = self.free_frame()
-        slots = frame.slots
-        for i, array in zip(self.slots.inputs, arrays):
-            slots[i] = address(array)
-        for i, array in zip(self.slots.outputs, outputs):
-            slots[i] = address(array)
-        self.entry(frame.place)
+        outputs = (self.makers[0](),) if self.is_single else tuple([make() for make in self.makers])
+        try:
+            frame = self.frames.pop()  # one that no other call is using; asking first would race with another thread
+        except IndexError:
+            frame = new_frame(self.signature, self.slots, self.entry, self.weights, self.arena_bytes)
+        if self.launch(inputs + outputs, frame.table.place):
+            self.call_checked(inputs, outputs, frame)
         self.frames.append(frame)
         return outputs
 
-    def free_frame(self) -> Frame:
-        """A frame that no other call is using: one of an earlier call, or a new one."""
-        try:
-            return self.frames.pop()
-        except IndexError:  # asking first would race with another thread
-            return new_frame(self.slots, self.weights, self.arena_bytes)
+    def call_checked(self, inputs: Sequence[Any], outputs: Sequence[Array], frame: Frame) -> None:
+        """A call whose inputs may be of another kind or memory layout, or wrong."""
+        if len(inputs) != len(self.signature.inputs):
+            expected = ", ".join(map(str, self.signature.inputs)) or "nothing"
+            message = f"expected {len(self.signature.inputs)} inputs, found {len(inputs)}"
+            raise CompileError(message, hint=f"the inputs are {expected}")
+        arrays = [checked(value, spec, "input") for value, spec in zip(inputs, self.signature.inputs, strict=True)]
+        for i, array in zip((*self.slots.inputs, *self.slots.outputs), (*arrays, *outputs)):
+            frame.slots[i] = address(array)
+        self.entry(frame.place)
+        self.launch = launcher()
 
     def prepared(self, entry: EntryPoint, weights: Mapping[str, Array]) -> dict[str, Array]:
         """What another entry point makes of weights, by name."""
@@ -129,10 +128,11 @@ class CompiledModule:
         arrays = together([(spec.shape, spec.dtype) for spec in signature.outputs])
         outputs = {spec.name: array for spec, array in zip(signature.outputs, arrays)}
         slots = slots_of(signature, entry.arena_bytes)
-        frame = new_frame(slots, given, entry.arena_bytes)
+        function = self.module.function(signature.entry)
+        frame = new_frame(signature, slots, function, given, entry.arena_bytes)
         for i, array in zip(slots.outputs, outputs.values()):
             frame.slots[i] = address(array)
-        self.module.function(signature.entry)(frame.place)
+        function(frame.place)
         return outputs
 
 
@@ -191,7 +191,7 @@ def free_sizes(spec: Tensor) -> list[int]:
     return [read_size(str(each)) for each, size in zip(spec.sizes, spec.shape) if size == DYNAMIC]
 
 
-def new_frame(slots: Slots, weights: Sequence[Array], arena_bytes: int) -> Frame:
+def new_frame(signature: Signature, slots: Slots, entry: Packed, weights: Sequence[Array], arena_bytes: int) -> Frame:
     """The slots that an entry point takes, with its weights, sizes and a fresh arena filled in."""
     arena = aligned(allocate(arena_bytes), arena_bytes)
     values = (ctypes.c_void_p * slots.count)()
@@ -200,7 +200,9 @@ def new_frame(slots: Slots, weights: Sequence[Array], arena_bytes: int) -> Frame
     for i, size in slots.numbers.items():
         values[i] = size
     values[slots.arena] = address(arena)
-    return Frame(values, ctypes.addressof(values), arena)
+    specs = zip((*slots.inputs, *slots.outputs), (*signature.inputs, *signature.outputs))
+    rows = [(position, spec.dtype, spec.shape) for position, spec in specs]
+    return Frame(values, ctypes.addressof(values), arena, Table.of(address_of(entry), values, rows))
 
 
 def bound(signature: Signature, weights: Mapping[str, Array]) -> list[Array]:
@@ -209,17 +211,6 @@ def bound(signature: Signature, weights: Mapping[str, Array]) -> list[Array]:
     if missing:
         raise CompileError(f"{len(missing)} weights are missing: {', '.join(missing)}", hint="give an array for each")
     return [matching(weights[spec.name], spec, "weight") for spec in signature.weights]
-
-
-READY = 0x101
-"""Flags of an array that is contiguous in row-major order (0x1) and aligned (0x100): NumPy's ABI numbers them so."""
-
-
-def is_ready(value: Any, dtype: np.dtype[Any], shape: tuple[int, ...]) -> bool:
-    """Whether a call can take the value as it is: the quick half of `checked`, which says what is wrong otherwise."""
-    return (
-        type(value) is np.ndarray and value.dtype is dtype and value.shape == shape and value.flags.num & READY == READY
-    )
 
 
 def checked(value: Any, spec: Tensor, what: str) -> Array:
