@@ -94,11 +94,22 @@ class DynamicModule(CompiledModule):
         )
         slots = slots_of(self.signature, self.arena_bytes, value)
         made = self.with_layout(signature, evaluated(self.arena_bytes, value), slots)
-        with self.lock:
+        self.keep(key, made)
+        return made
+
+    def keep(self, key: tuple[int, ...], made: CompiledModule) -> None:
+        """Keep the function for a later call, if no other thread is about to keep one.
+
+        Nobody waits: a thread that held the lock when its process forked never gives it back in the child.
+        """
+        if not self.lock.acquire(blocking=False):
+            return
+        try:
             self.layouts[key] = made
             while len(self.layouts) > KEPT:
                 self.layouts.popitem(last=False)
-        return made
+        finally:
+            self.lock.release()
 
 
 def check_sizes(signature: Signature, inputs: tuple[Any, ...]) -> None:

@@ -43,7 +43,7 @@ def interpreted(program: Program, options: Mapping[str, Any]) -> Compiled:
     weights = list(program.weights.values())
 
     def run(inputs: Sequence[Array]) -> Sequence[Array]:
-        return interpret(program.module, "main", [*inputs, *weights])
+        return tuple(np.asarray(each) for each in interpret(program.module, "main", [*inputs, *weights]))
 
     return run
 
@@ -74,8 +74,7 @@ class Prepared(BackendRep):
         self.execute = EXECUTE[execute]
         self.options = options
         self.file = file
-        self.infos = input_infos(model)
-        self.dtypes = [input_dtype(info, Place(file)) for info in self.infos]
+        self.inputs = [(info.name, input_dtype(info, Place(file))) for info in input_infos(model)]
         self.fixed: tuple[str, ...] = ()
         """The inputs whose values decide shapes: part of what a compiled program is for."""
         self.compiled: OrderedDict[tuple[Any, ...], tuple[Program, Compiled]] = OrderedDict()
@@ -91,38 +90,43 @@ class Prepared(BackendRep):
         CompileError for a wrong number, shape or element type of inputs.
         """
         arrays = self.checked(as_list(inputs))
-        return tuple(np.asarray(each) for each in self.program_for(arrays)[1](list(arrays.values())))
+        return tuple(self.program_for(arrays)[1](arrays))
 
-    def checked(self, given: Sequence[Any]) -> dict[str, Array]:
-        """The inputs by name, each of the element type the model declares."""
-        names = [info.name for info in self.infos]
-        if len(given) != len(names):
+    def checked(self, given: Sequence[Any]) -> list[Array]:
+        """The inputs as arrays, each of the element type the model declares."""
+        if len(given) != len(self.inputs):
+            names = ", ".join(name for name, _ in self.inputs)
             raise CompileError(
-                f"the model takes {len(names)} inputs, given {len(given)}", hint="its inputs are " + ", ".join(names)
+                f"the model takes {len(self.inputs)} inputs, given {len(given)}", hint=f"its inputs are {names}"
             )
-        arrays: dict[str, Array] = {}
-        for info, wanted, value in zip(self.infos, self.dtypes, given, strict=True):
+        arrays: list[Array] = []
+        for (name, wanted), value in zip(self.inputs, given):
             array = np.asarray(value)
             if array.dtype != wanted:
-                raise CompileError(f"input {info.name!r} has element type {array.dtype}, expected {wanted}")
-            arrays[info.name] = np.ascontiguousarray(array).reshape(array.shape)
+                raise CompileError(f"input {name!r} has element type {array.dtype}, expected {wanted}")
+            arrays.append(array)
         return arrays
 
-    def program_for(self, arrays: Mapping[str, Array]) -> tuple[Program, Compiled]:
+    def program_for(self, arrays: Sequence[Array]) -> tuple[Program, Compiled]:
         """The program for these shapes, and these values of the inputs that decide shapes."""
-        shapes = {name: array.shape for name, array in arrays.items()}
+        shapes = tuple([array.shape for array in arrays])
         while True:
-            key = (tuple(shapes.values()), *(arrays[name].tobytes() for name in self.fixed))
+            key = (shapes, *[array.tobytes() for array in self.deciding(arrays).values()]) if self.fixed else (shapes,)
             if key in self.compiled:
                 self.compiled.move_to_end(key)
                 return self.compiled[key]
             try:
-                return self.prepare(shapes, {name: arrays[name] for name in self.fixed}, key)
+                named = {name: shape for (name, _), shape in zip(self.inputs, shapes)}
+                return self.prepare(named, self.deciding(arrays), key)
             except NeedsValue as needs:
                 new = tuple(name for name in needs.inputs if name not in self.fixed)
                 if not new:
                     raise
                 self.fixed += new
+
+    def deciding(self, arrays: Sequence[Array]) -> dict[str, Array]:
+        """Those inputs whose values decide shapes, by name."""
+        return {name: array for (name, _), array in zip(self.inputs, arrays) if name in self.fixed}
 
     def prepare(
         self, shapes: Mapping[str, tuple[int, ...]], values: Mapping[str, Array], key: tuple[Any, ...] | None = None

@@ -134,6 +134,14 @@ def doubled() -> DynamicModule:
     return compiled
 
 
+def test_a_lock_that_nobody_gives_back_stops_no_call() -> None:
+    """So it is in a child that was forked while another thread held it."""
+    compiled = doubled()
+    assert compiled.lock.acquire(timeout=1)
+    (total,) = compiled(np.ones((2, 3), np.float32), np.ones((2, 3), np.float32))
+    assert total.tolist() == [[2] * 3] * 2
+
+
 def test_a_free_size_is_the_same_everywhere() -> None:
     with pytest.raises(CompileError, match="'input1' has size 4 in dimension 0, where 'n' is already 2"):
         doubled()(np.zeros((2, 3), np.float32), np.zeros((4, 3), np.float32))
