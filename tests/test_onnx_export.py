@@ -17,6 +17,7 @@ from xmlc import nn
 from xmlc import numpy as xnp
 from xmlc.dialects.diagnostics import CompileError
 from xmlc.dialects.reference.interpreter import interpret
+from xmlc.frontend.python.tree import flatten
 from xmlc.onnx_export.graph import graph_of, model_of, value_info
 from xmlc.onnx_export.operators import ROWS, is_expressible
 
@@ -31,7 +32,7 @@ def run(model: Any, *inputs: Any) -> list[Any]:
     options.log_severity_level = 3
     data = model if isinstance(model, str) else model.SerializeToString()
     session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    return session.run(None, {each.name: value for each, value in zip(session.get_inputs(), inputs)})
+    return session.run(None, {each.name: np.asarray(value) for each, value in zip(session.get_inputs(), inputs)})
 
 
 CLAMPED = ("gather", "gather_elements", "gather_nd", "scatter_elements", "scatter_nd")
@@ -102,11 +103,65 @@ def test_a_gradient_is_exported(tmp_path: Path) -> None:
     np.testing.assert_allclose(found, 2 * np.tanh(X) * (1 - np.tanh(X) ** 2), rtol=1e-4, atol=1e-5)
 
 
-def test_control_flow_is_not_exported(tmp_path: Path) -> None:
-    with pytest.raises(CompileError, match=r"cannot export ml\.while to ONNX"):
-        xmlc.export_onnx(
-            tmp_path / "n", lambda x: xmlc.while_loop(lambda s: s.sum() < 3, lambda s: s + 1, x), np.float32([1])
-        )
+def branched(x: Any) -> Any:
+    scaled = x * 2
+    return xmlc.cond(scaled.sum() > 0, lambda v: (v + scaled, v), lambda v: (v * DENSE[:3, 0], v), x)
+
+
+def looped(x: Any) -> Any:
+    """A loop whose body, a branch in it too, uses values from outside."""
+    step = x.max()
+
+    def body(state: Any) -> Any:
+        count, total = state
+        return count + 1, xmlc.cond(total.sum() > 9, lambda v: v, lambda v: v * 2 + step, total)
+
+    return xmlc.while_loop(lambda state: state[0] < 5, body, (np.int32(0), x))
+
+
+def scanned(x: Any) -> Any:
+    def step(carry: Any, row: Any) -> Any:
+        carry = xnp.tanh(carry + row * DENSE[0, 0])
+        return carry, (carry.sum(), row + carry)
+
+    return xmlc.scan(step, xnp.zeros(x.shape[1:], dtype=np.float32), x)
+
+
+def scanned_backwards(x: Any) -> Any:
+    return xmlc.scan(lambda carry, row: (carry * 0.5 + row, carry), x[0], x, reverse=True)
+
+
+def counted(x: Any) -> Any:
+    return xmlc.scan(lambda carry, _: (carry * 0.5 + 1, carry), x, None, length=4)
+
+
+def learned(x: Any) -> Any:
+    return xmlc.grad(lambda v: scanned(v)[0].sum())(x)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("function", [branched, looped, scanned, scanned_backwards, counted, learned])
+def test_control_flow_is_exported(function: Any, sign: int, tmp_path: Path) -> None:
+    x = sign * abs(RNG.normal(size=3 if function in (branched, looped) else (4, 3)).astype(np.float32))
+    leaves, _ = flatten(xmlc.compile(function)(x))
+    path = tmp_path / "n.onnx"
+    found = run(xmlc.export_onnx(path, function, x), x)
+    for mine, theirs, again in zip(leaves, found, xmlc.load(path)(x), strict=True):
+        np.testing.assert_allclose(theirs, mine, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(again, mine, rtol=1e-4, atol=1e-5)
+
+
+def test_what_onnx_lacks_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CompileError, match=r"cannot export ml\.cumulative_prod to ONNX"):
+        xmlc.export_onnx(tmp_path / "n", lambda x: xnp.cumulative_prod(x), X[0, 0, 0])
+
+
+def test_a_scan_may_have_a_free_length(tmp_path: Path) -> None:
+    x = RNG.normal(size=(9, 3)).astype(np.float32)
+    model = xmlc.export_onnx(tmp_path / "n", scanned, x[:2], free={"x": {0: "T"}})
+    leaves, _ = flatten(xmlc.compile(scanned)(x))
+    for mine, theirs in zip(leaves, run(model, x), strict=True):
+        np.testing.assert_allclose(theirs, mine, rtol=1e-4, atol=1e-5)
 
 
 def test_a_free_size_in_a_number_is_refused(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from xmlc.dialects.ml.types import shape_of
 from xmlc.files import write_whole
 from xmlc.frontend.python.places import user_place
 from xmlc.frontend.python.tree import flatten
-from xmlc.onnx_export.graph import Graph, graph_of, main_of, model_of, named, value_info
+from xmlc.onnx_export.graph import Graph, all_nodes, graph_of, main_of, model_of, named, value_info
 from xmlc.onnx_export.operators import ROWS, is_expressible
 from xmlc.passes.decompose import DECOMPOSITIONS, decompose
 from xmlc.tracing import TracedFunction
@@ -133,7 +133,7 @@ def generalise(graph: Graph, other: Graph) -> None:
     alike = len(graph.nodes) == len(other.nodes) and all(map(same_node, graph.nodes, other.nodes))
     if not alike or graph.arrays.keys() != other.arrays.keys():
         raise depends("which operations there are")
-    shapes = {node.input[1] for node in graph.nodes if node.op_type == "Reshape"}
+    shapes = {node.input[1] for node in all_nodes(graph.nodes) if node.op_type == "Reshape"}
     for name, value in graph.arrays.items():
         changed = other.arrays[name]
         if value.shape == changed.shape and np.array_equal(value, changed, equal_nan=value.dtype.kind == "f"):

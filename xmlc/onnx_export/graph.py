@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 from xdsl.dialects.builtin import ModuleOp, StringAttr
 from xdsl.dialects.func import FuncOp, ReturnOp
-from xdsl.ir import Attribute, Operation, SSAValue
+from xdsl.ir import Attribute, Block, Operation, SSAValue
 
 from xmlc.dialects.diagnostics import CompileError, Diagnostic, place_of
 from xmlc.dialects.dtypes import TO_NUMPY
+from xmlc.dialects.ml.control import YieldOp
 from xmlc.dialects.ml.types import element_of, shape_of
 
 Array = NDArray[Any]
@@ -30,11 +31,28 @@ IR_VERSION = 9
 class Graph:
     """Nodes in their order, and the arrays they use by name."""
 
-    def __init__(self) -> None:
+    def __init__(self, rows: Mapping[type[Operation], Row]) -> None:
+        self.rows = rows
         self.nodes: list[onnx.NodeProto] = []
         self.arrays: dict[str, Array] = {}
         self.names: dict[SSAValue, str] = {}
         self.counts: Counter[str] = Counter()
+
+    def inner(self) -> Graph:
+        """A body inside this graph: it sees the names so far and has nodes of its own; the arrays are the model's."""
+        made = Graph(self.rows)
+        made.arrays, made.counts, made.names = self.arrays, self.counts, dict(self.names)
+        return made
+
+    def block(self, block: Block) -> list[str]:
+        """The nodes of a block whose arguments have names; the names of what its last op passes on."""
+        for op in block.ops:
+            names = [self.names[operand] for operand in op.operands]
+            if op is block.last_op:
+                return names
+            made = self.rows[type(op)](self, op, *names)
+            self.names.update(zip(op.results, [made] if isinstance(made, str) else made, strict=True))
+        raise AssertionError("a block ends in a return or a yield")
 
     def fresh(self, what: str) -> str:
         """A name that nothing has yet: `conv_1`, `conv_2`."""
@@ -66,22 +84,26 @@ def element_type(type: Attribute | SSAValue) -> int:
     return helper.np_dtype_to_tensor_dtype(TO_NUMPY[element_of(type)])
 
 
-def graph_of(function: FuncOp, rows: dict[type[Operation], Row], names: Sequence[str]) -> tuple[Graph, list[str]]:
+def graph_of(function: FuncOp, rows: Mapping[type[Operation], Row], names: Sequence[str]) -> tuple[Graph, list[str]]:
     """The nodes of a function whose arguments have these names, and the names of its results.
 
     Raises CompileError that lists all ops without a row.
     """
-    missing = [op for op in function.walk() if type(op) not in rows and not isinstance(op, FuncOp | ReturnOp)]
+    ends = (FuncOp, ReturnOp, YieldOp)
+    missing = [op for op in function.walk() if type(op) not in rows and not isinstance(op, ends)]
     if missing:
         raise CompileError.of([Diagnostic(f"cannot export {op.name} to ONNX", place_of(op.location)) for op in missing])
-    graph = Graph()
+    graph = Graph(rows)
     graph.names.update(zip(function.body.block.args, names))
-    for op in function.body.block.ops:
-        if isinstance(op, ReturnOp):
-            return graph, [graph.names[value] for value in op.operands]
-        made = rows[type(op)](graph, op, *[graph.names[operand] for operand in op.operands])
-        graph.names.update(zip(op.results, [made] if isinstance(made, str) else made, strict=True))
-    raise AssertionError("a function ends in a return")
+    return graph, graph.block(function.body.block)
+
+
+def all_nodes(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
+    """The nodes, and those of their bodies."""
+    for node in nodes:
+        yield node
+        for attribute in node.attribute:
+            yield from all_nodes(attribute.g.node)
 
 
 def named(function: FuncOp) -> list[str]:

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from xdsl.dialects.builtin import i1
+from xdsl.dialects.builtin import AnyFloat, i1
 from xdsl.ir import Operation
 
 from xmlc.dialects.dtypes import TO_NUMPY
-from xmlc.dialects.ml import composite, contraction, elementwise, reduction, shaping
+from xmlc.dialects.ml import composite, contraction, control, derivatives, elementwise, reduction, shaping
 from xmlc.dialects.ml.elementwise import GeluForm, Predicate
 from xmlc.dialects.ml.types import element_of, shape_of
+from xmlc.onnx_export.control import if_, scan, while_
 from xmlc.onnx_export.graph import Graph, Row, element_type
 
 SAME: dict[type[Operation], str] = {
@@ -86,6 +87,17 @@ def gelu(graph: Graph, op: elementwise.GeluOp, x: str) -> str:
 
 def with_alpha(kind: str, graph: Graph, op: elementwise.AlphaOp, x: str) -> str:
     return graph.node(kind, [x], alpha=op.alpha.value.data)
+
+
+def hard_sigmoid(graph: Graph, op: elementwise.HardSigmoidOp, x: str) -> str:
+    return graph.node("HardSigmoid", [x], alpha=op.alpha.value.data, beta=op.beta.value.data)
+
+
+def floor_div(graph: Graph, op: elementwise.FloorDivOp, x: str, y: str) -> str:
+    """Of integers, what is left of lhs without its remainder, which ONNX gives the sign of rhs."""
+    if isinstance(element_of(op.out), AnyFloat):
+        return graph.node("Floor", [graph.node("Div", [x, y])])
+    return graph.node("Div", [graph.node("Sub", [x, graph.node("Mod", [x, y])]), y])
 
 
 def remainder(graph: Graph, op: elementwise.RemOp, x: str, y: str) -> str:
@@ -215,6 +227,20 @@ def conv(graph: Graph, op: contraction.ConvolutionOp, *names: str) -> str:
     return graph.node(kind, names, group=op.groups.value.data, **windows(op, shape_of(op.weight)[2:]))
 
 
+def resize(graph: Graph, op: contraction.ResizeOp, x: str) -> str:
+    """By sizes where they say it all, else by the factors that the user gave."""
+    before, after, scales = shape_of(op.x), shape_of(op.out), op.scales.get_values()
+    told = all(scale == (b / a if a else 1.0) for a, b, scale in zip(before, after, scales))
+    names = [x, "", "", graph.integers(after)] if told else [x, "", graph.array(scales, np.float32)]
+    return graph.node(
+        "Resize",
+        names,
+        mode=op.interpolation.data.value,
+        coordinate_transformation_mode=op.coordinates.data.value,
+        nearest_mode=op.rounding.data.value,
+    )
+
+
 def is_expressible(op: Operation) -> bool:
     """Whether ONNX can say this: it has rows for its kind, and no transposed convolution that adds padding."""
     if (
@@ -292,6 +318,10 @@ def batch_norm(graph: Graph, op: composite.BatchNormOp, *names: str) -> str:
     return graph.node("BatchNormalization", names, epsilon=op.epsilon.value.data)
 
 
+def barrier(graph: Graph, op: derivatives.BarrierOp, x: str) -> str:
+    return x
+
+
 ROWS: dict[type[Operation], Row] = {
     **dict.fromkeys(SAME, same),
     **dict.fromkeys(LOGICAL, logical),
@@ -302,6 +332,8 @@ ROWS: dict[type[Operation], Row] = {
     elementwise.GeluOp: gelu,
     elementwise.EluOp: functools.partial(with_alpha, "Elu"),
     elementwise.LeakyReluOp: functools.partial(with_alpha, "LeakyRelu"),
+    elementwise.HardSigmoidOp: hard_sigmoid,
+    elementwise.FloorDivOp: floor_div,
     elementwise.RemOp: remainder,
     elementwise.CompareOp: compare,
     elementwise.ClampOp: clamp,
@@ -328,6 +360,7 @@ ROWS: dict[type[Operation], Row] = {
     contraction.ConvTransposeOp: conv,
     contraction.MaxPoolOp: max_pool,
     contraction.AvgPoolOp: avg_pool,
+    contraction.ResizeOp: resize,
     **dict.fromkeys(REDUCED, reduce),
     reduction.ReduceAnyOp: functools.partial(reduce_truth, "ReduceMax"),
     reduction.ReduceAllOp: functools.partial(reduce_truth, "ReduceMin"),
@@ -340,4 +373,8 @@ ROWS: dict[type[Operation], Row] = {
     composite.LogSoftmaxOp: softmax,
     composite.LayerNormOp: layer_norm,
     composite.BatchNormOp: batch_norm,
+    derivatives.BarrierOp: barrier,
+    control.IfOp: if_,
+    control.WhileOp: while_,
+    control.ScanOp: scan,
 }
