@@ -11,8 +11,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import pytest
 from xdsl.dialects.builtin import MemRefType, ModuleOp
 
+from xmlc import driver_cuda
 from xmlc.backends.cuda.driver import Array, CudaError, Device
 from xmlc.backends.cuda.execute import cell_of
 from xmlc.backends.cuda.host_arithmetic import DTYPES
@@ -22,6 +24,9 @@ from xmlc.dialects.reference.gpu import run_kernel
 from xmlc.dialects.reference.interpreter import dtype_of
 from xmlc.dialects.reference.lanes.frame import KernelProgram, Launch
 from xmlc.dialects.reference.lanes.memory import Memory, View, contiguous
+from xmlc.tensors import gpu as tensors_of_gpu
+from xmlc.tensors.device import backend_of
+from xmlc.tensors.evaluate import program_of
 
 ALIGNMENT = 256
 
@@ -44,8 +49,11 @@ class InterpretedDriver:
     def load(self, code: bytes) -> Any:
         return self.program
 
+    def use(self) -> None:
+        pass
+
     def function(self, module: Any, name: str, shared: int) -> Any:
-        return module.symbols[name]
+        return module, module.symbols[name]
 
     def allocate(self, size: int, stream: Any) -> int:
         if size > self.memory:
@@ -81,6 +89,7 @@ class InterpretedDriver:
     def launch(
         self, function: Any, grid: Sequence[int], block: Sequence[int], shared: int, stream: Any, arguments: int
     ) -> None:
+        program, function = function
         self.launched.append(function.sym_name.data)
         launch = Launch(tuple(grid), tuple(block), shared)  # pyright: ignore[reportArgumentType]
         kinds = function.function_type.inputs.data
@@ -88,7 +97,7 @@ class InterpretedDriver:
         memories: dict[int, Memory] = {}
         given = [self.argument(kind, address, launch, memories) for kind, address in zip(kinds, addresses)]
         with np.errstate(all="ignore"):
-            run_kernel(self.program, function, launch, given)
+            run_kernel(program, function, launch, given)
 
     def argument(self, kind: Any, address: int, launch: Launch, memories: dict[int, Memory]) -> Any:
         """What a kernel is given, read from where the driver is told that it is."""
@@ -133,3 +142,21 @@ class InterpretedDriver:
     def replay(self, graph: Any, stream: Any) -> None:
         for action in graph:
             action()
+
+
+def in_place_of_a_gpu(monkeypatch: pytest.MonkeyPatch) -> InterpretedDriver:
+    """Make `cuda` an interpreted device, which knows the kernels of everything that is compiled for it."""
+    made = InterpretedDriver(ModuleOp([]))
+
+    def code(module: ModuleOp, *_: Any) -> bytes:
+        kernels = next((op for op in module.clone().ops if isinstance(op, gpu.ModuleOp)), gpu.ModuleOp("kernels"))
+        made.program = KernelProgram(kernels)
+        return b"kernels"
+
+    monkeypatch.setattr(driver_cuda, "driver_of", lambda number: made)
+    monkeypatch.setattr(driver_cuda, "device_code", code)
+    monkeypatch.setattr(tensors_of_gpu, "gpus", lambda: [made.device])
+    monkeypatch.setenv("XMLC_CACHE", "0")
+    backend_of.cache_clear()
+    program_of.cache_clear()
+    return made

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -16,13 +16,22 @@ import xmlc
 from xmlc import nn, random
 from xmlc import numpy as xp
 from xmlc.dialects.diagnostics import CompileError
-from xmlc.options import EXPLAIN, TENSORS
+from xmlc.options import DEVICE, EXPLAIN, TENSORS
+from xmlc.tensors.device import CPU
 from xmlc.tensors.evaluate import program_of
 from xmlc.tensors.graph import LONGEST, plan_of
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(3, 4)).astype(np.float32), RNG.normal(size=(4,)).astype(np.float32)
 PLACES = np.array([2, 0, -1])
+
+
+@pytest.fixture
+def on_processor() -> Iterator[None]:
+    """For what is said of the processor, where XMLC_DEVICE names another device for all."""
+    with DEVICE.set("cpu"):
+        yield
+
 
 Array = Any
 STEPS: dict[str, Callable[[Any, Array, Array], Array]] = {
@@ -82,7 +91,7 @@ def test_tensors_that_nobody_holds_are_freed() -> None:
 
 def test_equal_graphs_share_a_program() -> None:
     plans = [plan_of((xmlc.Tensor(x) * 2 + 1).node)[0] for x in (X, X + 1)]
-    assert program_of(plans[0]) is program_of(plans[1])
+    assert program_of(plans[0], CPU) is program_of(plans[1], CPU)
     assert plan_of((xmlc.Tensor(X) * 3 + 1).node)[0] != plans[0]
 
 
@@ -100,7 +109,9 @@ def test_a_long_chain_runs_in_parts() -> None:
     assert x.tolist() == [2 * LONGEST + 3] * 2
 
 
-def test_a_graph_is_compiled_when_interpreting_it_has_cost_as_much(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_graph_is_compiled_when_interpreting_it_has_cost_as_much(
+    caplog: pytest.LogCaptureFixture, on_processor: None
+) -> None:
     with EXPLAIN.set(True), caplog.at_level(logging.WARNING):
         large = xp.ones(3_000_000) * 2
         assert float(large[0]) == 2
@@ -108,13 +119,13 @@ def test_a_graph_is_compiled_when_interpreting_it_has_cost_as_much(caplog: pytes
     caplog.clear()
     with EXPLAIN.set(True), caplog.at_level(logging.WARNING):
         assert float(xp.ones(7)[0]) == 1
-    assert "interpreting ones, at" in caplog.text
+    assert "interpreting ones, at on cpu" in caplog.text
 
 
-def test_the_policy_is_a_setting() -> None:
+def test_the_policy_is_a_setting(on_processor: None) -> None:
     with TENSORS.set("compile"):
         y = xp.sinh(xmlc.Tensor(X)) - 1
-        program = program_of(plan_of(y.node)[0])
+        program = program_of(plan_of(y.node)[0], CPU)
         np.testing.assert_allclose(y.numpy(), np.sinh(X) - 1, rtol=1e-5)
     assert program.compiled is not None
 
@@ -176,11 +187,11 @@ def test_numbers_and_other_arrays_meet_tensors() -> None:
     assert (X + x).dtype == np.float32 and isinstance(X + x, xmlc.Tensor)
     assert float(xp.sum(x)) == pytest.approx(X.sum(), rel=1e-5)
     assert bool(xp.all(x == X)) and int(xp.asarray(3)) == 3
-    np.testing.assert_array_equal(np.from_dlpack(x), X)
+    np.testing.assert_array_equal(np.from_dlpack(x, device="cpu"), X)
     assert [float(each) for each in xp.asarray([1, 2])] == [1, 2]
 
 
-def test_a_tensor_is_printed_as_numpy_prints() -> None:
+def test_a_tensor_is_printed_as_numpy_prints(on_processor: None) -> None:
     assert repr(xp.asarray([1.0, 0.5])) == "Tensor([1. , 0.5], dtype=float32)"
     assert str(xp.asarray([[1, 2]])) == "[[1 2]]"
     assert f"{xp.asarray(0.5):.3f}" == "0.500"
@@ -235,7 +246,7 @@ def test_a_traced_function_draws_by_a_key() -> None:
     np.testing.assert_allclose(drawn, np.asarray(random.uniform(key, 3)), rtol=1e-6)
 
 
-def test_a_registered_kernel_computes_what_it_takes() -> None:
+def test_a_registered_kernel_computes_what_it_takes(on_processor: None) -> None:
     calls: list[tuple[int, ...]] = []
 
     def library_sum(x: Array, *, axis: int | None = None) -> Array:
@@ -274,10 +285,10 @@ def test_a_function_of_ones_own_is_an_operation_like_the_others() -> None:
     np.testing.assert_allclose(xmlc.grad(lambda x: softsign(x).sum())(X), 1 / (1 + np.abs(X)) ** 2, rtol=1e-5)
 
 
-def test_what_a_tensor_waits_for_can_be_read() -> None:
+def test_what_a_tensor_waits_for_can_be_read(on_processor: None) -> None:
     y = xp.exp(xmlc.Tensor(X)) * 2
     text = xmlc.explain(y)
-    assert text.startswith("exp, multiply (interpreted for 0.0 ms") and "it will be interpreted" in text
+    assert text.startswith("exp, multiply on cpu (interpreted for 0.0 ms") and "it will be interpreted" in text
     assert "ml.exp" in text and y.node.values is None
     y.numpy()
     assert xmlc.explain(y) == "it has its value"

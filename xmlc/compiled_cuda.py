@@ -78,16 +78,25 @@ class CudaModule:
         `stream` (a CUDA stream's number) is. Raises CompileError for what does not fit or the device refuses.
         """
         given = self.placed(inputs, stream)
-        outputs = [DeviceArray(self.driver, each.shape, each.dtype, stream) for each in self.signature.outputs]
-        self.give([each.address for each in given], outputs)
-        self.execution.run(stream)
+        outputs = self.launched(given, stream)
         if any(each.keep is not None for each in given) or stream != DEFAULT_STREAM:
-            return tuple(outputs)
+            return outputs
         try:
             results = tuple(each.numpy() for each in outputs)
         except CudaError as error:
             raise self.told(error) from error
         return results
+
+    def on_device(self, *inputs: Any) -> tuple[DeviceArray, ...]:
+        """The outputs in the device's memory, wherever the inputs are."""
+        return self.launched(self.placed(inputs, DEFAULT_STREAM), DEFAULT_STREAM)
+
+    def launched(self, given: Sequence[Seen], stream: Handle) -> tuple[DeviceArray, ...]:
+        """The outputs for these inputs; kernels may still run when this returns."""
+        outputs = tuple([DeviceArray(self.driver, each.shape, each.dtype, stream) for each in self.signature.outputs])
+        self.give([each.address for each in given], outputs)
+        self.execution.run(stream)
+        return outputs
 
     def placed(self, inputs: Sequence[Any], stream: Handle) -> list[Seen]:
         """Where the inputs are on the device; those of the host are copied there."""
@@ -170,6 +179,7 @@ class BoundCall:
 
     def __call__(self) -> tuple[DeviceArray, ...]:
         """Launch everything; the outputs are complete once the stream is."""
+        self.module.driver.use()
         self.execution.run(self.stream)
         return self.outputs
 

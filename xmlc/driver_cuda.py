@@ -5,14 +5,12 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp
 
-from xmlc.backends.cuda.arrays import Seen, seen
 from xmlc.backends.cuda.artifact import CudaArtifact, Entry
-from xmlc.backends.cuda.driver import DEFAULT_STREAM, driver_of
+from xmlc.backends.cuda.driver import driver_of
 from xmlc.backends.cuda.target import CudaTarget
 from xmlc.backends.signature import EntryPoint, Signature, arena_bytes
 from xmlc.compiled import Array
@@ -83,14 +81,6 @@ def compile_for_gpu(module: ModuleOp, weights: Mapping[str, Array], settings: Se
     loaded = CudaModule(CudaArtifact.from_bytes(data), weights, driver)
     settings.timer.stop()
     return loaded
-
-
-def on_device(value: Any) -> Seen | None:
-    """An array of any library in a GPU's memory, after what is being done to it; None for one in the host's.
-
-    Raises CompileError where there is no GPU.
-    """
-    return seen(value, driver_of(0), DEFAULT_STREAM)
 
 
 def check(target: CudaTarget, processor: str, name: str) -> None:

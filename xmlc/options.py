@@ -131,7 +131,9 @@ CUDA_SYNC = option(
     read_truth,
     "wait for each kernel, so that an error names the one that failed: 1 or 0",
 )
-DEVICE = option("XMLC_DEVICE", lambda: "cpu", str, "what `@xmlc.compile` compiles for by itself: cpu, cuda")
+DEVICE = option(
+    "XMLC_DEVICE", lambda: "cpu", str, "where tensors are made and compiled functions run by themselves: cpu, cuda"
+)
 DUMP: Option[Path | None] = option(
     "XMLC_DUMP", lambda: None, Path, "folder that receives the program after every stage"
 )

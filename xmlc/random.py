@@ -18,6 +18,7 @@ from xmlc.frontend.python import random as r
 from xmlc.frontend.python.places import user_place
 from xmlc.frontend.python.random import key as key
 from xmlc.frontend.python.trace import current
+from xmlc.tensors.device import Device, device_named
 from xmlc.tensors.tensor import Operation, Tensor
 
 __all__ = ["Generator", "integers", "key", "normal", "permutation", "rand", "randn", "seed", "uniform"]
@@ -29,7 +30,8 @@ integers, permutation = Operation(r.integers), Operation(r.permutation)
 class Generator:
     """Random tensors from one seed; those of the same seed are the same, call by call."""
 
-    def __init__(self, seed: int | None = None):
+    def __init__(self, seed: int | None = None, device: Device | str | None = None):
+        self.device = device
         self.seed(secrets.randbits(32) if seed is None else seed)
 
     def seed(self, seed: int) -> None:
@@ -45,7 +47,7 @@ class Generator:
                 hint="pass the function a key, and call xmlc.random.normal(key, shape)",
             )
         self.calls += 1
-        return Tensor.of(key(self.state, self.calls))
+        return Tensor.of(key(self.state, self.calls), device_named(self.device))
 
     def normal(
         self, shape: int | Sequence[int] = (), *, mean: float = 0.0, scale: float = 1.0, dtype: Any = None

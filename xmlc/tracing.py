@@ -15,16 +15,16 @@ import inspect
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast, overload
+from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
 
 import numpy as np
 
 from xmlc.backends.cuda.target import CudaTarget
-from xmlc.compiled import CompiledModule, as_array
+from xmlc.compiled import as_array
 from xmlc.dialects.diagnostics import CompileError
 from xmlc.dialects.dtypes import FROM_NUMPY
 from xmlc.dialects.ml.types import shape_text, tensor
-from xmlc.driver import Settings, any_target, compile_for_target, emit
+from xmlc.driver import Settings, any_target, emit
 from xmlc.frontend.python.array import Array
 from xmlc.frontend.python.control import cond, scan, while_loop
 from xmlc.frontend.python.places import user_place
@@ -32,9 +32,9 @@ from xmlc.frontend.python.trace import Spec, Traced, current, trace
 from xmlc.frontend.python.tree import Tree, flatten
 from xmlc.nan_search import SEARCHING, explain_nan, has_nan, unsearched
 from xmlc.options import DEVICE, EXPLAIN
-
-if TYPE_CHECKING:
-    from xmlc.compiled_cuda import CudaModule
+from xmlc.tensors.backend import Runner
+from xmlc.tensors.device import KINDS, TRACED_FOR, Device, device_of, expect_one
+from xmlc.tensors.tensor import Tensor
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -45,8 +45,8 @@ LOG = logging.getLogger("xmlc.tracing")
 
 Leaf = tuple[Any, ...]
 """What tells one leaf of the arguments from another: its shape and dtype, or the type of a Python number."""
-Key = tuple[Tree, tuple[Leaf, ...], tuple[Any, ...]]
-"""What a function is traced for: the structure of its arguments, their leaves, and the static arguments."""
+Key = tuple[Tree, tuple[Leaf, ...], tuple[Any, ...], Device]
+"""What a function is traced for: the structure of its arguments, their leaves, the static arguments, and a device."""
 
 NUMBERS = (bool, int, float)
 
@@ -55,11 +55,20 @@ NUMBERS = (bool, int, float)
 class Entry:
     """The machine code for one key: it takes the leaves of the arguments, and gives those of the result."""
 
-    call: CompiledModule | CudaModule
+    call: Runner
     results: Tree
+    device: Device
 
     def __call__(self, leaves: Sequence[Any]) -> Any:
-        found = self.call(*leaves)
+        """The result, its arrays where those of the arguments are."""
+        return self.built(self.call(*leaves))
+
+    def as_tensors(self, leaves: Sequence[Any]) -> Any:
+        """The result, its arrays tensors on the device."""
+        found = self.device.backend.run(self.call, leaves)
+        return self.built([Tensor.of(each, self.device) for each in found])
+
+    def built(self, found: Sequence[Any]) -> Any:
         return found[0] if self.results.kind is None else self.results.build(found)
 
 
@@ -69,14 +78,15 @@ class Lowered:
 
     traced: Traced
     settings: Settings
+    device: Device
 
     def emit(self, stage: str = "ml") -> str | bytes:
         """The program after a stage: see `xmlc list stages`. Raises CompileError for an unknown one."""
         return emit(self.traced.module.clone(), stage, self.settings)
 
     def compile(self) -> Entry:
-        made = compile_for_target(self.traced.module.clone(), self.traced.weights, self.settings)
-        return Entry(made, self.traced.results)
+        made = self.device.backend.compile(self.traced.module.clone(), self.traced.weights, self.settings)
+        return Entry(made, self.traced.results, self.device)
 
     def __str__(self) -> str:
         from xmlc.pipeline import printed
@@ -96,7 +106,14 @@ class TracedFunction(Generic[P, R]):
     Called while another function is traced, it becomes part of that one.
     """
 
-    def __init__(self, function: Callable[P, R], static: Sequence[str] = (), settings: Settings | None = None):
+    def __init__(
+        self,
+        function: Callable[P, R],
+        static: Sequence[str] = (),
+        settings: Settings | None = None,
+        device: Device | None = None,
+    ):
+        """`device` is where it runs, or that which the settings compile for; else each call where its tensors are."""
         self.function = function
         self.signature = inspect.signature(function)
         self.static = frozenset(static)
@@ -104,8 +121,8 @@ class TracedFunction(Generic[P, R]):
         kinds = [each.kind in positional for each in self.signature.parameters.values()]
         self.plain = tuple(self.signature.parameters) if all(kinds) and not static else None
         """The names of the arguments, where as many values in their order are all of them."""
-        self.settings = settings or Settings(target=any_target(DEVICE.get()))
-        self.as_leaf = as_leaf_of_gpu if isinstance(self.settings.target, CudaTarget) else as_leaf
+        self.settings = settings
+        self.device = device or (device_for(settings) if settings else None)
         self.entries: dict[Key, Entry] = {}
         self.flat: dict[tuple[Any, ...] | None, Entry] = {}
         """The entries of calls whose arguments are NumPy arrays and nothing else: they are found at once."""
@@ -129,15 +146,32 @@ class TracedFunction(Generic[P, R]):
             return entry(args)
         names, trees, static = self.divided(args, kwargs)
         found, structure = flatten(trees)
-        leaves = [self.as_leaf(each) for each in found]
-        key = structure, tuple(map(leaf_key, leaves)), static
+        device = self.placed(names, trees)
+        leaves = [as_leaf(each, device) for each in found]
+        key = structure, tuple(map(leaf_key, leaves)), static, device
         entry = self.entries.get(key)
         if entry is None:
             self.explain(key, names)
             entry = self.entries[key] = self.traced(names, trees, static).compile()
         if flat is not None and None not in flat and self.plain is not None:
             self.flat[flat] = entry
-        return entry([np.asarray(each) if type(each) in NUMBERS else each for each in leaves])
+        given = [np.asarray(each) if type(each) in NUMBERS else each for each in leaves]
+        return entry.as_tensors(given) if any(type(each) is Tensor for each in found) else entry(given)
+
+    def placed(self, names: Sequence[str], trees: Sequence[Any]) -> Device:
+        """The device that a call runs on. Raises CompileError where an argument is on another."""
+        found, structure = flatten(trees)
+        devices = [device_of(each) for each in found]
+        on = [each for each in devices if each is not None]
+        if self.device is None:
+            return expect_one(self.name, on) if on else default_place()[0]
+        if any(each != self.device for each in on):
+            paths = [path for name, child in zip(names, structure.children) for path in child.paths(name)]
+            path, other = next((p, each) for p, each in zip(paths, devices) if each not in (None, self.device))
+            message = f"{self.name} is compiled for {self.device}, its argument '{path}' is on {other}"
+            hint = f"move it: {path}.to('{self.device}')"
+            raise CompileError(f"device mismatch: {message}", place=user_place(), hint=hint)
+        return self.device
 
     def searched(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """A call whose result is searched for NaN: see `xmlc.debug_nans`."""
@@ -146,7 +180,7 @@ class TracedFunction(Generic[P, R]):
         if any(map(has_nan, flatten(result)[0])):
             traced = self.lower(*args, **kwargs).traced
             leaves = flatten(self.divided(args, kwargs)[1])[0]
-            explain_nan(traced.module, [*map(self.as_leaf, leaves), *traced.weights.values()])
+            explain_nan(traced.module, [*leaves, *traced.weights.values()])
         return result
 
     def lower(self, *args: P.args, **kwargs: P.kwargs) -> Lowered:
@@ -165,14 +199,20 @@ class TracedFunction(Generic[P, R]):
 
     def traced(self, names: tuple[str, ...], trees: tuple[Any, ...], static: tuple[Any, ...]) -> Lowered:
         leaves, structure = flatten(trees)
-        leaves = [self.as_leaf(each) for each in leaves]
+        device = self.placed(names, trees)
+        leaves = [as_leaf(each, device) for each in leaves]
         paths = [path for name, child in zip(names, structure.children) for path in child.paths(name)]
 
         def run(arrays: Sequence[Array]) -> Any:
             built = structure.build(arrays)
             return call(self.function, self.signature, dict(zip(names, built)) | dict(static))
 
-        return Lowered(trace(run, list(map(spec_of, leaves, paths)), paths), self.settings)
+        before = TRACED_FOR.set(device)
+        try:
+            made = trace(run, list(map(spec_of, leaves, paths)), paths)
+        finally:
+            TRACED_FOR.reset(before)
+        return Lowered(made, self.settings or default_settings(device), device)
 
     def explain(self, key: Key, names: tuple[str, ...]) -> None:
         """Tell, where XMLC_EXPLAIN asks for it, why a function is traced (again)."""
@@ -183,7 +223,9 @@ class TracedFunction(Generic[P, R]):
         """What is new in a key, in the words of the user's arguments."""
         if not self.entries:
             return "it is called for the first time"
-        structure, leaves, static = next(reversed(self.entries))
+        structure, leaves, static, device = next(reversed(self.entries))
+        if device != key[3]:
+            return f"it ran on {device}, and is to run on {key[3]}"
         if structure != key[0]:
             return "its arguments are arranged in another way"
         if static != key[2]:
@@ -202,11 +244,15 @@ def call(function: Callable[..., Any], signature: inspect.Signature, arguments: 
     return function(*bound.args, **bound.kwargs)
 
 
-def as_leaf(value: Any) -> Any:
-    """A leaf of the arguments as a NumPy array that shares its memory; Python's numbers stay what they are."""
+def as_leaf(value: Any, device: Device) -> Any:
+    """A leaf of the arguments as a program of a device takes it: a number, or an array that shares its memory."""
     kind = cast("type[Any]", type(value))
     if kind is np.ndarray or kind in NUMBERS:
         return value
+    if kind is Tensor:
+        return value.buffer
+    if device_of(value) is not None:
+        return device.backend.adopt(value)
     if hasattr(value, "__dlpack__") or isinstance(value, np.generic):
         return as_array(value)
     raise CompileError(
@@ -216,13 +262,32 @@ def as_leaf(value: Any) -> Any:
     )
 
 
-def as_leaf_of_gpu(value: Any) -> Any:
-    """The same for a program of a GPU: an array in its memory stays there."""
-    from xmlc.driver_cuda import on_device
+def device_for(settings: Settings) -> Device:
+    """The device that runs what is compiled with these settings."""
+    return Device("cuda" if isinstance(settings.target, CudaTarget) else "cpu")
 
-    kind = cast("type[Any]", type(value))
-    found = None if kind is np.ndarray or kind in NUMBERS else on_device(value)
-    return as_leaf(value) if found is None else found
+
+def default_place() -> tuple[Device, Settings | None]:
+    """What XMLC_DEVICE names."""
+    return place_named(DEVICE.get())
+
+
+def default_settings(device: Device) -> Settings:
+    """Those of a device, unless XMLC_DEVICE names a target for it."""
+    named, settings = default_place()
+    return settings if settings and named == device else Settings(target=any_target(KINDS[device.kind].target))
+
+
+def place_named(name: str) -> tuple[Device, Settings | None]:
+    """The device `cpu`, `cuda:1`, or that which runs programs for a target such as `cuda:sm_90a`, with settings for it.
+
+    Raises CompileError for a name of neither.
+    """
+    kind, _, rest = name.partition(":")
+    if kind in KINDS and (not rest or rest.isdecimal()):
+        return Device(name), None
+    settings = Settings(target=any_target(name))
+    return device_for(settings), settings
 
 
 def leaf_key(leaf: Any) -> Leaf:
@@ -246,7 +311,7 @@ def spec_of(leaf: Any, path: str) -> Spec:
 def compile(function: Callable[P, R], /) -> TracedFunction[P, R]: ...
 @overload
 def compile(
-    *, static: Sequence[str] = (), settings: Settings | None = None, device: str | None = None
+    *, static: Sequence[str] = (), settings: Settings | None = None, device: Device | str | None = None
 ) -> Callable[[Callable[P, R]], TracedFunction[P, R]]: ...
 def compile(
     function: Callable[P, R] | None = None,
@@ -254,18 +319,23 @@ def compile(
     *,
     static: Sequence[str] = (),
     settings: Settings | None = None,
-    device: str | None = None,
+    device: Device | str | None = None,
 ) -> TracedFunction[P, R] | Callable[[Callable[P, R]], TracedFunction[P, R]]:
     """Make a Python function of arrays run as machine code, compiled when it is first called with such arguments.
 
     Arguments are trees of arrays and numbers: tuples, lists, dicts, dataclasses. `static` names those that are none:
     they are hashed, and the function is traced for each of their values. Arrays that it uses from outside are part
-    of the program as they are when it is traced. `device` says where it runs, `"cpu"` or `"cuda"`, if `settings` do
-    not; else XMLC_DEVICE does. On a GPU, results are in its memory if an argument is.
+    of the program as they are when it is traced. `device` says where it runs, a device or a target such as
+    `"cuda:sm_90a"`, if `settings` do not; else it runs where tensors and arrays of a GPU that it is given are, and on
+    the device of XMLC_DEVICE where there are none. Given tensors it gives tensors, given arrays in a GPU's memory
+    such arrays, else NumPy's.
     Raises CompileError at the user's line.
     """
+    where: Device | None = None
     if device is not None:
-        settings = replace(settings or Settings(), target=any_target(device))
+        where, named = place_named(device) if isinstance(device, str) else (device, None)
+        target = named.target if named else any_target(KINDS[where.kind].target)
+        settings = replace(settings or Settings(), target=target)
     if function is not None:
-        return TracedFunction(function, static, settings)
-    return lambda function: TracedFunction(function, static, settings)
+        return TracedFunction(function, static, settings, where)
+    return lambda function: TracedFunction(function, static, settings, where)

@@ -166,6 +166,8 @@ class DeviceArray:
         self.stream = stream
         self.size = prod(shape)
         self.nbytes = self.size * dtype.itemsize
+        self.owner: Any = None
+        """What must live as long as this, where the memory is another's."""
         self.address = driver.allocate(self.nbytes, stream)
 
     @classmethod
@@ -173,6 +175,19 @@ class DeviceArray:
         """A copy of an array of the host."""
         made = cls(driver, array.shape, array.dtype, stream)
         driver.copy_in(made.address, np.ascontiguousarray(array), stream)
+        return made
+
+    @classmethod
+    def around(cls, driver: Driver, found: Seen, stream: Handle = DEFAULT_STREAM) -> DeviceArray:
+        """The memory of an array of another library. Raises CompileError where it is not contiguous."""
+        if not found.is_contiguous:
+            message = f"an array of shape {found.shape} has strides {found.strides}, expected a contiguous one"
+            raise CompileError(message, hint="make a contiguous copy of it first")
+        made = cls.__new__(cls)
+        made.driver, made.shape, made.dtype, made.stream = driver, found.shape, found.dtype, stream
+        made.size = prod(found.shape)
+        made.nbytes = made.size * found.dtype.itemsize
+        made.address, made.owner = found.address, found
         return made
 
     def numpy(self) -> Array:
@@ -226,7 +241,9 @@ class DeviceArray:
         """Give the memory back now."""
         if self.address:
             address, self.address = self.address, 0
-            self.driver.free(address, self.stream)
+            if self.owner is None:
+                self.driver.free(address, self.stream)
+            self.owner = None
 
     def __enter__(self) -> DeviceArray:
         return self

@@ -8,6 +8,7 @@ there is none, that is said, and nothing is run on the processor instead.
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -67,6 +68,7 @@ class Driver(Protocol):
 
     device: Device
 
+    def use(self) -> None: ...
     def load(self, code: bytes) -> Handle: ...
     def function(self, module: Handle, name: str, shared: int) -> Handle: ...
     def allocate(self, size: int, stream: Handle) -> int: ...
@@ -157,6 +159,9 @@ class NvidiaDriver:
         self.device = found[number]
         handle = done(api.cuDeviceGet(number), f"opening device {number}")
         self.context = done(api.cuDevicePrimaryCtxRetain(handle), "making a context")
+        self.is_alone = len(found) == 1
+        self.entered = threading.local()
+        """Threads that work on the device, which they go on doing where there is no other."""
         self.use()
         self.pool = done(api.cuDeviceGetDefaultMemPool(handle), "opening the device's memory pool")
         keep = api.CUmemPool_attribute.CU_MEMPOOL_ATTR_RELEASE_THRESHOLD
@@ -166,12 +171,15 @@ class NvidiaDriver:
         self.modules: dict[bytes, Handle] = {}
 
     def use(self) -> None:
-        """Make this thread work on the device."""
-        done(self.api.cuCtxSetCurrent(self.context), "choosing a device")
+        """Make this thread work on the device: first of all that is asked of it, except launches."""
+        if not (self.is_alone and getattr(self.entered, "yes", False)):
+            done(self.api.cuCtxSetCurrent(self.context), "choosing a device")
+            self.entered.yes = True
 
     def load(self, code: bytes) -> Handle:
         """A module from PTX text, which the driver compiles, or from a cubin; the same code is loaded once."""
         key = hashlib.sha256(code).digest()
+        self.use()
         if key not in self.modules:
             self.modules[key] = done(self.api.cuModuleLoadData(code + b"\0"), "loading kernels")
         return self.modules[key]
@@ -194,25 +202,30 @@ class NvidiaDriver:
         return self.streams[stream]
 
     def allocate(self, size: int, stream: Handle) -> int:
+        self.use()
         answer = self.api.cuMemAllocFromPoolAsync(max(size, 1), self.pool, self.stream(stream))
         return int(done(answer, f"allocating {spelled(size)} on device {self.device.number}"))
 
     def free(self, address: int, stream: Handle) -> None:
+        self.use()
         done(self.api.cuMemFreeAsync(address, self.stream(stream)), "freeing memory")
 
     def copy_in(self, address: int, array: Array, stream: Handle) -> None:
         """From the host; the array may be changed once this returns."""
         if array.nbytes:
+            self.use()
             answer = self.api.cuMemcpyHtoDAsync(address, array.ctypes.data, array.nbytes, self.stream(stream))
             done(answer, f"copying {spelled(array.nbytes)} to the device")
 
     def copy_out(self, array: Array, address: int, stream: Handle) -> None:
         """To the host; the array holds what it should once the stream is synchronised."""
         if array.nbytes:
+            self.use()
             answer = self.api.cuMemcpyDtoHAsync(array.ctypes.data, address, array.nbytes, self.stream(stream))
             done(answer, f"copying {spelled(array.nbytes)} from the device")
 
     def copy(self, target: int, source: int, size: int, stream: Handle) -> None:
+        self.use()
         done(self.api.cuMemcpyDtoDAsync(target, source, size, self.stream(stream)), f"copying {spelled(size)}")
 
     def launch(
@@ -236,6 +249,7 @@ class NvidiaDriver:
         return launch
 
     def synchronize(self, stream: Handle) -> None:
+        self.use()
         done(self.api.cuStreamSynchronize(self.stream(stream)), "running kernels")
 
     def owner(self, address: int) -> int | None:
@@ -253,6 +267,7 @@ class NvidiaDriver:
 
     def new_stream(self) -> Handle:
         """A stream that does not wait for the default one."""
+        self.use()
         return done(self.api.cuStreamCreate(1), "making a stream")
 
     def begin_capture(self, stream: Handle) -> None:
@@ -266,6 +281,7 @@ class NvidiaDriver:
         return made
 
     def replay(self, graph: Handle, stream: Handle) -> None:
+        self.use()
         done(self.api.cuGraphLaunch(graph, self.stream(stream)), "running a graph")
 
     def new_event(self) -> Handle:

@@ -287,6 +287,8 @@ def as_array(x: ArrayLike) -> Array:
         return Array(F.constant(x, element), trace, weak=True)
     if isinstance(x, np.generic):
         return Array(trace.capture(np.array(x)), trace)
+    if hasattr(x, "captured"):  # a tensor: its device may be another than this program's, which it knows
+        return Array(trace.capture(x.captured()), trace)  # pyright: ignore
     if hasattr(x, "__dlpack__"):  # NumPy's arrays among them, which this does not copy either
         return Array(trace.capture(x if isinstance(x, np.ndarray) else np.from_dlpack(x)), trace)  # pyright: ignore
     raise CompileError(f"expected an array or a number, found {type(x).__name__}", place=user_place())

@@ -10,7 +10,7 @@ import numpy as np
 
 from xmlc.dialects.dtypes import FROM_NUMPY, TO_NUMPY
 from xmlc.frontend.python.array import Array, element_named, meeting_type
-from xmlc.tensors.device import CPU, Device
+from xmlc.tensors.device import Device, device_named, devices
 from xmlc.tensors.tensor import Tensor
 
 __all__ = ["__array_namespace_info__", "can_cast", "finfo", "iinfo", "isdtype", "result_type"]
@@ -111,10 +111,10 @@ class Information:
         return {"boolean indexing": True, "data-dependent shapes": True, "max dimensions": 64}
 
     def default_device(self) -> Device:
-        return CPU
+        return device_named(None)
 
     def devices(self) -> list[Device]:
-        return [CPU]
+        return devices()
 
     def default_dtypes(self, *, device: Device | str | None = None) -> dict[str, np.dtype[Any]]:
         return {

@@ -13,9 +13,9 @@ import numpy as np
 from xmlc.frontend.python import functions as f
 from xmlc.frontend.python.trace import current
 from xmlc.tensors import operations
-from xmlc.tensors.device import Device, device_named
+from xmlc.tensors.device import CPU, Device, device_named, device_of, expect_here
 from xmlc.tensors.library import LibraryFunction
-from xmlc.tensors.tensor import NDArrayAny, Tensor, concrete, tensor_of
+from xmlc.tensors.tensor import NDArrayAny, Tensor, adopted, concrete, tensor_of
 
 __all__ = [
     "asarray", "from_dlpack", "nextafter", "nonzero", "repeat", "unique_all", "unique_counts", "unique_inverse",
@@ -27,26 +27,38 @@ def asarray(obj: Any, /, *, dtype: Any = None, device: Device | str | None = Non
     """A tensor of an array of any library, a number, or nested sequences of numbers.
 
     Arrays of others are copied: what is recorded may be computed later than they are changed. So ValueError for
-    copy=False, unless obj is a tensor of that type.
+    copy=False, unless obj is a tensor of that type on that device.
     """
     if current() is not None:
+        expect_here("the result of asarray", device)
         return f.asarray(obj, dtype=dtype, copy=copy)
-    device_named(device)
-    is_tensor = isinstance(obj, Tensor)
-    if copy is False and not (is_tensor and dtype in (None, obj.dtype)):
-        raise ValueError("a tensor shares memory with tensors only: copy=False is not possible here")
-    if not is_tensor:
+    if not isinstance(obj, Tensor):
+        if copy is False:
+            raise ValueError("a tensor shares memory with tensors only: copy=False is not possible here")
         return Tensor(obj, dtype, device)
-    found = obj if dtype is None or dtype == obj.dtype else obj.astype(dtype)
+    found = obj if device is None else obj.to_device(device)
+    found = found if dtype is None or dtype == obj.dtype else found.astype(dtype)
+    if copy is False and found is not obj:
+        raise ValueError("the tensor has another type, or is on another device: copy=False is not possible here")
     return tensor_of(found.node, found.index) if copy else found
 
 
 def from_dlpack(x: Any, /, *, device: Device | str | None = None, copy: bool | None = None) -> Tensor:
-    """A tensor of an array that speaks DLPack and lives on the CPU; see `asarray`."""
-    device_named(device)
-    if copy is False and not isinstance(x, Tensor):
-        raise ValueError("a tensor shares memory with tensors only: copy=False is not possible here")
-    return asarray(x, copy=copy) if isinstance(x, Tensor) else Tensor(np.from_dlpack(x))
+    """A tensor of an array that speaks DLPack, in the memory in which it is, without a copy.
+
+    Whoever writes to the array changes the tensor, and what is still to be computed of it. With `copy` it has memory of
+    its own; so it has on another `device`, which is a ValueError with copy=False.
+    """
+    if isinstance(x, Tensor):
+        return asarray(x, device=device, copy=copy)
+    source = device_of(x) or CPU
+    wanted = source if device is None else device_named(device)
+    if wanted.backend.dlpack_device != source.backend.dlpack_device:
+        if copy is False:
+            raise ValueError(f"the array is on {source}: it is on {wanted} by a copy only")
+        return Tensor.of(adopted(x, source), source).to_device(wanted)
+    shared = adopted(x, wanted)
+    return Tensor.of(wanted.backend.copied(shared) if copy else shared, wanted)
 
 
 def repeat(x: Any, repeats: Any, /, *, axis: int | None = None) -> Any:
@@ -55,7 +67,8 @@ def repeat(x: Any, repeats: Any, /, *, axis: int | None = None) -> Any:
         return operations.repeat(x, repeats, axis=axis)
     line = x if axis is not None else operations.reshape(x, (-1,))
     places: NDArrayAny = np.repeat(np.arange(line.shape[axis or 0], dtype=np.int64), concrete(repeats))
-    return operations.take(line, Tensor.of(places), axis=axis or 0)
+    device = line.device if isinstance(line, Tensor) else device_named(None)
+    return operations.take(line, Tensor.of(places, device), axis=axis or 0)
 
 
 def distinct(x: Any, /) -> Any:

@@ -22,6 +22,8 @@ from xmlc.dialects.ml.types import element_of, shape_of, tensor
 from xmlc.frontend.python.array import Array, as_array
 from xmlc.frontend.python.trace import Spec, Traced, trace
 from xmlc.frontend.python.tree import Tree, flatten
+from xmlc.tensors.backend import Buffer
+from xmlc.tensors.device import Device
 
 NDArrayAny = NDArray[Any]
 Function = Callable[..., Any]
@@ -116,10 +118,14 @@ def main_of(traced: Traced) -> FuncOp:
 class Node:
     """A call that is to be made, or was: then it has values, and no operands any more."""
 
-    __slots__ = ("call", "depth", "handles", "operands", "values", "weak")
+    __slots__ = ("call", "depth", "device", "handles", "operands", "values", "weak")
 
-    def __init__(self, call: Call | None, operands: Sequence[Value], values: Sequence[NDArrayAny] | None = None):
+    def __init__(
+        self, call: Call | None, operands: Sequence[Value], device: Device, values: Sequence[Buffer] | None = None
+    ):
         self.call = call
+        self.device = device
+        """Where it is computed, and its values are; a number of Python goes with any."""
         self.operands = tuple(operands)
         self.values = values
         self.handles: list[ReferenceType[Any]] = []
@@ -133,7 +139,7 @@ class Node:
         """Whether anybody can ask for a result of it, other than by what depends on it."""
         return any(handle() is not None for handle in self.handles)
 
-    def finish(self, values: Sequence[NDArrayAny]) -> None:
+    def finish(self, values: Sequence[Buffer]) -> None:
         self.values, self.call, self.operands, self.depth = values, None, (), 0
 
 
@@ -141,9 +147,9 @@ Value = tuple[Node, int]
 """One result of a node."""
 
 
-def known(array: NDArrayAny, weak: bool = False) -> Node:
-    """A node that has its value from the start."""
-    made = Node(None, (), (array,))
+def known(array: Buffer, device: Device, weak: bool = False) -> Node:
+    """A node that has its value, in the memory of a device, from the start."""
+    made = Node(None, (), device, (array,))
     made.depth, made.weak = 0, weak
     return made
 
@@ -178,7 +184,7 @@ class Plan(NamedTuple):
         return trace(run, [each.spec for each in self.inputs], [f"x{i}" for i in range(len(self.inputs))])
 
 
-def plan_of(wanted: Node) -> tuple[Plan, list[Node], list[NDArrayAny]]:
+def plan_of(wanted: Node) -> tuple[Plan, list[Node], list[Buffer]]:
     """What is to be done for a node: the plan, the nodes whose values it gives, and the arrays that it takes.
 
     Calls on the way whose results somebody still holds are kept too, so that nothing is computed twice.
@@ -187,7 +193,7 @@ def plan_of(wanted: Node) -> tuple[Plan, list[Node], list[NDArrayAny]]:
     kept: list[Node] = []
     outputs: list[int] = []
     inputs: list[Operand] = []
-    arrays: list[NDArrayAny] = []
+    arrays: list[Buffer] = []
     places: dict[Node, int] = {}
     given: dict[tuple[Node, int], int] = {}
     for node in in_order(wanted):

@@ -7,6 +7,7 @@ them is used is never a matter of what a compiler can do at the time: it is so f
 from __future__ import annotations
 
 import functools
+import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,8 +18,11 @@ from xmlc.frontend.python import functions as f
 from xmlc.frontend.python.places import user_place
 from xmlc.frontend.python.trace import current
 from xmlc.frontend.python.tree import flatten
-from xmlc.tensors.device import Device
+from xmlc.options import EXPLAIN
+from xmlc.tensors.device import CPU, Device, device_named, expect_one
 from xmlc.tensors.graph import NDArrayAny, Operand, Static
+
+LOG = logging.getLogger("xmlc.tensors")
 
 
 def at(x: Any, *key: Any) -> Any:
@@ -81,13 +85,23 @@ class LibraryFunction:
         return call_numpy(self.function, args, kwargs)
 
 
-def call_numpy(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """The results of a function of NumPy arrays as tensors."""
+def call_numpy(
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], device: Device | None = None
+) -> Any:
+    """The results of a function of NumPy arrays as tensors, on the device of those that it is given, or on `device`.
+
+    From and to another memory than the host's they are copied, which XMLC_EXPLAIN says.
+    """
     from xmlc.tensors.tensor import Tensor
 
     leaves, structure = flatten((args, kwargs))
-    leaves = [str(each) if isinstance(each, Device) else each for each in leaves]
+    on = [each.device for each in leaves if isinstance(each, Tensor)]
+    here = device or (expect_one(function.__name__, on) if on else device_named(None))
+    leaves = [None if isinstance(each, Device) else each for each in leaves]
     given = structure.build([each.numpy() if isinstance(each, Tensor) else each for each in leaves])
     with np.errstate(all="ignore"):
         results, arranged = flatten(function(*given[0], **given[1]))
-    return arranged.build([Tensor.of(np.asarray(each)) for each in results])
+    if EXPLAIN.get() and here.backend.dlpack_device != CPU.backend.dlpack_device:
+        counts = f"{len(on)} operands from {here}, {len(results)} results to it"
+        LOG.warning("%s is computed by NumPy: it copies %s", function.__name__, counts)
+    return arranged.build([Tensor.of(np.asarray(each), here) for each in results])

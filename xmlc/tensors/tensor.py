@@ -26,11 +26,11 @@ from xmlc.frontend.python.array import element_named
 from xmlc.frontend.python.places import user_place
 from xmlc.frontend.python.trace import current
 from xmlc.frontend.python.tree import Tree, flatten
-from xmlc.tensors.device import CPU, Device, device_named
+from xmlc.tensors.backend import Buffer
+from xmlc.tensors.device import CPU, Device, device_named, device_of, expect_here, expect_one
 from xmlc.tensors.dispatch import chosen_kernel
 from xmlc.tensors.evaluate import evaluate
 from xmlc.tensors.graph import LONGEST, Form, Node, Operand, Static, Value, call_of, known
-from xmlc.tensors.library import call_numpy
 
 P = ParamSpec("P")
 NDArrayAny = NDArray[Any]
@@ -52,6 +52,7 @@ class Operation(Generic[P]):
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Any:
         if current() is not None:
+            expect_here(f"the result of {self.function.__name__}", cast("Any", kwargs.get("device")))
             return self.function(*args, **kwargs)
         return record(self.function, args, kwargs)
 
@@ -62,39 +63,60 @@ class Operation(Generic[P]):
 def record(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """The results of a call, as tensors that have no value yet. Raises CompileError where the operands do not fit."""
     args, kwargs = with_integers(function, args, kwargs)
-    structure, leaves, operands = arguments_of(function, args, kwargs)
-    kernel = chosen_kernel(function, leaves)
-    if kernel is not None:
-        return call_numpy(kernel, args, kwargs)
+    structure, leaves, operands, device = arguments_of(function, args, kwargs)
+    compute = chosen_kernel(function, leaves, device)
+    if compute is not None:
+        return compute(args, {name: value for name, value in kwargs.items() if name != "device"}, device)
     call = call_of(Form(function, structure, tuple(leaves)))
-    node = Node(call, operands)
+    node = Node(call, operands, device)
     if node.depth > LONGEST:
         for source, _ in operands:
             evaluate(source)
-        node = Node(call, operands)
+        node = Node(call, operands, device)
     return call.arranged.build([tensor_of(node, i) for i in range(len(call.types))])
 
 
 class Arguments(NamedTuple):
-    """The arguments of a call: how they are arranged, what is known of each, and the values of the arrays."""
+    """The arguments of a call: how they are arranged, what is known of each, the values of the arrays, and where."""
 
     structure: Tree
     leaves: list[Static | Operand]
     operands: list[Value]
+    device: Device
 
 
 def arguments_of(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
+    """Raises CompileError for tensors of several devices.
+
+    Where the call says `device`, tensors are moved there; arrays of the host go where the tensors are.
+    """
+    wanted = kwargs.get("device")
+    if wanted is not None:
+        kwargs = {name: value for name, value in kwargs.items() if name != "device"}
     found, structure = flatten((args, kwargs))
+    device = device_named(wanted) if wanted is not None else common_device(function.__name__, found)
     leaves: list[Static | Operand] = []
     operands: list[Value] = []
     for leaf in found:
-        value = operand_of(leaf, function)
+        value = operand_of(leaf, function, device)
         if value is None:
             leaves.append(Static(leaf))
         else:
             operands.append(value)
             leaves.append(described(value))
-    return Arguments(structure, leaves, operands)
+    return Arguments(structure, leaves, operands, device)
+
+
+def common_device(what: str, leaves: Sequence[Any]) -> Device:
+    """The device of the tensors among the arguments of a call; the default one where there are none."""
+    on = [leaf.node.device for leaf in leaves if type(leaf) is Tensor]
+    others = [device_of(leaf) for leaf in leaves if hasattr(leaf, "__dlpack__") and not is_of_numpy(leaf)]
+    on.extend([each for each in others if each is not None])
+    return expect_one(what, on) if on else device_named(None)
+
+
+def is_of_numpy(leaf: Any) -> bool:
+    return isinstance(leaf, Tensor | np.ndarray | np.generic)
 
 
 def with_integers(
@@ -115,17 +137,44 @@ def integers(value: Any) -> Any:
     return operator.index(value) if not np.ndim(value) else tuple([integers(each) for each in value])
 
 
-def operand_of(leaf: Any, function: Callable[..., Any]) -> Value | None:
+def operand_of(leaf: Any, function: Callable[..., Any], device: Device) -> Value | None:
     """An argument of a call as a value; None where it is no array."""
     if type(leaf) is Tensor:
-        return leaf.node, leaf.index
-    if isinstance(leaf, np.ndarray | np.generic):
-        return known(np.array(cast(Any, leaf))), 0
+        placed = leaf if leaf.node.device == device else leaf.to_device(device)
+        return placed.node, placed.index
     if type(leaf) is float and function in ARITHMETIC:
-        return known(np.asarray(leaf), weak=True), 0
-    if hasattr(leaf, "__dlpack__"):
-        return known(np.from_dlpack(cast(Any, leaf)).copy()), 0
+        return known(np.asarray(leaf), device, weak=True), 0
+    if is_of_numpy(leaf) or hasattr(leaf, "__dlpack__"):
+        return known(copied(leaf, device), device), 0
     return None
+
+
+def copied(value: Any, device: Device) -> Buffer:
+    """A copy of an array of any library, in the memory of a device."""
+    source = device_of(value)
+    if source is None:
+        array: NDArrayAny = np.array(value) if is_of_numpy(value) else np.from_dlpack(value).copy()
+        return device.backend.put(array)
+    if source != device:
+        raise CompileError(
+            f"device mismatch: an array on {source} is given for {device}",
+            place=user_place(),
+            hint=f"xmlc.numpy.from_dlpack(x).to('{device}') copies it",
+        )
+    return device.backend.copied(adopted(value, device))
+
+
+def adopted(value: Any, device: Device) -> Buffer:
+    """An array of another library in the memory of a device, without a copy."""
+    found = device.backend.adopt(value)
+    if found is None:
+        raise CompileError(f"expected an array on {device}, found {type(value).__name__}", place=user_place())
+    return found
+
+
+def buffer_of(leaf: Any, device: Device) -> Buffer:
+    """The elements of a tensor, or of an array of any library, in the memory of a device."""
+    return evaluate(leaf.node)[leaf.index] if type(leaf) is Tensor else copied(leaf, device)
 
 
 def described(value: Value) -> Operand:
@@ -158,14 +207,25 @@ class Tensor:
     index: int
 
     def __init__(self, value: Any, dtype: Any = None, device: Device | str | None = None):
-        """A tensor of what NumPy makes an array of; its elements are copied. Floats of Python become float32."""
-        device_named(device)
-        self.hold(known(concrete(value, dtype)), 0)
+        """A tensor of what NumPy makes an array of; its elements are copied. Floats of Python become float32.
+
+        It is on `device`, else where an array in a GPU's memory is, else on the default one.
+        """
+        source = value.device if isinstance(value, Tensor) else device_of(value)
+        here = device_named(device) if device is not None or source is None else source
+        if source is None:
+            self.hold(known(here.backend.put(concrete(value, dtype)), here), 0)
+            return
+        there = value if isinstance(value, Tensor) else Tensor.of(copied(value, source), source)
+        placed = there.to_device(here)
+        converted: Tensor = placed if dtype is None else placed.astype(dtype)
+        self.hold(converted.node, converted.index)
 
     @staticmethod
-    def of(array: NDArrayAny) -> Tensor:
-        """A tensor of an array that nobody writes to from now on."""
-        return tensor_of(known(array))
+    def of(array: Buffer, device: Device = CPU) -> Tensor:
+        """A tensor of an array, of the host or in the device's memory, that nobody writes to from now on."""
+        placed = device.backend.put(cast(NDArrayAny, array)) if isinstance(array, np.ndarray) else array
+        return tensor_of(known(placed, device))
 
     def hold(self, node: Node, index: int) -> None:
         self.node, self.index = node, index
@@ -191,14 +251,14 @@ class Tensor:
 
     @property
     def device(self) -> Device:
-        return CPU
+        return self.node.device
 
     def to_device(self, device: Device | str, /, *, stream: Any = None) -> Tensor:
         """The tensor on a device: itself where it lives there. Raises CompileError for one that does not exist."""
         if stream is not None:
-            raise ValueError(f"the device {self.device} has no streams, found {stream!r}")
-        device_named(device)
-        return self
+            raise ValueError(f"the device {self.device} has no streams of its own, found {stream!r}")
+        wanted = device_named(device)
+        return self if wanted == self.device else Tensor.of(self.numpy(), wanted)
 
     def to(self, target: Device | str) -> Tensor:
         return self.to_device(target)
@@ -212,13 +272,25 @@ class Tensor:
 
     # --- what needs a value
 
+    @property
+    def buffer(self) -> Buffer:
+        """The elements in the device's memory; they are not to be written to."""
+        return evaluate(self.node)[self.index]
+
     def numpy(self) -> NDArrayAny:
-        """The elements as a NumPy array that shares them, and cannot be written to."""
-        view = evaluate(self.node)[self.index].view()
+        """The elements as a NumPy array that cannot be written to: it shares them if they are in the host's memory."""
+        view = self.device.backend.fetch(self.buffer).view()
         view.flags.writeable = False
         return view
 
+    def captured(self) -> NDArrayAny:
+        """The elements, to be a constant of the function that is being traced. CompileError if it is for elsewhere."""
+        expect_here("a tensor from outside", self.device)
+        return self.device.backend.fetch(self.buffer)
+
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArrayAny:
+        if copy is False and self.__dlpack_device__() != CPU.backend.dlpack_device:
+            raise ValueError(f"the elements are in the memory of {self.device}: NumPy needs a copy of them")
         return np.array(self.numpy(), dtype, copy=copy)
 
     def __dlpack__(
@@ -229,13 +301,21 @@ class Tensor:
         dl_device: tuple[Any, int] | None = None,
         copy: bool | None = None,
     ) -> Any:
-        """A DLPack capsule that shares the elements; whoever takes it is not to write to them."""
-        array = evaluate(self.node)[self.index]
-        array = array if array.flags.writeable else array.copy()  # a read-only one is a view with strides of 0
-        return array.__dlpack__(stream=stream, max_version=max_version, dl_device=dl_device, copy=copy)
+        """A DLPack capsule that shares the elements; whoever takes it is not to write to them.
 
-    def __dlpack_device__(self) -> tuple[Any, Any]:
-        return evaluate(self.node)[self.index].__dlpack_device__()
+        It is of the host's memory if `dl_device` says so. BufferError for another device, or a copy that is not to be.
+        """
+        host = CPU.backend
+        wanted = self.__dlpack_device__() if dl_device is None else (int(dl_device[0]), int(dl_device[1]))
+        if wanted == self.__dlpack_device__():
+            backend = self.device.backend
+            return backend.lend(backend.copied(self.buffer) if copy else self.buffer, stream, max_version)
+        if wanted != host.dlpack_device or copy is False:
+            raise BufferError(f"the elements are in the memory of {self.device}: they cannot be shared elsewhere")
+        return host.lend(self.device.backend.fetch(self.buffer), None, max_version)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return self.device.backend.dlpack_device
 
     def item(self) -> Any:
         """The one element as a number of Python."""
@@ -265,7 +345,8 @@ class Tensor:
 
     def __repr__(self) -> str:
         elements = np.array2string(self.numpy(), separator=", ", prefix="Tensor(", suffix=")")
-        return f"Tensor({elements}, dtype={self.dtype})"
+        where = "" if self.device == CPU else f", device={self.device}"
+        return f"Tensor({elements}, dtype={self.dtype}{where})"
 
     def __str__(self) -> str:
         return str(self.numpy())
@@ -419,21 +500,27 @@ class Tensor:
     def __getitem__(self, key: Any) -> Tensor:
         key = unwrapped(key)
         if self.node.values is not None and current() is None and takes_a_view(key):
-            return Tensor.of(np.asarray(self.node.values[self.index][key]))
+            found = self.node.values[self.index]
+            if isinstance(found, np.ndarray):
+                return tensor_of(known(np.asarray(cast(Any, found[key])), self.device))
         if is_mask(key) and not np.ndim(key):  # takes all or nothing
-            return apply(f.at, apply(f.expand_dims, self, axis=0), *places_of(np.asarray(key)[None]))
-        return apply(f.at, self, *as_key(key, self.shape))
+            places = places_of(np.asarray(key)[None], self.device)
+            return apply(f.at, apply(f.expand_dims, self, axis=0), *places)
+        return apply(f.at, self, *as_key(key, self.shape, self.device))
 
     def __setitem__(self, key: Any, value: Any) -> None:
         key = unwrapped(key)
         if is_mask(key) and not np.ndim(key) and not np.size(value):
             return
         if is_mask(key) and not (np.ndim(key) and np.ndim(value)):  # what comes where is known without the mask
-            mask = Tensor(key).reshape(*np.shape(key), *[1] * (self.ndim - np.ndim(key)))
-            given = apply(f.astype, value, self.dtype) if isinstance(value, Tensor) else Tensor(value, self.dtype)
+            mask = (key if isinstance(key, Tensor) else Tensor(key, None, self.device)).reshape(
+                *np.shape(key), *[1] * (self.ndim - np.ndim(key))
+            )
+            is_tensor = isinstance(value, Tensor)
+            given = apply(f.astype, value, self.dtype) if is_tensor else Tensor(value, self.dtype, self.device)
             changed: Tensor = apply(f.where, mask, given, self)
         else:
-            changed = apply(f.replaced, self, value, *as_key(key, self.shape))
+            changed = apply(f.replaced, self, value, *as_key(key, self.shape, self.device))
         self.hold(changed.node, changed.index)
 
 
@@ -473,7 +560,7 @@ def takes_a_view(key: Any) -> bool:
     return all(type(part) in (int, slice, type(None), type(Ellipsis)) for part in parts)
 
 
-def as_key(key: Any, shape: tuple[int, ...]) -> list[Any]:
+def as_key(key: Any, shape: tuple[int, ...], device: Device) -> list[Any]:
     """An index of a tensor, part by part, so that it can be part of a call: masks as the places where they are true.
 
     Raises IndexError where a mask, the only part, has another shape than the first dimensions.
@@ -488,9 +575,9 @@ def as_key(key: Any, shape: tuple[int, ...]) -> list[Any]:
                 raise f.AxisError(
                     f"a mask of shape {shape_text(mask.shape)} does not go with {shape_text(shape)}", place=user_place()
                 )
-            parts.extend(places_of(mask))
+            parts.extend(places_of(mask, device))
         elif isinstance(part, list):
-            parts.append(Tensor(cast(Any, part)))
+            parts.append(Tensor(cast(Any, part), None, device))
         elif isinstance(part, slice):
             parts.append(as_slice(part))
         else:
@@ -502,6 +589,6 @@ def as_slice(part: Any) -> f.Slice:
     return f.Slice(*[None if each is None else operator.index(each) for each in (part.start, part.stop, part.step)])
 
 
-def places_of(mask: NDArrayAny) -> list[Any]:
+def places_of(mask: NDArrayAny, device: Device) -> list[Any]:
     """The indices that take what a mask does: how many there are depends on its values, which are needed now."""
-    return [Tensor(each) for each in np.nonzero(mask)]
+    return [Tensor.of(each, device) for each in np.nonzero(mask)]

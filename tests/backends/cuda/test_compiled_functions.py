@@ -6,31 +6,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from interpreted_device import InterpretedDriver
-from xdsl.dialects.builtin import ModuleOp
+from interpreted_device import InterpretedDriver, in_place_of_a_gpu
 
 import xmlc
 from xmlc import driver_cuda, nn
 from xmlc.backends.cuda.arrays import DeviceArray
-from xmlc.dialects import gpu
 from xmlc.dialects.diagnostics import CompileError
-from xmlc.dialects.reference.lanes.frame import KernelProgram
 
 
 @pytest.fixture
 def driver(monkeypatch: pytest.MonkeyPatch) -> InterpretedDriver:
-    """A device that runs the kernels of what was compiled last."""
-    made = InterpretedDriver(ModuleOp([]))
-
-    def code(module: ModuleOp, *_: Any) -> bytes:
-        kernels = next((op for op in module.clone().ops if isinstance(op, gpu.ModuleOp)), gpu.ModuleOp("kernels"))
-        made.program = KernelProgram(kernels)
-        return b"kernels"
-
-    monkeypatch.setattr(driver_cuda, "driver_of", lambda number: made)
-    monkeypatch.setattr(driver_cuda, "device_code", code)
-    monkeypatch.setenv("XMLC_CACHE", "0")
-    return made
+    return in_place_of_a_gpu(monkeypatch)
 
 
 PARAMETERS = {"w": np.linspace(-1, 1, 12, dtype=np.float32).reshape(3, 4), "b": np.ones(4, np.float32)}
