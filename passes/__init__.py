@@ -32,7 +32,7 @@ PASSES: dict[str, Callable[[], type[ModulePass]]] = {
     "inline": in_module("xmlc.passes.inline", "Inline"),
     "lower-attention": in_module("xmlc.passes.attention.lower", "LowerAttention"),
     "lower-contractions": in_module("xmlc.passes.contractions.lower", "LowerContractions"),
-    "lower-free-contractions": in_module("xmlc.passes.contractions.free_sizes", "LowerFreeContractions"),
+    "lower-free-contractions": in_module("xmlc.passes.contractions.lower_free", "LowerFreeContractions"),
     "lower-linalg": in_module("xmlc.passes.lower_linalg", "LowerLinalg"),
     "lower-ml": in_module("xmlc.passes.lower_ml.lower", "LowerMl"),
     "lower-print": in_module("xmlc.passes.lower_print", "LowerPrint"),

@@ -26,6 +26,7 @@ from xmlc.dialects.ml import channels_last, composite, contraction, elementwise,
 from xmlc.dialects.ml.types import element_of, shape_of
 from xmlc.dialects.sizes import typical
 from xmlc.passes import remarks
+from xmlc.passes.functions import defined_functions
 
 KERNEL = "xmlc.kernel"
 
@@ -376,6 +377,6 @@ class FormKernels(ModulePass):
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         outliner = Outliner(op, self.limit)
-        for function in list(op.ops):
-            if isinstance(function, func.FuncOp) and KERNEL not in function.attributes and function.body.blocks:
+        for function in defined_functions(op):
+            if KERNEL not in function.attributes:
                 outliner.block(function.body.block)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import gc
+import json
+import subprocess
+import sys
 
 import pytest
 from xdsl.dialects.arith import AddiOp
@@ -37,3 +40,29 @@ def test_formats_are_deferred_inside_only_and_the_collector_runs_again_outside()
         assert not gc.isenabled()
     assert FormatProgram.from_str is before
     assert gc.isenabled()
+
+
+ONE_LINE = """
+import json, sys, xmlc
+builder = xmlc.Builder()
+with builder.function(x=xmlc.tensor("1024xf32")) as f:
+    f.returns(xmlc.ml.exp(f["x"]))
+xmlc.compile_module(builder.module)
+print(json.dumps(sorted(sys.modules)))
+"""
+NOT_NEEDED = (
+    "xdsl.dialects.gpu",
+    "xdsl.dialects.llvm",
+    "xmlc.backends.cuda.stages",
+    "xmlc.passes.attention.schedules",
+    "xmlc.passes.contractions.free_sizes",
+    "xmlc.passes.contractions.schedules",
+)
+
+
+def test_compiling_one_line_imports_nothing_that_it_does_not_need(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XMLC_CACHE", "0")
+    done = subprocess.run([sys.executable, "-c", ONE_LINE], capture_output=True, text=True, check=True)
+    imported = set(json.loads(done.stdout))
+    assert "xmlc.passes.bufferize" in imported
+    assert not imported & set(NOT_NEEDED)

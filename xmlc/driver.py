@@ -148,8 +148,6 @@ def stage_of(module: ModuleOp, target: AnyTarget | None = None) -> str | None:
 
 def run_stages(module: ModuleOp, after: str | None, until: str, settings: Settings) -> None:
     """Bring a module, in place, from a stage to another; after each, nothing may be left of what it removes."""
-    from xmlc.backends.cpu.stages import exact, fitted, timed
-    from xmlc.backends.cuda.stages import fitted as fitted_for_gpu
     from xmlc.backends.stages import refuse_leftovers
 
     context = Context()
@@ -158,13 +156,10 @@ def run_stages(module: ModuleOp, after: str | None, until: str, settings: Settin
     for index, stage in enumerate(wanted):
         before = [each for earlier in wanted[:index] for each in earlier.passes]
         settings.timer.start(f"stage {stage.name}")
-        if isinstance(target, Target):
-            passes = fitted(stage.passes, target, settings.threads)
-        else:
-            passes = fitted_for_gpu(stage.passes, target)
-        if settings.exact_convolutions:
-            passes = exact(passes)
+        passes = fitted_passes(stage, settings)
         if settings.profile and stage.name == STRUCTURED:
+            from xmlc.backends.cpu.stages import timed
+
             passes = timed(passes, entry_of(module).sym_name.data)
         with settings.remarks.collecting() if settings.remarks else nullcontext():
             run_passes(
@@ -179,6 +174,19 @@ def run_stages(module: ModuleOp, after: str | None, until: str, settings: Settin
         settings.timer.stop()
         module.attributes[STAGE] = StringAttr(stage.name)
         watch(settings, stage.name, module)
+
+
+def fitted_passes(stage: Stage, settings: Settings) -> list[ModulePass]:
+    """The passes of a stage as they are for a target and the settings; only that target's passes are imported."""
+    from xmlc.backends.cpu.stages import exact, fitted
+
+    if isinstance(settings.target, Target):
+        passes = fitted(stage.passes, settings.target, settings.threads)
+    else:
+        from xmlc.backends.cuda.stages import fitted as fitted_for_gpu
+
+        passes = fitted_for_gpu(stage.passes, settings.target)
+    return exact(passes) if settings.exact_convolutions else passes
 
 
 def remade(

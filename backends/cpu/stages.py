@@ -15,8 +15,8 @@ from xmlc.passes.assign_layouts import AssignLayouts
 from xmlc.passes.attention.lower import LowerAttention
 from xmlc.passes.bind_sizes import BindSizes
 from xmlc.passes.bufferize import Bufferize
-from xmlc.passes.contractions.free_sizes import LowerFreeContractions
 from xmlc.passes.contractions.lower import LowerContractions
+from xmlc.passes.contractions.lower_free import LowerFreeContractions
 from xmlc.passes.decompose import Decompose
 from xmlc.passes.deduplicate_kernels import DeduplicateKernels
 from xmlc.passes.expand_math.expand import ExpandMath

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Container, Iterable
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from xdsl.dialects import func
 from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, SymbolRefAttr, UnregisteredOp
@@ -13,8 +13,10 @@ from xdsl.ir import Attribute, Operation
 from xmlc.backends.llvm_text import control
 from xmlc.backends.llvm_text.types import symbol
 from xmlc.backends.llvm_text.writer import Row, Writer
-from xmlc.dialects import gpu
 from xmlc.dialects.diagnostics import CompileError, Diagnostic, place_of
+
+if TYPE_CHECKING:
+    from xmlc.dialects import gpu
 
 MAY_ALIAS = "xmlc.may_alias"
 """Argument attribute: another argument may point into the same memory."""

@@ -6,7 +6,7 @@ import re
 import struct
 from collections.abc import Iterable
 from math import prod
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from typing_extensions import TypeIs
@@ -24,11 +24,13 @@ from xdsl.dialects.builtin import (
     MemRefType,
     VectorType,
 )
-from xdsl.dialects.llvm import LLVMPointerType, LLVMStructType
 from xdsl.ir import Attribute
 
 from xmlc.dialects.amx import TileType
 from xmlc.dialects.dtypes import TO_NUMPY, storage_type
+
+if TYPE_CHECKING:
+    from xdsl.dialects.llvm import LLVMPointerType, LLVMStructType
 
 DYNAMIC = -(2**63)  # MLIR's mark for a size or stride that is known only at run time
 
@@ -78,13 +80,14 @@ def spelled(attribute: Attribute, soft_half: bool) -> str:
             return "x86_amx"
         case MemRefType():
             return "ptr"
-        case LLVMPointerType():
-            space = attribute.addr_space
-            return f"ptr addrspace({space.data})" if isinstance(space, IntAttr) else "ptr"
-        case LLVMStructType():
-            return "{ " + ", ".join(spelled(each, soft_half) for each in attribute.types) + " }"
         case _ if type(attribute) in FLOATS:
             return FLOATS[type(attribute)]
+        case Attribute(name="llvm.ptr"):  # by name: only code for GPUs has them, and their dialect is long to import
+            space = cast("LLVMPointerType", attribute).addr_space
+            return f"ptr addrspace({space.data})" if isinstance(space, IntAttr) else "ptr"
+        case Attribute(name="llvm.struct"):
+            parts = cast("LLVMStructType", attribute).types
+            return "{ " + ", ".join(spelled(each, soft_half) for each in parts) + " }"
         case _:
             raise Unprintable(f"type {attribute} has no LLVM spelling")
 

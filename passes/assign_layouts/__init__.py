@@ -51,12 +51,13 @@ class AssignLayouts(ModulePass):
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         if self.channels not in (None, "first", "last"):
             raise CompileError(f"channels go first or last, found '{self.channels}'")
+        if self.channels == "first":
+            return
         for function in defined_functions(op):
-            if self.channels != "first":
-                weights = frozenset(sources_in_weights(function))
-                free = [each for each in function.body.block.ops if is_free(each, weights)]
-                if any(isinstance(each, SEEDS) for each in free):
-                    move(free, self.chosen(free, weights))
+            weights = frozenset(sources_in_weights(function))
+            free = [each for each in function.body.block.ops if is_free(each, weights)]
+            if any(isinstance(each, SEEDS) for each in free):
+                move(free, self.chosen(free, weights))
 
     def chosen(self, free: Sequence[Operation], weights: frozenset[SSAValue]) -> frozenset[Operation]:
         """The ops that are to have their channels last."""

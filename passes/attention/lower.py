@@ -9,15 +9,9 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import ModulePass
 
 from xmlc.dialects.fused_attention import FusedAttentionOp
-from xmlc.passes.attention.blocks import Blocks
-from xmlc.passes.attention.few import FewQueries
-from xmlc.passes.attention.problem import Attention
 from xmlc.passes.functions import defined_functions
 from xmlc.passes.index_arithmetic import IndexConstants
 from xmlc.passes.machine import Machine
-
-SCHEDULES: dict[str, type[Attention]] = {"few": FewQueries, "blocks": Blocks}
-"""How attention may be computed; the first that fits is taken."""
 
 
 @dataclass(frozen=True)
@@ -29,15 +23,16 @@ class LowerAttention(ModulePass):
     vector_registers: int = Machine.vector_registers
     second_cache: int = Machine.second_cache
     schedule: str | None = None
-    """A name of SCHEDULES, which is taken wherever it fits: for tests."""
+    """A name of `schedules.SCHEDULES`, which is taken wherever it fits: for tests."""
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         machine = Machine(self.vector_bits, self.vector_registers, second_cache=self.second_cache)
-        names = sorted(SCHEDULES, key=lambda name: name != self.schedule)
         for function in defined_functions(op):
+            found = [each for each in function.walk() if isinstance(each, FusedAttentionOp)]
+            if not found:
+                continue
+            from xmlc.passes.attention.schedules import lower  # programs without attention start without them
+
             constants = IndexConstants(function.body.block)
-            for inner in [each for each in function.walk() if isinstance(each, FusedAttentionOp)]:
-                made = (SCHEDULES[name](inner, machine, constants) for name in names)
-                next(each for each in made if each.fits()).emit()
-                inner.detach()
-                inner.erase()
+            for inner in found:
+                lower(inner, machine, constants, self.schedule)

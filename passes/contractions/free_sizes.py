@@ -1,4 +1,4 @@
-"""Lower contractions with free sizes: register tiles for as much as they fit, smaller ones for the rest.
+"""Contractions with free sizes: register tiles for as much as they fit, smaller ones for the rest.
 
 The columns are the loop that moves the result and a factor by one element; the rows are a loop that the other factor
 moves along. A tile of rows x columns is summed in registers over all reduction loops:
@@ -20,19 +20,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import cast
 
-from xdsl.context import Context
 from xdsl.dialects import arith, linalg, scf, vector
-from xdsl.dialects.builtin import DYNAMIC_INDEX, AnyFloat, MemRefType, ModuleOp, UnitAttr, VectorType
+from xdsl.dialects.builtin import DYNAMIC_INDEX, AnyFloat, MemRefType, UnitAttr, VectorType
 from xdsl.dialects.linalg.attrs import IteratorType
 from xdsl.dialects.memref import DimOp, LoadOp
 from xdsl.ir import Attribute, Block, Region, SSAValue
 from xdsl.ir.affine import AffineDimExpr, AffineExpr
-from xdsl.passes import ModulePass
 
 from xmlc.passes import remarks
 from xmlc.passes.contractions.emitter import INDEX, Emitter, View, bits_of
 from xmlc.passes.contractions.recognise import is_linear, unsigned_factors
-from xmlc.passes.functions import defined_functions
 from xmlc.passes.index_arithmetic import Index, IndexConstants, evaluate
 from xmlc.passes.machine import Machine
 from xmlc.passes.schedule import PARALLEL
@@ -45,25 +42,14 @@ UNROLLED = 4
 """An innermost reduction loop of at most so many steps is written out."""
 
 
-@dataclass(frozen=True)
-class LowerFreeContractions(ModulePass):
-    """Tile the contractions that have free sizes; those without are left to `lower-contractions`."""
-
-    name = "lower-free-contractions"
-    vector_bits: int = Machine.vector_bits
-    vector_registers: int = Machine.vector_registers
-
-    def apply(self, ctx: Context, op: ModuleOp) -> None:
-        machine = Machine(self.vector_bits, self.vector_registers)
-        for function in defined_functions(op):
-            constants = IndexConstants(function.body.block)
-            for inner in [each for each in function.walk() if isinstance(each, linalg.ops.GenericOp)]:
-                found = product_of(inner, machine)
-                if found is not None:
-                    remarks.passed(inner, lambda: "tiles of sums in registers, for every size of its loops")
-                    Tiles(inner, found, machine, constants).emit()
-                    inner.detach()
-                    inner.erase()
+def lower(op: linalg.ops.GenericOp, machine: Machine, constants: IndexConstants) -> None:
+    """Tile an op, if it is a contraction that has free sizes."""
+    found = product_of(op, machine)
+    if found is not None:
+        remarks.passed(op, lambda: "tiles of sums in registers, for every size of its loops")
+        Tiles(op, found, machine, constants).emit()
+        op.detach()
+        op.erase()
 
 
 @dataclass(frozen=True)
