@@ -37,9 +37,12 @@ if TYPE_CHECKING:
     from xmlc.compiled_cuda import CudaModule
     from xmlc.passes.remarks import Remarks
     from xmlc.report import Profile
+    from xmlc.tuning.report import TuningReport
 
 STAGE = "xmlc.stage"
 """Attribute of a module: the name of the stage it was brought to, so that its text can be resumed from there."""
+KERNELS = "linalg"
+"""The stage at which kernels are functions whose schedules are not chosen yet."""
 STRUCTURED = "structured"
 """The last stage of the CPU that is MLIR."""
 
@@ -79,6 +82,12 @@ class Settings:
     """Told whether the program was found in the cache, and if not, why."""
     remarks: Remarks | None = None
     """Collects what the passes have to say."""
+    tune: float | None = None
+    """Seconds to spend on timing the schedules of kernels of a GPU: see `xmlc.tuning`."""
+    tuned: Callable[[TuningReport], None] | None = None
+    """Told what tuning found."""
+    state_schedules: Callable[[ModuleOp], None] | None = None
+    """Has kernels of a GPU, at the level `linalg`, state schedules that are known to be fast."""
     profile: Profile | None = None
     """Learns what kernels there are and what each does, and has the program time them; such code is not cached."""
 
@@ -91,7 +100,7 @@ class Settings:
     @property
     def is_watched(self) -> bool:
         """Whether somebody looks at how a program is compiled, so that it is although the cache has it."""
-        return bool(self.watchers or self.stage_watchers or self.remarks or self.profile)
+        return bool(self.watchers or self.stage_watchers or self.remarks or self.profile or self.tune is not None)
 
     @property
     def all_watchers(self) -> list[Watcher]:
@@ -173,6 +182,8 @@ def run_stages(module: ModuleOp, after: str | None, until: str, settings: Settin
         refuse_leftovers(module, stage)
         settings.timer.stop()
         module.attributes[STAGE] = StringAttr(stage.name)
+        if settings.state_schedules and stage.name == KERNELS:
+            settings.state_schedules(module)
         watch(settings, stage.name, module)
 
 

@@ -10,7 +10,7 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp
 
 from xmlc.backends.cuda.artifact import CudaArtifact, Entry
-from xmlc.backends.cuda.driver import driver_of
+from xmlc.backends.cuda.driver import Device, NvidiaDriver, driver_of
 from xmlc.backends.cuda.target import CudaTarget
 from xmlc.backends.signature import EntryPoint, Signature, arena_bytes
 from xmlc.compiled import Array
@@ -69,18 +69,55 @@ def compile_for_gpu(module: ModuleOp, weights: Mapping[str, Array], settings: Se
     The target `cuda` means what the device is. Raises CompileError where there is no GPU, or where the target is newer.
     """
     driver = driver_of(device)
-    target = settings.target
-    assert isinstance(target, CudaTarget)
-    if target.name == ANY_DEVICE:
-        found = driver.device
-        target = replace(target, processor=found.processor, multiprocessors=found.multiprocessors)
-    check(target, driver.device.processor, driver.device.name)
-    settings = replace(settings, target=target)
+    settings = with_schedules(module, for_device(settings, driver.device), driver)
     data = cached(module, settings, lambda told: compile_artifact(module, told).to_bytes())
     settings.timer.start("load")
     loaded = CudaModule(CudaArtifact.from_bytes(data), weights, driver)
     settings.timer.stop()
     return loaded
+
+
+def for_device(settings: Settings, device: Device) -> Settings:
+    """The settings, the target `cuda` being what the device is. CompileError where the target is newer."""
+    target = settings.target
+    assert isinstance(target, CudaTarget)
+    if target.name == ANY_DEVICE:
+        target = replace(target, processor=device.processor, multiprocessors=device.multiprocessors)
+    check(target, device.processor, device.name)
+    return replace(settings, target=target)
+
+
+def with_schedules(module: ModuleOp, settings: Settings, driver: NvidiaDriver) -> Settings:
+    """The settings, with what is known of kernels on the device, after tuning where they ask for it.
+
+    The module stays as it is.
+    """
+    if settings.tune is not None:
+        from xmlc.tuning.known import Known
+        from xmlc.tuning.progress import progress_bar
+        from xmlc.tuning.search import Tuner
+        from xmlc.tuning.stopwatch import DeviceStopwatch
+
+        with progress_bar() as progress:
+            known = Known(driver.device)
+            tuner = Tuner(settings, DeviceStopwatch(driver), known, settings.tune, progress)
+            report = tuner.tune(module.clone())
+        if settings.tuned:
+            settings.tuned(report)
+        return replace(settings, state_schedules=known.state_schedules)
+
+    def state_schedules(module: ModuleOp) -> None:  # what it imports, a program found in the cache does not need
+        from xmlc.tuning.known import Known
+
+        Known(driver.device).state_schedules(module)
+
+    return replace(settings, state_schedules=state_schedules)
+
+
+def tuned_for_device(module: ModuleOp, settings: Settings, device: int = 0) -> Settings:
+    """Settings that compile the module by the schedules that tuning on a device finds, for that device."""
+    driver = driver_of(device)
+    return with_schedules(module, for_device(settings, driver.device), driver)
 
 
 def check(target: CudaTarget, processor: str, name: str) -> None:

@@ -311,7 +311,11 @@ def spec_of(leaf: Any, path: str) -> Spec:
 def compile(function: Callable[P, R], /) -> TracedFunction[P, R]: ...
 @overload
 def compile(
-    *, static: Sequence[str] = (), settings: Settings | None = None, device: Device | str | None = None
+    *,
+    static: Sequence[str] = (),
+    settings: Settings | None = None,
+    device: Device | str | None = None,
+    tune: float | None = None,
 ) -> Callable[[Callable[P, R]], TracedFunction[P, R]]: ...
 def compile(
     function: Callable[P, R] | None = None,
@@ -320,6 +324,7 @@ def compile(
     static: Sequence[str] = (),
     settings: Settings | None = None,
     device: Device | str | None = None,
+    tune: float | None = None,
 ) -> TracedFunction[P, R] | Callable[[Callable[P, R]], TracedFunction[P, R]]:
     """Make a Python function of arrays run as machine code, compiled when it is first called with such arguments.
 
@@ -328,7 +333,8 @@ def compile(
     of the program as they are when it is traced. `device` says where it runs, a device or a target such as
     `"cuda:sm_90a"`, if `settings` do not; else it runs where tensors and arrays of a GPU that it is given are, and on
     the device of XMLC_DEVICE where there are none. Given tensors it gives tensors, given arrays in a GPU's memory
-    such arrays, else NumPy's.
+    such arrays, else NumPy's. `tune` is how many seconds each compilation for a GPU may spend on timing schedules of
+    its kernels there.
     Raises CompileError at the user's line.
     """
     where: Device | None = None
@@ -336,6 +342,10 @@ def compile(
         where, named = place_named(device) if isinstance(device, str) else (device, None)
         target = named.target if named else any_target(KINDS[where.kind].target)
         settings = replace(settings or Settings(), target=target)
+    if tune is not None:
+        if settings is None or not isinstance(settings.target, CudaTarget):
+            raise CompileError("tune= times kernels of a GPU", place=user_place(), hint='give device="cuda"')
+        settings = replace(settings, tune=tune)
     if function is not None:
         return TracedFunction(function, static, settings, where)
     return lambda function: TracedFunction(function, static, settings, where)

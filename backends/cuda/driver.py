@@ -55,6 +55,8 @@ class Device:
     memory: int
     """Bytes."""
     multiprocessors: int
+    driver: str = ""
+    """The version of CUDA that the driver is for."""
 
     @property
     def processor(self) -> str:
@@ -128,6 +130,7 @@ def described(api: Any, number: int) -> Device:
         (attribute("COMPUTE_CAPABILITY_MAJOR"), attribute("COMPUTE_CAPABILITY_MINOR")),
         done(api.cuDeviceTotalMem(handle), "reading the size of memory"),
         attribute("MULTIPROCESSOR_COUNT"),
+        str(done(api.cuDriverGetVersion(), "asking for the driver's version")),
     )
 
 
@@ -227,6 +230,10 @@ class NvidiaDriver:
     def copy(self, target: int, source: int, size: int, stream: Handle) -> None:
         self.use()
         done(self.api.cuMemcpyDtoDAsync(target, source, size, self.stream(stream)), f"copying {spelled(size)}")
+
+    def fill(self, address: int, size: int, stream: Handle) -> None:
+        """Make all bytes 0."""
+        done(self.api.cuMemsetD8Async(address, 0, size, self.stream(stream)), f"filling {spelled(size)}")
 
     def launch(
         self, function: Handle, grid: Sequence[int], block: Sequence[int], shared: int, stream: Handle, arguments: int

@@ -23,6 +23,22 @@ func.func @scaled(%x: memref<512x1024xf32>, %y: memref<512x1024xf32>) {
   func.return
 }
 
+// A function may state the schedule of each of its kernels; the fields that it does not state are the cost model's.
+// CHECK-LABEL: func.func @stated
+// CHECK: %[[THREADS:.*]] = arith.constant 64 : index
+// CHECK: gpu.launch_func @kernels::@stated blocks in
+// CHECK-SAME: threads in (%[[THREADS]],
+func.func @stated(%x: memref<512x1024xf32>, %sum: memref<512xf32>) attributes {xmlc.gpu.rows = [{lanes = 64 : i64, chunks = 4 : i64}]} {
+  %zero = arith.constant 0.0 : f32
+  linalg.fill ins(%zero : f32) outs(%sum : memref<512xf32>)
+  linalg.generic {indexing_maps = [affine_map<(i, j) -> (i, j)>, affine_map<(i, j) -> (i)>], iterator_types = ["parallel", "reduction"]} ins(%x : memref<512x1024xf32>) outs(%sum : memref<512xf32>) {
+  ^bb0(%a: f32, %so_far: f32):
+    %b = arith.addf %so_far, %a fastmath<reassoc> : f32
+    linalg.yield %b : f32
+  }
+  func.return
+}
+
 // Limit: a reduction over the first dimension is not one over rows.
 // CHECK-LABEL: func.func @columns
 // CHECK: linalg.generic

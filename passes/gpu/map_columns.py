@@ -7,8 +7,9 @@ results in memory, and a second kernel of the same kind folds those, always in t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from math import gcd, prod
 
 from xdsl.context import Context
@@ -25,6 +26,7 @@ from xmlc.passes.gpu.code import Code, Index
 from xmlc.passes.gpu.map_loops import on_the_heap
 from xmlc.passes.gpu.map_transpose import vector_at
 from xmlc.passes.gpu.outline import Kernels, Outline, captures, root
+from xmlc.passes.gpu.roofline import Demand
 from xmlc.passes.gpu.rows.emit import Flat, merged_loops
 from xmlc.passes.gpu.rows.linear import Linear, linear_of, row_major
 from xmlc.passes.gpu.rows.program import (
@@ -37,7 +39,8 @@ from xmlc.passes.gpu.rows.program import (
     is_neutral,
     loop_extents,
 )
-from xmlc.passes.gpu.rows.schedule import ACCESS_BYTES, MULTIPROCESSORS, power_of_two
+from xmlc.passes.gpu.rows.schedule import ACCESS_BYTES, MULTIPROCESSORS, WARP, power_of_two
+from xmlc.passes.gpu.stated import Candidate, Schedules
 from xmlc.passes.memory import ALIGNMENT, array_type, element_size
 
 BLOCK, MOST_ROW_LANES, UNROLLED = 256, 8, 8
@@ -55,8 +58,9 @@ class MapColumns(ModulePass):
         kernels = Kernels(op)
         for function in defined_functions(op):
             on_the_heap(function)
+            schedules = Schedules(function, "columns")
             for reduction in reductions(function.body.block):
-                emit(reduction, kernels, function.sym_name.data)
+                emit(reduction, kernels, schedules)
 
 
 @dataclass(frozen=True)
@@ -210,13 +214,40 @@ def choose(rows: int, columns: int, batches: int, vector: int) -> ColumnSchedule
     return ColumnSchedule(vector, lanes, row_lanes, splits, unrolled)
 
 
-def emit(reduction: Reduction, kernels: Kernels, name: str) -> None:
+LANES, ROW_LANES, ROWS_AT_ONCE, SPLITS = (32, 64, 128, 256), (1, 2, 4, 8, 16, 32), (2, 4, 8), (1, 2, 4, 8, 16, 32, 64)
+"""What the autotuner chooses from."""
+
+
+def candidates(reduction: Reduction, vector: int) -> Iterator[Candidate[ColumnSchedule]]:
+    """Every schedule of the table that fits, with what it asks of the device."""
+    rows, columns, batches = prod(reduction.rows), prod(reduction.columns), prod(reduction.batch)
+    size = sum(element_size(buffer_type(each.buffer).element_type) for each in reduction.operands if each is not None)
+    for lanes, row_lanes, unrolled, splits in product(LANES, ROW_LANES, ROWS_AT_ONCE, SPLITS):
+        schedule = ColumnSchedule(vector, lanes, row_lanes, splits, unrolled)
+        if not 2 * WARP <= schedule.threads <= 1024 or row_lanes * unrolled * splits > rows:
+            continue
+        if lanes > WARP and lanes * vector > 2 * columns:
+            continue
+        asked = Demand(
+            blocks=-(-columns // schedule.strip) * splits * batches,
+            threads=schedule.threads,
+            moved=batches * rows * columns * size * max(1.0, schedule.strip / columns),
+            in_flight=vector * unrolled * size,
+            registers=24 + vector * (unrolled + 1),
+            shared=schedule.threads * vector * 4,
+            meetings=1,
+            kernels=1 if splits == 1 else 2,
+        )
+        yield Candidate(schedule, asked)
+
+
+def emit(reduction: Reduction, kernels: Kernels, schedules: Schedules) -> None:
     """Launch the reduction in the place of its op, which is erased, with the ops that it takes into itself."""
-    op = reduction.step.op
+    op, name = reduction.step.op, schedules.function.sym_name.data
     before = reduction.after or op
     rows, columns, batches = prod(reduction.rows), prod(reduction.columns), prod(reduction.batch)
     vector = vector_length(reduction)
-    schedule = choose(rows, columns, batches, vector)
+    schedule = schedules.next(choose(rows, columns, batches, vector), lambda: candidates(reduction, vector))
     kernel = ColumnKernel(reduction, schedule, kernels, before)
     if schedule.splits == 1:
         kernel.emit(name, reduction.target, whole=True)

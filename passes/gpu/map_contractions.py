@@ -14,8 +14,9 @@ kind are numbered through.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import prod
 from typing import cast
 
@@ -32,7 +33,10 @@ from xmlc.passes.functions import defined_functions
 from xmlc.passes.gpu.code import Code, Index
 from xmlc.passes.gpu.map_transpose import store_at, vector_at
 from xmlc.passes.gpu.outline import Kernels, Outline
+from xmlc.passes.gpu.roofline import Demand
 from xmlc.passes.gpu.rows.emit import Flat
+from xmlc.passes.gpu.stated import Candidate, Schedules
+from xmlc.passes.memory import element_size
 
 MULTIPROCESSORS = 132
 LEAST_SIDE = 8
@@ -42,6 +46,8 @@ BLOCKS_AT_ONCE = "nvvm.minctasm"
 RESIDENT = 2
 LARGEST_SQUARE = 64
 """Results of a thread of the largest schedule: left alone it takes more registers than two blocks can have."""
+STATIC_SHARED = 48 * 1024
+"""Bytes of shared memory that a kernel has without asking for more."""
 VECTOR = 4
 PAD = 4
 """Elements between rows in shared memory, so that a column does not lie in one bank; a multiple of the vector."""
@@ -71,6 +77,12 @@ RUNGS: dict[str, GemmSchedule] = {
 NAIVE = "naive"
 SMALLER = (RUNGS["pipelined"], GemmSchedule(64, 64, 16, 4, 4, pipelined=True), GemmSchedule(32, 32, 32, 2, 2, True))
 """From the largest tile to the smallest: the first that keeps the device busy is taken."""
+TILES = (
+    (128, 128, 8, 8, 8), (128, 128, 16, 8, 8), (128, 64, 16, 8, 4), (64, 128, 16, 4, 8), (128, 64, 16, 8, 8),
+    (64, 128, 16, 8, 8), (64, 64, 16, 4, 4), (64, 64, 32, 4, 4), (64, 64, 16, 8, 4), (32, 64, 32, 2, 4),
+    (64, 32, 32, 4, 2), (32, 32, 32, 2, 2), (32, 32, 64, 2, 2),
+)  # fmt: skip
+"""What the autotuner chooses from."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +98,7 @@ class MapContractions(ModulePass):
         if self.rung == NAIVE:
             return
         for function in defined_functions(op):
+            schedules = Schedules(function, "contractions")
             for inner in list(function.walk()):
                 if not isinstance(inner, linalg.ops.GenericOp) or (found := contraction_of(inner)) is None:
                     continue
@@ -93,6 +106,7 @@ class MapContractions(ModulePass):
                 if product is None or min(product.rows, product.columns) < LEAST_SIDE:
                     continue
                 schedule = RUNGS[self.rung] if self.rung else choose(product)
+                schedule = schedules.next(schedule, partial(candidates, product))
                 Gemm(inner, product, schedule, kernels).emit(function.sym_name.data)
                 done: tuple[Operation | None, ...] = (inner, found.setter)
                 for each in done:
@@ -166,6 +180,38 @@ def choose(product: Product) -> GemmSchedule:
         if tiles >= MULTIPROCESSORS:
             return schedule
     return SMALLER[-1]
+
+
+def candidates(product: Product) -> Iterator[Candidate[GemmSchedule]]:
+    """Every tile of the table that shared memory holds, pipelined and not, with what it asks of the device."""
+    for sizes in TILES:
+        for pipelined in (True, False):
+            schedule = GemmSchedule(*sizes, pipelined)
+            asked = demand(product, schedule)
+            if asked.shared <= STATIC_SHARED:
+                yield Candidate(schedule, asked)
+
+
+def demand(product: Product, schedule: GemmSchedule) -> Demand:
+    """What a schedule asks of the device: each block loads its strip of both operands, each thread its tile's rows."""
+    size = element_size(product.contraction.element)
+    down, across = -(-product.rows // schedule.tile_m), -(-product.columns // schedule.tile_n)
+    blocks = down * across * product.batches
+    square, side = schedule.thread_m * schedule.thread_n, schedule.thread_m + schedule.thread_n
+    strips = (schedule.tile_m + schedule.tile_n) * schedule.tile_k * size
+    products = blocks * schedule.tile_m * schedule.tile_n * product.depth
+    rounds, stages = -(-product.depth // schedule.tile_k), 2 if schedule.pipelined else 1
+    return Demand(
+        blocks=blocks,
+        threads=schedule.threads,
+        moved=(product.rows * product.depth + product.columns * product.depth) * product.batches * size,
+        in_flight=strips / schedule.threads,
+        registers=24 + (square + side) * size // 4 + (stages - 1) * strips // 4 // schedule.threads,
+        shared=stages * (schedule.tile_m + schedule.tile_n + 2 * PAD) * schedule.tile_k * size,
+        operations=2 * products * size // 4,
+        shared_moved=products * side * size / square,
+        meetings=rounds * (1 if schedule.pipelined else 2) // 8,
+    )
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ kernel functions are replaced by what they launch.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import cast
 
@@ -37,6 +37,8 @@ from xdsl.traits import is_side_effect_free
 from xmlc.dialects import gpu
 from xmlc.passes.functions import defined_functions
 from xmlc.passes.gpu.outline import VIEWS, Kernels, Outline, captures, root
+from xmlc.passes.gpu.roofline import Demand
+from xmlc.passes.gpu.stated import Candidate, Schedules
 from xmlc.passes.index_arithmetic import index_constant, unwrapped
 from xmlc.passes.memory import ALIGNMENT, array_type, byte_size
 from xmlc.passes.parallelize import is_outside, known, trips, work
@@ -48,6 +50,27 @@ STACK_BYTES = 256
 """A thread's own buffers up to this size are local to it; larger ones are parts of one in global memory."""
 LAUNCH_COST = 4000
 """What a launch takes, in operations of one thread: 4 µs at 1 ns, since a lone thread waits for memory at each."""
+
+
+THREADS = (32, 64, 128, 256, 512)
+"""What the autotuner chooses from."""
+
+
+@dataclass(frozen=True)
+class LoopSchedule:
+    """How the iterations of the loops of a function are shared out."""
+
+    threads: int
+    """Threads of a block."""
+    most_blocks: int
+    """Blocks of a grid; each thread takes further iterations a grid's width apart."""
+
+
+def candidates(chosen: LoopSchedule) -> Iterator[Candidate[LoopSchedule]]:
+    """Every schedule of the table. What loops do is not known here: the model cannot tell them apart."""
+    for threads in THREADS:
+        schedule = replace(chosen, threads=threads)
+        yield Candidate(schedule, Demand(schedule.most_blocks, threads, moved=0, in_flight=1))
 
 
 @dataclass(frozen=True)
@@ -65,11 +88,18 @@ class MapLoops(ModulePass):
         functions = defined_functions(op)
         for function in functions:
             on_the_heap(function)
-            Mapping(self, kernels, function).visit(function.body.block)
+            Mapping(self.schedule(function), kernels, function).visit(function.body.block)
         inline_kernel_functions(op, functions)
         for function in defined_functions(op):
             drop_dead(function.body.block)
         drop_unused_globals(op)
+
+    def schedule(self, function: func.FuncOp) -> LoopSchedule:
+        """How the loops of a function are shared out; nothing is there to choose in one without loops."""
+        chosen = LoopSchedule(self.threads, self.most_blocks)
+        if not any(isinstance(each, scf.ForOp) for each in function.body.block.ops):
+            return chosen
+        return Schedules(function, "loops").next(chosen, lambda: candidates(chosen))
 
 
 def on_the_heap(function: func.FuncOp) -> None:
@@ -96,8 +126,8 @@ HOST_ONLY = (func.CallOp, gpu.LaunchFuncOp)
 class Mapping:
     """The mapping of one function."""
 
-    def __init__(self, options: MapLoops, kernels: Kernels, function: func.FuncOp):
-        self.options = options
+    def __init__(self, schedule: LoopSchedule, kernels: Kernels, function: func.FuncOp):
+        self.schedule = schedule
         self.kernels = kernels
         self.name = function.sym_name.data
 
@@ -167,7 +197,7 @@ class Mapping:
             return
         outline = Outline(self.kernels, op)
         source, target = outline.bring(op.source), outline.bring(op.destination)
-        threads = Threads(outline, self.options, total)
+        threads = Threads(outline, self.schedule, total)
         at = threads.indices(shape)
         load = memref.LoadOp.get(source, at)
         threads.add(load)
@@ -188,7 +218,7 @@ class Mapping:
         private_buffers(loop, shared, counts)
         for value in captures([loop]):
             outline.bring(value, lambda load: is_readable_at(load, loop))
-        threads = Threads(outline, self.options, total)
+        threads = Threads(outline, self.schedule, total)
         for each, index in zip(shared, threads.indices(counts)):
             lower, _, step = each.operands[:3]
             if known(step) != 1:
@@ -206,10 +236,10 @@ class Mapping:
 class Threads:
     """A kernel whose threads share the numbers below `total`, a grid's width apart."""
 
-    def __init__(self, outline: Outline, options: MapLoops, total: int):
+    def __init__(self, outline: Outline, schedule: LoopSchedule, total: int):
         self.outline = outline
-        self.size = min(options.threads, -(-total // 32) * 32)
-        self.blocks = min(-(-total // self.size), options.most_blocks)
+        self.size = min(schedule.threads, -(-total // 32) * 32)
+        self.blocks = min(-(-total // self.size), schedule.most_blocks)
         self.once = self.blocks * self.size >= total
         self.exact = self.blocks * self.size == total
         self.block = outline.body

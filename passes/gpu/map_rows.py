@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
@@ -13,9 +14,11 @@ from xmlc.dialects.diagnostics import CompileError
 from xmlc.passes.functions import defined_functions
 from xmlc.passes.gpu.map_loops import on_the_heap
 from xmlc.passes.gpu.outline import Kernels
+from xmlc.passes.gpu.rows.candidates import candidates
 from xmlc.passes.gpu.rows.emit import emit_program
 from xmlc.passes.gpu.rows.program import programs
 from xmlc.passes.gpu.rows.schedule import EXCHANGES, NAIVE, SHUFFLE, choose
+from xmlc.passes.gpu.stated import Schedules
 
 
 @dataclass(frozen=True)
@@ -40,16 +43,17 @@ class MapRows(ModulePass):
         kernels = Kernels(op)
         for function in defined_functions(op):
             on_the_heap(function)
-            self.visit(function.body.block, kernels, function.sym_name.data)
+            self.visit(function.body.block, kernels, Schedules(function, "rows"))
 
-    def visit(self, block: Block, kernels: Kernels, name: str) -> None:
+    def visit(self, block: Block, kernels: Kernels, schedules: Schedules) -> None:
         for op in list(block.ops):
             if op.name.startswith("scf."):
                 for region in op.regions:
                     for inner in region.blocks:
-                        self.visit(inner, kernels, name)
+                        self.visit(inner, kernels, schedules)
         for program in programs(block):
             schedule = replace(choose(program, self.most_cluster), exchange=self.exchange)
             if self.lanes is not None and program.reduces:
                 schedule = replace(schedule, lanes=self.lanes)
-            emit_program(program, schedule, kernels, name)
+            schedule = schedules.next(schedule, partial(candidates, program, schedule, self.most_cluster))
+            emit_program(program, schedule, kernels, schedules.function.sym_name.data)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 from xdsl.context import Context
 from xdsl.dialects import scf
@@ -16,7 +17,8 @@ from xmlc.passes.gpu.outline import Kernels
 from xmlc.passes.gpu.scans.emit import TileScan
 from xmlc.passes.gpu.scans.ladder import HillisSteele, WorkEfficient
 from xmlc.passes.gpu.scans.recognise import scan_of
-from xmlc.passes.gpu.scans.schedule import choose
+from xmlc.passes.gpu.scans.schedule import candidates, choose
+from xmlc.passes.gpu.stated import Schedules
 
 LADDER = {"hillis-steele": HillisSteele, "work-efficient": WorkEfficient}
 LOOK_BACK = "look-back"
@@ -37,6 +39,7 @@ class MapScans(ModulePass):
         kernels = Kernels(op)
         for function in defined_functions(op):
             on_the_heap(function)
+            schedules = Schedules(function, "scans")
             for nest in [each for each in function.body.block.ops if isinstance(each, scf.ForOp)]:
                 scan = scan_of(nest)
                 if scan is None:
@@ -44,4 +47,5 @@ class MapScans(ModulePass):
                 if self.schedule in LADDER:
                     LADDER[self.schedule](scan, kernels).emit(function.sym_name.data)
                 else:
-                    TileScan(scan, choose(scan), kernels).emit(function.sym_name.data)
+                    schedule = schedules.next(choose(scan), partial(candidates, scan))
+                    TileScan(scan, schedule, kernels).emit(function.sym_name.data)

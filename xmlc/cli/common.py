@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from xmlc.backends.cuda.target import CudaTarget
 from xmlc.cli.remarks import remarking
 from xmlc.cli.sources import with_source_lines
 from xmlc.cli.watching import dumps, refuse_unknown_passes
@@ -17,6 +18,9 @@ from xmlc.driver import Settings, any_target, default_threads, stages
 from xmlc.inputs import Sizes, read_sizes
 from xmlc.options import DUMP, EXACT_CONVOLUTIONS
 from xmlc.sources import OPEN, Source, open_program, read_program
+
+if TYPE_CHECKING:
+    from xmlc.tuning.report import TuningReport
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -43,6 +47,12 @@ OPTIONS = (
         default=None,
         help="no transforms that round more (XMLC_EXACT_CONVOLUTIONS)",
     ),
+    click.option(
+        "--tune",
+        type=click.FloatRange(min=0, min_open=True),
+        metavar="SECONDS",
+        help="time schedules of kernels on the GPU",
+    ),
     click.option("--timing", is_flag=True, help="print to standard error where the time went"),
     click.option("--dump", type=click.Path(path_type=Path), metavar="DIR", help="write each stage there (XMLC_DUMP)"),
     click.option("--print-ir-before", "before", multiple=True, metavar="PASS", help="to standard error; repeatable"),
@@ -66,6 +76,7 @@ def settings_of(
     before: tuple[str, ...],
     after: tuple[str, ...],
     all_: bool,
+    tune: float | None = None,
 ) -> Settings:
     """How to compile, as the options say."""
     try:
@@ -76,9 +87,16 @@ def settings_of(
     if before or after:
         known = [each.name for stage in stages(parsed) for each in stage.passes]
         refuse_unknown_passes((*before, *after), known, "`xmlc list stages` shows the passes of every stage")
+    if tune is not None and not isinstance(parsed, CudaTarget):
+        raise click.UsageError("--tune times kernels of a GPU\nhint: give --target=cuda")
     count = default_threads() if threads is None else threads
     exact = EXACT_CONVOLUTIONS.get() if exact_convolutions is None else exact_convolutions
-    return Settings(parsed, opt_level, count, exact, watchers=dumps(before, after, all_))
+    watchers = dumps(before, after, all_)
+    return Settings(parsed, opt_level, count, exact, watchers=watchers, tune=tune, tuned=show_tuning)
+
+
+def show_tuning(report: TuningReport) -> None:
+    click.echo(report.render(), err=True)
 
 
 def dumping(folder: Path | None) -> Any:

@@ -44,6 +44,7 @@ def compile(
     opt_level: int,
     threads: int | None,
     exact_convolutions: bool | None,
+    tune: float | None,
     timing: bool,
     dump: Path | None,
     before: tuple[str, ...],
@@ -57,7 +58,7 @@ def compile(
     The MLIR of each stage may be edited and given back: it is resumed from where it was printed.
     """
     log_to_standard_error()
-    settings = settings_of(target, opt_level, threads, exact_convolutions, before, after, after_all)
+    settings = settings_of(target, opt_level, threads, exact_convolutions, before, after, after_all, tune)
     known = [each.name for each in stages(settings.target)]
     stage = stage or BY_SUFFIX.get(Path(output).suffix, known[-1])
     if stage not in (TREE, SOURCE):
@@ -100,6 +101,10 @@ def result(source: Source, stage: str, sizes: Sizes, settings: Settings, weights
     program = source.make(sizes, {})
     settings.timer.stop()
     settings.remake = lambda: source.make(sizes, {}).module
+    if settings.tune is not None:
+        from xmlc.driver_cuda import tuned_for_device
+
+        settings = tuned_for_device(program.module, settings)
     if weights is not None:
         write_whole(Path(weights), npz(program.weights))
     return printed(program.module) if stage == SOURCE else emit(program.module, stage, settings)

@@ -51,6 +51,7 @@ def run(
     opt_level: int,
     threads: int | None,
     exact_convolutions: bool | None,
+    tune: float | None,
     timing: bool,
     dump: Path | None,
     before: tuple[str, ...],
@@ -64,7 +65,7 @@ def run(
     Toy prints what it prints. The outputs of other programs are printed as NumPy prints arrays, or written to files.
     """
     log_to_standard_error()
-    settings = settings_of(target, opt_level, threads, exact_convolutions, before, after, after_all)
+    settings = settings_of(target, opt_level, threads, exact_convolutions, before, after, after_all, tune)
     settings.remarks = listener(remarks, remarks_json)
     if report and isinstance(settings.target, CudaTarget):
         raise click.UsageError("--report times kernels of the processor\nhint: xmlc compile --target=cuda --report")

@@ -1,6 +1,6 @@
 """Who computes what of a row program: the cost model, and the schedule as data that it chooses.
 
-A schedule is the attribute `xmlc.gpu.rows` of a kernel function where a user or the autotuner states one.
+A user or the autotuner states others by the attribute `xmlc.gpu.rows` of a kernel function: see `passes/gpu/stated.py`.
 """
 
 from __future__ import annotations

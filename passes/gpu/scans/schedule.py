@@ -12,11 +12,14 @@ The schedule is stated by the option `schedule` of the pass, or chosen by length
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import gcd
 
+from xmlc.passes.gpu.roofline import Demand
 from xmlc.passes.gpu.rows.schedule import ACCESS_BYTES, MULTIPROCESSORS, WARP, power_of_two
 from xmlc.passes.gpu.scans.recognise import Scan
+from xmlc.passes.gpu.stated import Candidate
 
 BLOCK = 256
 HELD = 16
@@ -68,3 +71,36 @@ def choose(scan: Scan) -> ScanSchedule:
     while block_rows > 1 and block_rows * lanes > WARP and scan.rows < block_rows * MULTIPROCESSORS:
         block_rows //= 2
     return ScanSchedule(vector, lanes, chunks, block_rows, scan.columns)
+
+
+LANES, CHUNKS = (32, 64, 128, 256, 512), (1, 2, 4, 8)
+"""What the autotuner chooses from."""
+
+
+def candidates(scan: Scan) -> Iterator[Candidate[ScanSchedule]]:
+    """Every schedule of the table that fits, with what it asks of the device."""
+    chosen = choose(scan)
+    vectors = -(-scan.columns // chosen.vector)
+    for lanes in LANES:
+        for chunks in CHUNKS:
+            # a warp scans the sums of all warps, for each chunk: a lane for each of them
+            if max(1, lanes // WARP) * chunks > WARP or lanes > 2 * vectors:
+                continue
+            one_tile = lanes * chunks >= vectors
+            for block_rows in (1, 2, 4, 8) if one_tile else (1,):
+                if WARP <= lanes * block_rows <= BLOCK * 2:
+                    schedule = ScanSchedule(chosen.vector, lanes, chunks, block_rows, scan.columns)
+                    yield Candidate(schedule, demand(scan, schedule))
+
+
+def demand(scan: Scan, schedule: ScanSchedule) -> Demand:
+    """What a schedule asks of the device; a tile of several in a row waits for those before it."""
+    held = schedule.vector * schedule.chunks
+    return Demand(
+        blocks=-(-scan.rows // schedule.block_rows) * schedule.tiles,
+        threads=schedule.threads,
+        moved=2 * scan.rows * scan.columns * scan.element_bytes,
+        in_flight=held * scan.element_bytes,
+        registers=24 + 2 * held,
+        meetings=(schedule.warps > 1) + (schedule.tiles > 1),
+    )
