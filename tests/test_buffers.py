@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import mmap
+import os
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -79,3 +82,32 @@ def test_memory_starts_at_a_cache_line(size: int) -> None:
     assert memory.size == size and memory.ctypes.data % ALIGNMENT == 0
     memory[...] = np.uint8(1)
     assert memory.all()
+
+
+@pytest.mark.skipif(not hasattr(mmap, "MADV_HUGEPAGE"), reason="a system without huge pages on demand")
+def test_large_memory_is_of_a_kind_that_may_have_huge_pages() -> None:
+    block = allocate(HUGE)
+    block[...] = 1
+    ranges = [line.split() for line in Path("/proc/self/maps").read_text().splitlines()]
+    place = block.ctypes.data
+    (found,) = [line for line in ranges if in_range(place, line[0])]
+    assert found[1] == "rw-p"
+    assert found[4] == "0", "no file is behind it"
+
+
+def in_range(place: int, text: str) -> bool:
+    first, last = (int(each, 16) for each in text.split("-"))
+    return first <= place < last
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="a system without fork")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # there are threads while it forks: the child touches no lock
+def test_a_forked_process_does_not_write_to_the_memory_of_its_parent() -> None:
+    block = allocate(HUGE)
+    block[0] = 1
+    child = os.fork()
+    if child == 0:
+        block[0] = 2
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert block[0] == 1

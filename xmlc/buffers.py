@@ -32,11 +32,11 @@ KEPT = 256 << 10
 
 def allocate(size: int) -> Array:
     """An array that owns `size` uninitialised bytes and enough to align them: see `aligned`."""
-    if size < HUGE:
+    if size < HUGE or not hasattr(mmap, "MADV_HUGEPAGE"):
         return np.empty(size + ALIGNMENT, np.uint8)
-    mapping = mmap.mmap(-1, size + ALIGNMENT)
-    if hasattr(mmap, "MADV_HUGEPAGE"):
-        mapping.madvise(mmap.MADV_HUGEPAGE)
+    # Not shared, as is mmap's default: Linux gives shared memory no huge pages, and a fork would write to the parent's.
+    mapping = mmap.mmap(-1, size + ALIGNMENT, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    mapping.madvise(mmap.MADV_HUGEPAGE)
     return np.frombuffer(mapping, np.uint8)
 
 
