@@ -17,7 +17,7 @@ from xdsl.dialects.builtin import IntegerType
 from xmlc.passes.contractions.blocked import Blocked, emit_blocked, factors_of
 from xmlc.passes.contractions.direct import Direct, emit_direct
 from xmlc.passes.contractions.dot import Dot, emit_dot
-from xmlc.passes.contractions.dots import dots_for
+from xmlc.passes.contractions.dots import Dots, dots_for
 from xmlc.passes.contractions.emitter import Emitter, bits_of
 from xmlc.passes.contractions.flatten import copied_in, copied_out, flattened, flattens
 from xmlc.passes.contractions.nest import Steps
@@ -43,7 +43,7 @@ WIDEST = 8
 """Vectors of the widest tile."""
 SHORT_LOOP = 3.0
 """Cycles to enter and leave an inner loop."""
-ROW_COPY, TRANSPOSED_COPY = 0.4, 0.6
+ROW_COPY, TRANSPOSED_COPY = 0.4, 0.42
 """Cycles to copy an element where it and its neighbours lie in one piece, and where they do not."""
 WIDENED = 3.0
 """What loading an element or a vector and widening it takes more than loading it, in loads."""
@@ -362,10 +362,13 @@ def far_apart(apart: int, depth: int) -> float:
         return 7.0
     if depth > 64 and apart % PAGE == 0:
         return 2.3
-    return 0.0 if pages <= 160 else 0.3 if pages <= 320 else 1.0
+    new = min(1.0, NEXT_PAGE * apart / PAGE)
+    return 0.0 if pages <= 160 else 0.3 * new if pages <= 320 else new
 
 
 PAGE = 4096
+NEXT_PAGE = 4.0
+"""A page costs something new where it holds fewer steps than this; more of them hide it."""
 
 
 def ordered(
@@ -436,29 +439,46 @@ def sweep(found: Contraction, machine: Machine) -> list[Schedule]:
     if isinstance(found.start, Operand) and found.start.strides[column] not in (0, 1):
         return []
     row, high = (rows[0], found.extents[rows[0]]) if rows else (-1, 1)
-    lanes = lanes_for(found, machine, found.extents[column])
-    if high > SWEPT_ROWS:
-        return []
-    steps = max(1, machine.vector_registers // 4 // high)
-    block = machine.first_cache // 4 * 8 // bits_of(found.element) // high
-    shape = Shape(row, high, column, min(2 * lanes, found.extents[column]), lanes)
     outer = tuple(loop for loop in found.parallels if loop not in (row, column))
+    gathers = high > KEPT_ROWS
+    if high > SWEPT_ROWS or (gathers and (outer or other.strides[reduction] != 1)):
+        return []
+    lanes = lanes_for(found, machine, found.extents[column])
+    width, depth = found.extents[column], found.extents[reduction]
+    tall = even_part(high, machine.vector_registers // 4, 1)
+    steps = max(1, machine.vector_registers // 4 // high) if not gathers else STEPS
+    unit = 2 * lanes
+    most = max(unit, machine.first_cache // 2 * 8 // bits_of(found.element) // high // unit * unit)
     times = prod(found.extents[loop] for loop in outer)
-    if times == 1:  # threads share the blocks of columns
-        block = min(block, ceil(found.extents[column] / machine.threads / (2 * lanes)) * 2 * lanes)
-    columns = even_part(found.extents[column], max(block, 2 * lanes), 2 * lanes)
-    plan = Sweep(shape, reduction, steps, columns, outer)
-    vectors = found.extents[reduction] * -(-found.extents[column] // lanes)
+    columns = swept_columns(width, most, unit, machine.threads if times == 1 else 1)
+    block = machine.second_cache // 8 * 8 // bits_of(found.element) // high if gathers else depth
+    shape = Shape(row, tall, column, min(unit, width), lanes)
+    plan = Sweep(shape, reduction, steps, columns, even_part(depth, block, steps), outer, gathers)
+    vectors = depth * -(-width // lanes)
     moved = size_of(found, wide)
-    rate = SWEPT_BYTES if moved > machine.second_cache // 2 else SECOND_CACHE_BYTES
+    near = FAR_BYTES if gathers else SECOND_CACHE_BYTES
+    rate = SWEPT_BYTES if moved > machine.second_cache // 2 else near
     # each vector is loaded and used by all rows; sums are loaded and stored once for some steps
     computed = times * vectors * (max(high * multiply_add_cycles(found), 0.5) + 1.5 * high / steps)
-    note = f"sweep, {high} rows, {steps} steps at a time in blocks of {columns} columns"
-    return [Schedule("sweep", max(computed, moved / rate), lambda emitter: emit_sweep(emitter, found, plan), note)]
+    tiles = ceil(width / unit) * ceil(high / tall) * ceil(depth / steps)
+    gathered = tiles * SHORT_LOOP + high * (depth * ROW_COPY + 5 * ceil(width / lanes)) if gathers else 0.0
+    note = f"sweep, tile {tall}x{min(unit, width)}, {steps} steps at a time in blocks of {columns} columns"
+    cycles = max(computed, moved / rate) + gathered
+    return [Schedule("sweep", cycles, lambda emitter: emit_sweep(emitter, found, plan), note)]
 
 
-SWEPT_ROWS = 4
-"""The most rows for which a matrix is swept: their numbers of some steps are in registers."""
+def swept_columns(width: int, most: int, unit: int, threads: int) -> int:
+    """The columns of a block, at most so many: the thread with the most of them has as few as can be."""
+    widest = even_part(width, most, unit)
+    return min(range(widest, 0, -unit), key=lambda each: ceil(ceil(width / each) / threads) * each)
+
+
+SWEPT_ROWS = 64
+"""The most rows for which a matrix is swept: their sums of some vectors of columns fit the first cache."""
+KEPT_ROWS = 4
+"""Rows whose numbers of some steps are in registers; those of more rows are loaded for each tile of columns."""
+STEPS = 8
+"""Steps at a time where numbers are loaded: as many rows of the matrix as the first cache has ways, at most."""
 SWEPT_BYTES = 12.0
 """Bytes a cycle from beyond the second cache, of a matrix that is read in order."""
 
@@ -620,6 +640,9 @@ TILE_PRODUCTS = 64.0
 
 # Dot
 
+ADDED_UP = 11.0
+"""Cycles to add up the partial sums of one result and store it."""
+
 
 def apart(found: Contraction, factor: Operand) -> int:
     """Bytes between the rows that vectors run along; 1 where there is one row."""
@@ -643,18 +666,22 @@ def dot(found: Contraction, machine: Machine) -> list[Schedule]:
     rows, columns = (found.extents[loop] if loop >= 0 else 1 for loop in (row, column))
     limit = machine.vector_registers - 4
     others = tuple(loop for loop in found.reductions if loop != reduction)
-    steps_along = -(-found.extents[reduction] // lanes)
+    dots = dots_in_place(found, machine, reduction, lanes)
+    steps_along = -(-found.extents[reduction] // (lanes * dots.size if dots is not None else lanes))
     depth = steps_along * prod(found.extents[loop] for loop in others)
     conflict = 2.0 if any(apart(found, factor) % 2048 == 0 for factor in (found.lhs, found.rhs)) else 1.0
     best: tuple[float, int, int] | None = None
-    loads_of = [1 + WIDENED * (factor.element != found.element) for factor in (found.lhs, found.rhs)]
-    multiply = multiply_add_cycles(found)
+    factors = (found.lhs, found.rhs)
+    loads_of = [1 + WIDENED * (dots is None and factor.element != found.element) for factor in factors]
+    multiply = multiply_add_cycles(found) if dots is None else 0.5
     for high in range(1, min(rows, 8) + 1):
         for wide in range(1, min(columns, 8) + 1):
             if high * wide + min(high, wide) + 1 > limit or high * wide > 16:
                 continue
             loads = high * loads_of[0] + wide * loads_of[1]
-            each = depth * max(high * wide * multiply, loads / 2, LATENCY) * conflict + TILE_START + 8 * high * wide
+            each = (
+                depth * max(high * wide * multiply, loads / 2, LATENCY) * conflict + TILE_START + ADDED_UP * high * wide
+            )
             total = each * -(-rows // high) * -(-columns // wide)
             if best is None or total < best[0]:
                 best = (total, high, wide)
@@ -676,12 +703,19 @@ def dot(found: Contraction, machine: Machine) -> list[Schedule]:
     if inner > machine.second_cache // 2 and len(tiles) == 2:
         traffic += inner * (tiles[0].extent // tiles[0].size) / FAR_BYTES
     steps = (*(Steps(loop, found.extents[loop]) for loop in around), *tiles)
-    plan = Dot(row, column, reduction, others, steps, lanes)
-    return [
-        Schedule(
-            "dot", max(cycles, traffic), lambda emitter: emit_dot(emitter, found, plan), f"dot, tile {high}x{wide}"
-        )
-    ]
+    plan = Dot(row, column, reduction, others, steps, lanes, dots)
+    kind = f", {dots.size} steps of {dots.element} at a time" if dots is not None else ""
+    note = f"dot, tile {high}x{wide}{kind}"
+    return [Schedule("dot", max(cycles, traffic), lambda emitter: emit_dot(emitter, found, plan), note)]
+
+
+def dots_in_place(found: Contraction, machine: Machine, reduction: int, lanes: int) -> Dots | None:
+    """The instruction for groups of neighbours that takes vectors of both factors as they lie, if there is one."""
+    dots = dots_for(found, machine, found.lhs, found.rhs)
+    if dots is None or dots.flips or {found.lhs.element, found.rhs.element} != {dots.element}:
+        return None
+    fits = lanes == machine.lanes(bits_of(found.element)) and found.extents[reduction] >= lanes * dots.size
+    return dots if fits else None
 
 
 # Flatten

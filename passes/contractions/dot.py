@@ -1,6 +1,7 @@
 """Vectors along the reduction: where both factors run through memory along it, and there is little to spread.
 
-Each sum of the tile is a vector of partial sums, added up at the end.
+Each sum of the tile is a vector of partial sums, added up at the end. Where an instruction multiplies and sums groups
+of neighbours, each partial sum takes a group in every step.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ from xdsl.dialects.builtin import VectorType, i32
 from xdsl.dialects.utils import FastMathFlag
 from xdsl.ir import Attribute, SSAValue
 
+from xmlc.passes.contractions.dots import Dots
 from xmlc.passes.contractions.emitter import Emitter, View
 from xmlc.passes.contractions.nest import Steps, around
+from xmlc.passes.contractions.panels import dot
 from xmlc.passes.contractions.recognise import Contraction, Operand
 from xmlc.passes.contractions.result import Result, result_of
 from xmlc.passes.index_arithmetic import Index
@@ -34,6 +37,13 @@ class Dot:
     others: tuple[int, ...]
     steps: tuple[Steps, ...]
     lanes: int
+    dots: Dots | None = None
+    """The instruction for groups of neighbours, if it takes both factors as they are."""
+
+    @property
+    def taken(self) -> int:
+        """Elements of a factor that a vector of partial sums takes at a time."""
+        return self.lanes * (self.dots.size if self.dots is not None else 1)
 
 
 def emit_dot(emitter: Emitter, found: Contraction, plan: Dot) -> None:
@@ -44,7 +54,7 @@ def emit_dot(emitter: Emitter, found: Contraction, plan: Dot) -> None:
     element = found.element
     zero = emitter.number(0.0, VectorType(element, (plan.lanes,)))
     extent = extents[plan.reduction]
-    whole = extent - extent % plan.lanes
+    whole = extent - extent % plan.taken
     whole_loops = {loop: extents[loop] for loop in (plan.reduction, *plan.others)}
 
     def body(at: Mapping[int, Index], sizes: Mapping[int, int]) -> None:
@@ -53,7 +63,7 @@ def emit_dot(emitter: Emitter, found: Contraction, plan: Dot) -> None:
         x, y = (emitter.corner(view, at, own) for view in (lhs, rhs))
         target = result.corner(emitter, at, own)
         first = emitter.corner(start, at, own) if isinstance(start, View) else start
-        mask = emitter.mask(extent - whole, plan.lanes) if extent != whole else None
+        mask = emitter.mask(extent - whole, plan.taken) if extent != whole else None
 
         def step(index: Mapping[int, Index], sums: Sequence[SSAValue], masked: SSAValue | None) -> list[SSAValue]:
             known: dict[tuple[int, int], SSAValue] = {}
@@ -62,14 +72,19 @@ def emit_dot(emitter: Emitter, found: Contraction, plan: Dot) -> None:
                 place = (row if plan.row_loop in view.loops else 0) + (column if plan.column_loop in view.loops else 0)
                 if (number, place) not in known:
                     where = {**index, plan.row_loop: row, plan.column_loop: column}
-                    loaded = emitter.load_vector(view, emitter.indices(view, where), plan.lanes, masked)
-                    known[number, place] = emitter.widened(loaded, element, view.unsigned)
+                    loaded = emitter.load_vector(view, emitter.indices(view, where), plan.taken, masked)
+                    known[number, place] = loaded if plan.dots else emitter.widened(loaded, element, view.unsigned)
                 return known[number, place]
 
             results: list[SSAValue] = []
             for place, total in enumerate(sums):
                 row, column = divmod(place, columns)
-                results.append(emitter.multiply_add(value(0, x, row, column), value(1, y, row, column), total))
+                mine, theirs = value(0, x, row, column), value(1, y, row, column)
+                if plan.dots is None:
+                    results.append(emitter.multiply_add(mine, theirs, total))
+                else:
+                    given = (theirs, mine) if plan.dots.unsigned_columns else (mine, theirs)
+                    results.append(dot(emitter, total, *given, plan.dots))
             return results
 
         def nested(depth: int, index: Mapping[int, Index], sums: Sequence[SSAValue]) -> Sequence[SSAValue]:
@@ -84,7 +99,7 @@ def emit_dot(emitter: Emitter, found: Contraction, plan: Dot) -> None:
             def along(i: Index, inside: Sequence[SSAValue]) -> Sequence[SSAValue]:
                 return step({**index, plan.reduction: i}, inside, None)
 
-            sums = emitter.fold(whole, sums, along, step=plan.lanes)
+            sums = emitter.fold(whole, sums, along, step=plan.taken)
             return step({**index, plan.reduction: whole}, sums, mask) if mask is not None else sums
 
         sums = nested(0, {}, [zero] * (rows * columns))

@@ -1,83 +1,128 @@
 """Few rows times a large matrix: the matrix is read once, from its first element to its last.
 
-    for each block of columns: for every few steps of the reduction: for each vector of the columns:
-      add the products of these steps to the sums of the vector, which stay in the first cache
+    for each block of columns: for every few steps of the reduction: for each tile of columns and rows:
+      add the products of these steps to the sums of the tile, which stay in the first cache
 
-A register tile reads a narrow strip of the matrix instead, a piece of every row of it: memory delivers that far slower.
+A register tile that takes all steps reads a narrow strip of the matrix instead, a piece of every row of it: memory
+delivers that far slower. And nothing is packed, which for few rows takes longer than to multiply.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from xdsl.ir import SSAValue
 
+from xmlc.passes.contractions.blocked import factors_of
 from xmlc.passes.contractions.emitter import Emitter, View
 from xmlc.passes.contractions.nest import Steps, around
+from xmlc.passes.contractions.panels import Block, Layout, copy_rows
 from xmlc.passes.contractions.recognise import Contraction, Operand
 from xmlc.passes.contractions.result import Result, result_of
-from xmlc.passes.contractions.tile import Shape, Tile
+from xmlc.passes.contractions.tile import Reduction, Shape, Tile
 from xmlc.passes.index_arithmetic import Index
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """All rows by vectors of columns, some steps at a time, in blocks of columns."""
+    """A tile of rows by vectors of columns, some steps at a time, in blocks of columns and steps."""
 
     shape: Shape
     reduction: int
     steps: int
     columns: int
+    depth: int
     outer: tuple[int, ...]
+    gathers: bool
+    """Whether sums are kept in a buffer of their own, and the rows of a block of steps copied into one: rows that are a
+    multiple of a page apart push one another out of the first cache."""
 
 
 def emit_sweep(emitter: Emitter, found: Contraction, plan: Sweep) -> None:
-    row, column = plan.shape.row_loop, plan.shape.column_loop
+    row, column, reduction = plan.shape.row_loop, plan.shape.column_loop, plan.reduction
     extents = found.extents
-    lhs, rhs = (emitter.view(operand, extents, column) for operand in (found.lhs, found.rhs))
-    wide, other = (lhs, rhs) if column in lhs.loops else (rhs, lhs)
-    result = result_of(emitter, found, column, keeps=True)
+    wide, other = factors_of(found, column)
+    vectors = emitter.view(wide, extents, column)
+    scalars = emitter.view(other, extents, reduction if plan.gathers else None)
+    result = result_of(emitter, found, column, keeps=not plan.gathers)
     start = found.start
     first = emitter.view(start, extents, column) if isinstance(start, Operand) else start
 
     def block(at: Mapping[int, Index], sizes: Mapping[int, int]) -> None:
-        own = {row: plan.shape.rows, column: sizes[column], plan.reduction: extents[plan.reduction]}
-        sums = Sums(emitter, found, plan, result.corner(emitter, at, own), sizes[column])
-        scalars, vectors = emitter.corner(other, at, own), emitter.corner(wide, at, own)
-        if first is not None:
-            sums.begin(emitter.corner(first, at, own) if isinstance(first, View) else first)
-
-        depth = extents[plan.reduction]
-        whole = depth // plan.steps * plan.steps
-        if whole:
-            with emitter.loop(whole, plan.steps) as index:
-                sums.add(scalars, vectors, index, plan.steps)
-        if whole < depth:
-            sums.add(scalars, vectors, whole, depth - whole)
-        if found.epilogue is not None:
+        own = {row: extents[row] if row >= 0 else 1, column: sizes[column]}
+        here = result.corner(emitter, at, own)
+        begin = emitter.corner(first, at, own) if isinstance(first, View) else first
+        if plan.gathers:
+            begin = here.unfinished if begin is None else begin
+            here = replace(here, sums=buffer_of_sums(emitter, found, plan, own))
+        sums = Sums(emitter, found, plan, here, own)
+        if begin is not None:
+            sums.begin(begin)
+        for step, depth in parts(emitter, extents[reduction], plan.depth):
+            place, whole = {**at, reduction: step}, {**own, reduction: depth}
+            numbers = (
+                rows_of(emitter, found, scalars, plan, place, whole)
+                if plan.gathers
+                else emitter.corner(scalars, place, whole)
+            )
+            columns = emitter.corner(vectors, place, whole)
+            for index, count in parts(emitter, depth, plan.steps):
+                (sums.add if plan.gathers else sums.add_kept)(numbers, columns, index, count)
+        if plan.gathers or found.epilogue is not None:
             sums.finish()
 
     steps = [*(Steps(loop, extents[loop]) for loop in plan.outer), Steps(column, extents[column], plan.columns)]
     around(emitter, steps, block)
 
 
-class Sums:
-    """The sums of a block of columns, in memory; what is done to them vector by vector."""
+def parts(emitter: Emitter, extent: int, size: int) -> Iterator[tuple[Index, int]]:
+    """Where each part of an extent begins, in a loop that is open meanwhile, and its size; the last may be smaller."""
+    whole = extent // size * size
+    if whole:
+        with emitter.loop(whole, size) as index:
+            yield index, size
+    if whole < extent:
+        yield whole, extent - whole
 
-    def __init__(self, emitter: Emitter, found: Contraction, plan: Sweep, result: Result, width: int):
-        self.emitter, self.found, self.plan, self.result, self.width = emitter, found, plan, result, width
+
+def buffer_of_sums(emitter: Emitter, found: Contraction, plan: Sweep, sizes: Mapping[int, int]) -> View:
+    """Memory for the sums of a block, whose rows follow one another."""
+    row, column, lanes = plan.shape.row_loop, plan.shape.column_loop, plan.shape.lanes
+    across = -(-sizes[column] // lanes) * lanes
+    return View(emitter.buffer(found.element, (sizes[row], across)), (row, column), (across, 1))
+
+
+def rows_of(
+    emitter: Emitter, found: Contraction, rows: View, plan: Sweep, at: Mapping[int, Index], sizes: Mapping[int, int]
+) -> View:
+    """The rows of a block of steps, widened, where they do not compete for places in a cache."""
+    row, reduction = plan.shape.row_loop, plan.reduction
+    count, depth = sizes[row], sizes[reduction]
+    here = emitter.corner(rows, at, sizes)
+    block = Block({row: 0, reduction: 0}, row, reduction, count, depth, count - 1, depth)
+    return copy_rows(emitter, here, block, Layout(found.element, 1, plan.shape.lanes), depth)
+
+
+class Sums:
+    """The sums of a block, in memory; what is done to them tile by tile."""
+
+    def __init__(self, emitter: Emitter, found: Contraction, plan: Sweep, result: Result, sizes: Mapping[int, int]):
+        self.emitter, self.found, self.plan, self.result, self.sizes = emitter, found, plan, result, sizes
 
     def each(self, body: Callable[[Tile, Mapping[int, Index], Mapping[int, int]], None]) -> None:
-        """The body for every vector of columns, with a tile of all rows: where it is, its sizes."""
+        """The body for every tile: where it is, its sizes."""
         shape = self.plan.shape
+        row, column = shape.row_loop, shape.column_loop
 
         def visit(at: Mapping[int, Index], sizes: Mapping[int, int]) -> None:
-            tile = Tile(self.emitter, replace(shape, columns=sizes[shape.column_loop]), self.found.element)
+            own = replace(shape, rows=sizes[row], columns=sizes[column])
+            tile = Tile(self.emitter, own, self.found.element)
             tile.make_masks(())
             body(tile, at, tile.shape.sizes)
 
-        around(self.emitter, [Steps(shape.column_loop, self.width, shape.columns)], visit)
+        steps = [Steps(column, self.sizes[column], shape.columns), Steps(row, self.sizes[row], shape.rows)]
+        around(self.emitter, steps, visit)
 
     def begin(self, start: SSAValue | View) -> None:
         """Every sum is what it starts from."""
@@ -90,7 +135,19 @@ class Sums:
         self.each(body)
 
     def add(self, scalars: View, vectors: View, index: Index, count: int) -> None:
-        """Every sum gains the products of `count` steps from `index` on."""
+        """Every sum gains the products of `count` steps from `index` on, whose numbers are loaded for each tile."""
+        emitter, reduction = self.emitter, self.plan.reduction
+
+        def body(tile: Tile, at: Mapping[int, Index], sizes: Mapping[int, int]) -> None:
+            here, whole = {**at, reduction: index}, {**sizes, reduction: count}
+            out = emitter.corner(self.result.unfinished, at, sizes)
+            factors = (emitter.corner(scalars, here, whole), emitter.corner(vectors, here, whole))
+            tile.put(tile.products(factors, [Reduction(reduction, count, 1)], tile.start(out)), out)
+
+        self.each(body)
+
+    def add_kept(self, scalars: View, vectors: View, index: Index, count: int) -> None:
+        """The same where the numbers of all rows for these steps are kept in registers."""
         emitter, shape, reduction = self.emitter, self.plan.shape, self.plan.reduction
         element = self.found.element
         places = [emitter.plus(index, step) for step in range(count)]

@@ -278,6 +278,23 @@ def test_every_schedule_keeps_the_meaning(name: str, schedule: str) -> None:
     expect_kept(CASES[name], LowerContractions(schedule=schedule, **SMALL))
 
 
+@pytest.mark.parametrize("rows", ["i, k", "k, i"])
+@pytest.mark.parametrize("start", ["zero", "out", "j"])
+def test_a_matrix_is_swept_by_tiles_of_rows(start: str, rows: str) -> None:
+    """Blocks of columns and of steps, the last of which are smaller; limit: rows in which steps are far apart."""
+    small = LowerContractions(schedule="sweep", first_cache=2048, second_cache=2048)
+    module = expect_kept(Case("i=13 j=75 k=41", "k", rows, "k, j", "i, j", start), small)
+    assert any(op.name == "memref.alloc" for op in module.walk()) == (rows == "i, k")
+
+
+def test_few_rows_of_what_is_no_weight_are_not_packed() -> None:
+    module = parse(program(Case("i=8 j=1024 k=1024", **MATMUL)))
+    heard = Remarks()
+    with heard.collecting():
+        LowerContractions().apply(Context(), module)
+    assert [each.message[:6] for each in heard.found] == ["sweep,"]
+
+
 @pytest.mark.parametrize(("threads", "columns"), [(1, 256), (2, 128), (3, 96), (64, 32)])
 def test_threads_share_the_columns_of_a_swept_matrix(threads: int, columns: int) -> None:
     case = Case("j=256 k=19", "k", "k", "k, j", "j", start="j")
@@ -295,6 +312,20 @@ DOTS = [name for name, case in CASES.items() if case.element in ("bf16", "i8", "
 @pytest.mark.parametrize("name", DOTS)
 def test_instructions_on_groups_keep_the_meaning(name: str, dots: tuple[str, ...]) -> None:
     expect_kept(CASES[name], LowerContractions(schedule="blocked", dots=dots, **SMALL))
+
+
+@pytest.mark.parametrize(("element", "sums"), [("bf16", "f32"), ("i16", "i32")])
+def test_instructions_on_groups_take_rows_as_they_lie(element: str, sums: str) -> None:
+    case = Case("i=5 j=3 k=75", "k", "i, k", "j, k", "i, j", element=element, sums=sums)
+    module = expect_kept(case, LowerContractions(schedule="dot", dots=(element,)))
+    assert any(op.name == "grouped.dot" for op in module.walk())
+
+
+def test_bytes_of_one_kind_are_widened_where_they_lie() -> None:
+    """The instruction wants one signed and one unsigned factor."""
+    case = Case("i=5 j=3 k=150", "k", "i, k", "j, k", "i, j", element="i8", sums="i32")
+    module = expect_kept(case, LowerContractions(schedule="dot", dots=("i8",)))
+    assert not any(op.name == "grouped.dot" for op in module.walk())
 
 
 BF16 = {"element": "bf16", "sums": "f32"}
@@ -346,7 +377,7 @@ def test_the_cheapest_schedule_keeps_the_meaning(name: str) -> None:
 @pytest.mark.parametrize("name", EPILOGUES)
 def test_every_schedule_keeps_what_follows(name: str, schedule: str) -> None:
     for rhs in ("k, j", "j, k"):
-        case = Case(f"i={3 if schedule == 'sweep' else 9} j=19 k=21", "k", "i, k", rhs, "i, j", epilogue=name)
+        case = Case("i=9 j=19 k=21", "k", "i, k", rhs, "i, j", epilogue=name)
         module = expect_kept(case, LowerContractions(schedule=schedule, **SMALL))
         if schedule == "direct" and rhs == "k, j" and name not in ("transposed", "to bool"):
             assert not [op for op in module.walk() if isinstance(op, linalg.ops.GenericOp | memref_dialect.AllocOp)]
@@ -401,6 +432,6 @@ def test_few_rows_read_wide_weights_in_long_pieces() -> None:
     module = parse(program(Case("i=16 j=1536 k=384", "k", "i, k", "k, j", "i, j", element="f32")))
     heard = Remarks()
     with heard.collecting():
-        LowerContractions().apply(Context(), module)
+        LowerContractions(schedule="direct").apply(Context(), module)
     (tile,) = [re.match(r"direct, tile (\d+)x(\d+)", each.message) for each in heard.found]
     assert tile is not None and int(tile[2]) >= 48
