@@ -1,6 +1,7 @@
 """The calling convention of a compiled module, as data: what each argument of its entry point is.
 
-The entry point takes in this order: inputs, weights, free sizes, outputs, arena. An array is a bare pointer, followed
+The entry point takes in this order: inputs, weights, free sizes, outputs, arena. An output that is made in the place of
+an input has no argument of its own. An array is a bare pointer, followed
 by those of its sizes that are not known when it is compiled; a free size is a 64-bit integer. The record is made from
 the entry function while it still has tensors, travels with the machine code, and serves every way to call it.
 """
@@ -37,6 +38,8 @@ SIZE = "ml.size"
 """Attribute of an argument that is a free size: its name."""
 OUTPUT, ARENA = "xmlc.output", "xmlc.arena"
 """Attributes of arguments that take results, and of the one that is memory for intermediate results."""
+IN_PLACE = "xmlc.in_place"
+"""Attribute of an argument that a result is written to: the result's number."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,14 @@ class Signature:
     """The names of its free sizes, in the order it takes them."""
     assumptions: tuple[str, ...] = ()
     """What must not be negative, in terms of the free sizes, for the program to be right."""
+    in_place: tuple[tuple[int, int], ...] = ()
+    """(input, output) numbers of outputs that are written to the memory of an input, which the caller gives away."""
+
+    @property
+    def own_outputs(self) -> tuple[Tensor, ...]:
+        """The outputs that have memory of their own."""
+        shared = {output for _, output in self.in_place}
+        return tuple(spec for number, spec in enumerate(self.outputs) if number not in shared)
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
@@ -92,7 +103,7 @@ class Signature:
         data: dict[str, Any] = json.loads(text)
         lists = {key: tuple(read_tensor(each) for each in data[key]) for key in ("inputs", "weights", "outputs")}
         texts = {key: tuple(data[key]) for key in ("sizes", "assumptions")}
-        return cls(data["entry"], **lists, **texts)
+        return cls(data["entry"], **lists, **texts, in_place=tuple(map(tuple, data["in_place"])))
 
 
 @dataclass(frozen=True)
@@ -132,7 +143,18 @@ def signature_of(function: FuncOp) -> Signature:
             raise CompileError(message, place=place_of(function.location), hint="weights come after all inputs")
     for i, type in enumerate(function.function_type.outputs):
         outputs.append(tensor_of(function, type, attributes_at(function.res_attrs, i), f"output{i}"))
-    return Signature(function.sym_name.data, tuple(inputs), tuple(weights), tuple(outputs))
+    in_place = in_place_of(function)
+    if not function.function_type.outputs.data:  # results are in buffers already
+        for number, output in sorted(in_place, key=lambda pair: pair[1]):
+            outputs.insert(output, replace(inputs[number], name=f"output{output}"))
+    return Signature(function.sym_name.data, tuple(inputs), tuple(weights), tuple(outputs), in_place=in_place)
+
+
+def in_place_of(function: FuncOp) -> tuple[tuple[int, int], ...]:
+    """Numbers of the inputs that results are written to, with those of the results."""
+    attributes = function.arg_attrs.data if function.arg_attrs else ()
+    found = [(i, each.data.get(IN_PLACE)) for i, each in enumerate(attributes)]
+    return tuple((i, number.value.data) for i, number in found if isinstance(number, IntegerAttr))
 
 
 def attributes_at(attributes: ArrayAttr[DictionaryAttr] | None, position: int) -> dict[str, Attribute]:
@@ -163,12 +185,13 @@ def arena_bytes(function: FuncOp) -> int:
     return size.value.data if isinstance(size, IntegerAttr) else 0
 
 
-def with_sizes(signature: Signature, lowered: FuncOp, assumptions: Sequence[int]) -> Signature:
-    """The signature with the free sizes that the function takes after all passes, and what is assumed of them."""
+def completed(signature: Signature, lowered: FuncOp, assumptions: Sequence[int]) -> Signature:
+    """The signature with what is known after all passes: free sizes, what is assumed of them, outputs in place."""
     attributes = lowered.arg_attrs.data if lowered.arg_attrs else ()
     names = [each.data.get(SIZE) for each in attributes]
     return replace(
         signature,
         sizes=tuple(name.data for name in names if isinstance(name, StringAttr)),
         assumptions=tuple(map(str, assumptions)),
+        in_place=in_place_of(lowered),
     )

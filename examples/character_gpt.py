@@ -124,7 +124,7 @@ def training_step(shape: Shape, optimizer: training.Optimizer) -> Any:
     def loss(parameters: Parameters, inputs: Array, targets: Array) -> Array:
         return nn.cross_entropy(scores(parameters, inputs, shape.heads), targets)
 
-    @xmlc.compile
+    @xmlc.compile(donate=("parameters", "state"))
     def step(parameters: Parameters, state: Any, inputs: Array, targets: Array) -> Any:
         value, gradient = xmlc.value_and_grad(loss)(parameters, inputs, targets)
         parameters, state = optimizer.update(training.clip_by_norm(gradient, 1.0), state, parameters)

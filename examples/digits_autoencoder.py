@@ -62,7 +62,7 @@ def train(images: Images, random: np.random.Generator, epochs: int) -> tuple[Par
     """The parameters, and the loss of every step."""
     optimizer = training.adam(2e-3)
 
-    @xmlc.compile
+    @xmlc.compile(donate=("parameters", "state"))
     def step(parameters: Any, state: Any, images: Any, noise: Any) -> Any:
         value, gradient = xmlc.value_and_grad(loss)(parameters, images, noise)
         parameters, state = optimizer.update(gradient, state, parameters)

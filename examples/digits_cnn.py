@@ -88,7 +88,7 @@ def train(images: Images, labels: Labels, random: np.random.Generator, epochs: i
     steps = epochs * (len(images) // BATCH)
     optimizer = training.adam(training.cosine(2e-3, steps))
 
-    @xmlc.compile
+    @xmlc.compile(donate=("parameters", "state"))
     def step(parameters: Any, state: Any, images: Any, labels: Any) -> Any:
         value, gradient = xmlc.value_and_grad(loss)(parameters, images, labels)
         parameters, state = optimizer.update(gradient, state, parameters)

@@ -34,7 +34,7 @@ def logistic_loss(model: Model, x: Any, y: Any) -> Any:
 def fitted(loss: Any, x: Array, y: Array, optimizer: training.Optimizer, steps: int) -> tuple[Model, float]:
     """The model after so many steps on all rows at once, and its loss before the last."""
 
-    @xmlc.compile
+    @xmlc.compile(donate=("model", "state"))
     def step(model: Any, state: Any, x: Any, y: Any) -> Any:
         value, gradient = xmlc.value_and_grad(loss)(model, x, y)
         model, state = optimizer.update(gradient, state, model)

@@ -21,6 +21,7 @@ PASSES: dict[str, Callable[[], type[ModulePass]]] = {
     "bind-sizes": in_module("xmlc.passes.bind_sizes", "BindSizes"),
     "bufferize": in_module("xmlc.passes.bufferize", "Bufferize"),
     "deduplicate-kernels": in_module("xmlc.passes.deduplicate_kernels", "DeduplicateKernels"),
+    "donate-buffers": in_module("xmlc.passes.donate_buffers", "DonateBuffers"),
     "differentiate": in_module("xmlc.passes.differentiate", "Differentiate"),
     "expand-math": in_module("xmlc.passes.expand_math.expand", "ExpandMath"),
     "fold": in_module("xmlc.passes.fold", "Fold"),

@@ -84,8 +84,9 @@ class CompiledModule:
         self.slots = slots or slots_of(signature, arena_bytes)
         self.frames: list[Frame] = []
         self.launch: Launch = declined  # the first call takes less without the launcher than making it does
-        self.makers = [self.outputs.maker(spec.shape, spec.dtype) for spec in signature.outputs]
+        self.makers = [self.outputs.maker(spec.shape, spec.dtype) for spec in signature.own_outputs]
         self.is_single = len(self.makers) == 1
+        self.donated = bool(signature.in_place)
 
     def with_layout(self, signature: Signature, arena_bytes: int, slots: Slots) -> CompiledModule:
         """The same code as a function of arrays whose shapes are those of another signature."""
@@ -97,29 +98,56 @@ class CompiledModule:
     def __call__(self, *inputs: Any) -> tuple[Array, ...]:
         """The outputs for inputs in the order of the signature.
 
-        Raises CompileError for a wrong number of inputs, a wrong shape or element type.
+        Raises CompileError for a wrong number of inputs, a wrong shape or element type, and where an output is to be
+        written to an input that cannot be.
         """
+        if self.donated:
+            return self.call_in_place(inputs)
         outputs = (self.makers[0](),) if self.is_single else tuple([make() for make in self.makers])
         try:
             frame = self.frames.pop()  # one that no other call is using; asking first would race with another thread
         except IndexError:
-            frame = new_frame(self.signature, self.slots, self.entry, self.weights, self.arena_bytes)
+            frame = self.new_frame()
         if self.launch(inputs + outputs, frame.table.place):
-            self.call_checked(inputs, outputs, frame)
+            self.run(self.checked_inputs(inputs), outputs, frame)
+            self.launch = launcher()
         self.frames.append(frame)
         return outputs
 
-    def call_checked(self, inputs: Sequence[Any], outputs: Sequence[Array], frame: Frame) -> None:
-        """A call whose inputs may be of another kind or memory layout, or wrong."""
+    def call_in_place(self, inputs: Sequence[Any]) -> tuple[Array, ...]:
+        """A call that writes outputs to inputs."""
+        arrays = self.checked_inputs(inputs)
+        refuse_overlaps(self.signature, [(address(each), each.nbytes) for each in arrays])
+        own = [make() for make in self.makers]
+        try:
+            frame = self.frames.pop()
+        except IndexError:
+            frame = self.new_frame()
+        self.run(arrays, own, frame)
+        self.frames.append(frame)
+        return all_outputs(self.signature, own, dict(enumerate(arrays)))
+
+    def checked_inputs(self, inputs: Sequence[Any]) -> list[Array]:
+        """Inputs that may be of another kind or memory layout, or wrong, as arrays that the program takes."""
         if len(inputs) != len(self.signature.inputs):
             expected = ", ".join(map(str, self.signature.inputs)) or "nothing"
             message = f"expected {len(self.signature.inputs)} inputs, found {len(inputs)}"
             raise CompileError(message, hint=f"the inputs are {expected}")
-        arrays = [checked(value, spec, "input") for value, spec in zip(inputs, self.signature.inputs, strict=True)]
-        for i, array in zip((*self.slots.inputs, *self.slots.outputs), (*arrays, *outputs)):
+        donated = dict(self.signature.in_place)
+        return [
+            writeable(value, spec) if number in donated else checked(value, spec, "input")
+            for number, (value, spec) in enumerate(zip(inputs, self.signature.inputs, strict=True))
+        ]
+
+    def run(self, inputs: Sequence[Array], outputs: Sequence[Array], frame: Frame) -> None:
+        """Call the program with arrays that are as it takes them."""
+        for i, array in zip((*self.slots.inputs, *self.slots.outputs), (*inputs, *outputs)):
             frame.slots[i] = address(array)
         self.entry(frame.place)
-        self.launch = launcher()
+
+    def new_frame(self) -> Frame:
+        """A frame that no other call is using."""
+        return new_frame(self.signature, self.slots, self.entry, self.weights, self.arena_bytes)
 
     def prepared(self, entry: EntryPoint, weights: Mapping[str, Array]) -> dict[str, Array]:
         """What another entry point makes of weights, by name."""
@@ -177,7 +205,7 @@ def slots_of(signature: Signature, arena_bytes: int, value: Callable[[str], int]
     for name in signature.sizes:
         assert value is not None
         number(value(name))
-    outputs = placed(signature.outputs)
+    outputs = placed(signature.own_outputs)
     arena = position
     position += 1
     if isinstance(arena_bytes, Size):
@@ -200,7 +228,7 @@ def new_frame(signature: Signature, slots: Slots, entry: Packed, weights: Sequen
     for i, size in slots.numbers.items():
         values[i] = size
     values[slots.arena] = address(arena)
-    specs = zip((*slots.inputs, *slots.outputs), (*signature.inputs, *signature.outputs))
+    specs = zip((*slots.inputs, *slots.outputs), (*signature.inputs, *signature.own_outputs))
     rows = [(position, spec.dtype, spec.shape) for position, spec in specs]
     return Frame(values, ctypes.addressof(values), arena, Table.of(address_of(entry), values, rows))
 
@@ -211,6 +239,54 @@ def bound(signature: Signature, weights: Mapping[str, Array]) -> list[Array]:
     if missing:
         raise CompileError(f"{len(missing)} weights are missing: {', '.join(missing)}", hint="give an array for each")
     return [matching(weights[spec.name], spec, "weight") for spec in signature.weights]
+
+
+def writeable(value: Any, spec: Tensor) -> Array:
+    """An array that an output can be written to, of the right type and shape. Raises CompileError."""
+    array = matching(value, spec, "input")
+    if not array.flags.writeable:
+        raise CompileError(
+            f"the donated argument '{spec.name}' cannot be written to",
+            hint="give a copy of it, or do not donate it",
+        )
+    if not (array.flags.c_contiguous and array.flags.aligned):
+        raise CompileError(
+            f"the donated argument '{spec.name}' has strides {array.strides}, expected a contiguous array",
+            hint="give a contiguous copy of it, or do not donate it",
+        )
+    return array
+
+
+def all_outputs(signature: Signature, own: Sequence[Any], inputs: Mapping[int, Any]) -> tuple[Any, ...]:
+    """The outputs in their order: those that have memory of their own, and inputs that were written to, by number."""
+    made = list(own)
+    for number, output in sorted(signature.in_place, key=lambda pair: pair[1]):
+        made.insert(output, inputs[number])
+    return tuple(made)
+
+
+def refuse_overlaps(signature: Signature, inputs: Sequence[tuple[int, int]]) -> None:
+    """Raise CompileError where memory that an output is written to is also that of another input.
+
+    `inputs` are their addresses and sizes in bytes.
+    """
+    donated = dict(signature.in_place)
+    spans = sorted((start, start + size, number) for number, (start, size) in enumerate(inputs) if size)
+    reach, widest = 0, -1  # how far the spans before reach, and the one that reaches so far
+    end, giver = 0, -1  # the same for those that are donated
+    for start, stop, number in spans:
+        other = giver if start < end else widest if start < reach and number in donated else -1
+        if other >= 0:
+            one, two = sorted((number, other), key=lambda each: (each not in donated, each))
+            names = [signature.inputs[each].name for each in (one, two)]
+            raise CompileError(
+                f"the donated argument '{names[0]}' shares memory with '{names[1]}'",
+                hint="give a copy of one of them, or do not donate it",
+            )
+        if stop > reach:
+            reach, widest = stop, number
+        if number in donated and stop > end:
+            end, giver = stop, number
 
 
 def checked(value: Any, spec: Tensor, what: str) -> Array:

@@ -7,6 +7,7 @@ are, and the results stay there: DLPack and `__cuda_array_interface__` both ways
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from xmlc.backends.cuda.driver import DEFAULT_STREAM, CudaError, Driver, Handle
 from xmlc.backends.cuda.execute import Execution
 from xmlc.backends.cuda.program import Address, Given
 from xmlc.backends.signature import Signature, Tensor
-from xmlc.compiled import bound, checked
+from xmlc.compiled import all_outputs, bound, checked, refuse_overlaps
 from xmlc.dialects.diagnostics import CompileError
 from xmlc.dialects.ml.types import shape_text
 from xmlc.options import CUDA_SYNC
@@ -93,10 +94,10 @@ class CudaModule:
 
     def launched(self, given: Sequence[Seen], stream: Handle) -> tuple[DeviceArray, ...]:
         """The outputs for these inputs; kernels may still run when this returns."""
-        outputs = tuple([DeviceArray(self.driver, each.shape, each.dtype, stream) for each in self.signature.outputs])
-        self.give([each.address for each in given], outputs)
+        own = [DeviceArray(self.driver, each.shape, each.dtype, stream) for each in self.signature.own_outputs]
+        self.give([each.address for each in given], own)
         self.execution.run(stream)
-        return outputs
+        return all_outputs(self.signature, own, self.written(given, stream))
 
     def placed(self, inputs: Sequence[Any], stream: Handle) -> list[Seen]:
         """Where the inputs are on the device; those of the host are copied there."""
@@ -104,7 +105,23 @@ class CudaModule:
         if len(inputs) != len(specs):
             expected = ", ".join(map(str, specs)) or "nothing"
             raise CompileError(f"expected {len(specs)} inputs, found {len(inputs)}", hint=f"the inputs are {expected}")
-        return [self.place(number, value, spec, stream) for number, (value, spec) in enumerate(zip(inputs, specs))]
+        given = [self.place(number, value, spec, stream) for number, (value, spec) in enumerate(zip(inputs, specs))]
+        if self.signature.in_place:
+            sizes = [prod(spec.shape) * spec.dtype.itemsize for spec in specs]
+            refuse_overlaps(self.signature, [(each.address, size) for each, size in zip(given, sizes)])
+        return given
+
+    def written(self, given: Sequence[Seen], stream: Handle) -> dict[int, DeviceArray]:
+        """The inputs that outputs are written to, by their numbers: from now on they are the caller's."""
+        found: dict[int, DeviceArray] = {}
+        for number, _ in self.signature.in_place:
+            keep = given[number].keep
+            if keep is None:  # a copy of an array of the host
+                found[number] = self.staged.pop(number)
+            else:
+                is_ours = isinstance(keep, DeviceArray)
+                found[number] = keep if is_ours else DeviceArray.around(self.driver, given[number], stream)
+        return found
 
     def place(self, number: int, value: Any, spec: Tensor, stream: Handle) -> Seen:
         found = seen(value, self.driver, stream)
@@ -169,12 +186,11 @@ class BoundCall:
         self.module = module
         self.stream = stream
         self.inputs = module.placed([module.moved(value, stream) for value in inputs], stream)
-        self.outputs = tuple(
-            DeviceArray(module.driver, each.shape, each.dtype, stream) for each in module.signature.outputs
-        )
+        own = [DeviceArray(module.driver, each.shape, each.dtype, stream) for each in module.signature.own_outputs]
+        self.outputs = all_outputs(module.signature, own, module.written(self.inputs, stream))
         self.execution = module.loaded(module.artifact.main)
         self.arena = DeviceArray(module.driver, (module.arena_bytes,), np.dtype(np.uint8), stream)
-        rest = [each.address for each in (*module.weights, *self.outputs, self.arena)]
+        rest = [each.address for each in (*module.weights, *own, self.arena)]
         self.execution.give([*(each.address for each in self.inputs), *rest])
 
     def __call__(self) -> tuple[DeviceArray, ...]:

@@ -20,7 +20,7 @@ from xdsl.passes import ModulePass
 
 from xmlc.backends.cpu.target import Target, parse_target
 from xmlc.backends.cuda.target import CudaTarget, parse_cuda
-from xmlc.backends.signature import PREPARE, EntryPoint, Signature, arena_bytes, signature_of, with_sizes
+from xmlc.backends.signature import PREPARE, EntryPoint, Signature, arena_bytes, completed, signature_of
 from xmlc.cache import Cache
 from xmlc.cache_key import cache_key, explain_miss
 from xmlc.compiled import Array, CompiledModule
@@ -394,7 +394,7 @@ def compile_anew(module: ModuleOp, settings: Settings) -> Compiled:
         signature = settings.profile.added_to(signature, entry_of(module))
     code = machine_code(llvm_ir(module, settings), settings)
     entry = entry_of(module)
-    main = EntryPoint(with_sizes(signature, entry, assumptions_of(module).natural), arena_bytes(entry))
+    main = EntryPoint(completed(signature, entry, assumptions_of(module).natural), arena_bytes(entry))
     prepare: EntryPoint | None = None
     if prepare_signature is not None:
         lowered = prepare_of(module)

@@ -12,7 +12,7 @@ from xdsl.dialects.func import FuncOp
 from xmlc.backends.cuda.artifact import CudaArtifact, Entry
 from xmlc.backends.cuda.driver import Device, NvidiaDriver, driver_of
 from xmlc.backends.cuda.target import CudaTarget
-from xmlc.backends.signature import EntryPoint, Signature, arena_bytes
+from xmlc.backends.signature import EntryPoint, Signature, arena_bytes, completed
 from xmlc.compiled import Array
 from xmlc.compiled_cuda import CudaModule
 from xmlc.dialects.diagnostics import CompileError
@@ -60,6 +60,7 @@ def compile_artifact(module: ModuleOp, settings: Settings) -> CudaArtifact:
 def entry(module: ModuleOp, function: FuncOp, signature: Signature) -> Entry:
     from xmlc.backends.cuda.host_steps import launch_program
 
+    signature = completed(signature, function, ())
     return Entry(EntryPoint(signature, arena_bytes(function)), launch_program(module, function))
 
 

@@ -27,7 +27,7 @@ from xdsl.dialects.builtin import (
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import Attribute
 
-from xmlc.backends.signature import NAME, PREPARE
+from xmlc.backends.signature import NAME, PREPARE, in_place_of
 from xmlc.dialects.dtypes import TO_NUMPY
 from xmlc.dialects.reference.interpreter import interpret
 from xmlc.printing import PRINT_FUNCTIONS
@@ -164,7 +164,11 @@ def run_function(module: ModuleOp, function: FuncOp, inputs: Sequence[Any], expe
     rest = iter(inputs)
     arguments: list[Any] = []
     outputs: list[Array] = []
-    arrays_before: list[Array] = [each for each in expected.results if isinstance(each, np.ndarray)] if expected else []
+    in_place = dict(in_place_of(function))
+    before: tuple[Any, ...] = expected.results if expected else ()
+    arrays_before: list[Array] = [
+        each for number, each in enumerate(before) if isinstance(each, np.ndarray) and number not in in_place.values()
+    ]
     sizes: Iterator[tuple[int, ...]] = iter([each.shape for each in arrays_before])
     for type, role in parameters(function):
         if role is None:
@@ -181,6 +185,9 @@ def run_function(module: ModuleOp, function: FuncOp, inputs: Sequence[Any], expe
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
         returned = interpret(module, name, arguments, PRINT_FUNCTIONS)
+    if not function.function_type.outputs.data:
+        for position, number in sorted(in_place.items(), key=lambda pair: pair[1]):
+            outputs.insert(number, arguments[position])
     if not returned and not outputs:  # a function on buffers, as the user wrote it: what it left in them
         types = [type for type, _ in parameters(function)]
         outputs = [each for each, type in zip(arguments, types) if isinstance(type, MemRefType)]

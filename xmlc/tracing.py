@@ -20,6 +20,7 @@ from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
 import numpy as np
 
 from xmlc.backends.cuda.target import CudaTarget
+from xmlc.backends.signature import Signature
 from xmlc.compiled import as_array
 from xmlc.dialects.diagnostics import CompileError
 from xmlc.dialects.dtypes import FROM_NUMPY
@@ -112,11 +113,13 @@ class TracedFunction(Generic[P, R]):
         static: Sequence[str] = (),
         settings: Settings | None = None,
         device: Device | None = None,
+        donate: Sequence[str] = (),
     ):
         """`device` is where it runs, or that which the settings compile for; else each call where its tensors are."""
         self.function = function
         self.signature = inspect.signature(function)
         self.static = frozenset(static)
+        self.donate = frozenset(donate)
         positional = inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD
         kinds = [each.kind in positional for each in self.signature.parameters.values()]
         self.plain = tuple(self.signature.parameters) if all(kinds) and not static else None
@@ -127,9 +130,12 @@ class TracedFunction(Generic[P, R]):
         self.flat: dict[tuple[Any, ...] | None, Entry] = {}
         """The entries of calls whose arguments are NumPy arrays and nothing else: they are found at once."""
         functools.update_wrapper(self, function, updated=())  # not the attributes of one that is traced too
-        unknown = [each for each in static if each not in self.signature.parameters]
-        if unknown:
-            raise CompileError(f"{self.name} has no argument '{unknown[0]}' to be static", place=user_place())
+        for names, what in ((static, "static"), (donate, "donated")):
+            unknown = [each for each in names if each not in self.signature.parameters]
+            if unknown:
+                raise CompileError(f"{self.name} has no argument '{unknown[0]}' to be {what}", place=user_place())
+        if both := sorted(self.static & self.donate):
+            raise CompileError(f"the argument '{both[0]}' is static: it has no memory to donate", place=user_place())
 
     @property
     def name(self) -> str:
@@ -152,7 +158,9 @@ class TracedFunction(Generic[P, R]):
         entry = self.entries.get(key)
         if entry is None:
             self.explain(key, names)
-            entry = self.entries[key] = self.traced(names, trees, static).compile()
+            lowered = self.traced(names, trees, static)
+            entry = self.entries[key] = lowered.compile()
+            self.explain_donated(lowered.traced.donated, entry)
         if flat is not None and None not in flat and self.plain is not None:
             self.flat[flat] = entry
         given = [np.asarray(each) if type(each) in NUMBERS else each for each in leaves]
@@ -201,7 +209,9 @@ class TracedFunction(Generic[P, R]):
         leaves, structure = flatten(trees)
         device = self.placed(names, trees)
         leaves = [as_leaf(each, device) for each in leaves]
-        paths = [path for name, child in zip(names, structure.children) for path in child.paths(name)]
+        paths = paths_of(names, structure)
+        owners = [name for name, child in zip(names, structure.children) for _ in range(child.leaves)]
+        specs = [spec_of(leaf, path, donated=owner in self.donate) for leaf, path, owner in zip(leaves, paths, owners)]
 
         def run(arrays: Sequence[Array]) -> Any:
             built = structure.build(arrays)
@@ -209,7 +219,7 @@ class TracedFunction(Generic[P, R]):
 
         before = TRACED_FOR.set(device)
         try:
-            made = trace(run, list(map(spec_of, leaves, paths)), paths)
+            made = trace(run, specs, paths)
         finally:
             TRACED_FOR.reset(before)
         return Lowered(made, self.settings or default_settings(device), device)
@@ -218,6 +228,15 @@ class TracedFunction(Generic[P, R]):
         """Tell, where XMLC_EXPLAIN asks for it, why a function is traced (again)."""
         if EXPLAIN.get():
             LOG.warning("tracing %s: %s", self.name, self.reason(key, names))
+
+    def explain_donated(self, donated: Sequence[str], entry: Entry) -> None:
+        """Tell, where XMLC_EXPLAIN asks for it, which donated arguments no result is written to."""
+        signature: Signature | None = getattr(entry.call, "signature", None)  # an interpreted program has none
+        used = {signature.inputs[number].name for number, _ in signature.in_place} if signature else set[str]()
+        unused = [name for name in donated if name not in used]
+        if unused and EXPLAIN.get():
+            what = "none of their types is made of them element by element, or they are needed later"
+            LOG.warning("%s: no results are written to the donated %s: %s", self.name, ", ".join(unused), what)
 
     def reason(self, key: Key, names: tuple[str, ...]) -> str:
         """What is new in a key, in the words of the user's arguments."""
@@ -231,8 +250,7 @@ class TracedFunction(Generic[P, R]):
         if static != key[2]:
             changed = next(new for old, new in zip(static, key[2]) if old != new)
             return f"the static argument '{changed[0]}' is {changed[1]!r}"
-        paths = [path for name, child in zip(names, structure.children) for path in child.paths(name)]
-        for path, before, now in zip(paths, leaves, key[1]):
+        for path, before, now in zip(paths_of(names, structure), leaves, key[1]):
             if before != now:
                 return f"'{path}' was {leaf_text(before)}, and is {leaf_text(now)}"
         return "the combination of its arguments' types is new"
@@ -299,12 +317,17 @@ def leaf_text(leaf: Leaf) -> str:
     return leaf[0].__name__ if len(leaf) == 1 else f"{shape_text(leaf[0])} of {leaf[1]}"
 
 
-def spec_of(leaf: Any, path: str) -> Spec:
+def paths_of(names: Sequence[str], structure: Tree) -> list[str]:
+    """What the user would call each leaf of arguments with these names."""
+    return [path for name, child in zip(names, structure.children) for path in child.paths(name)]
+
+
+def spec_of(leaf: Any, path: str, *, donated: bool = False) -> Spec:
     if type(leaf) in NUMBERS:
         return Spec(tensor((), FROM_NUMPY[np.asarray(leaf).dtype]), weak=True)
     if leaf.dtype not in FROM_NUMPY:
         raise CompileError(f"the argument '{path}' has element type {leaf.dtype}", place=user_place())
-    return Spec(tensor(leaf.shape, FROM_NUMPY[leaf.dtype]))
+    return Spec(tensor(leaf.shape, FROM_NUMPY[leaf.dtype]), donated=donated)
 
 
 @overload
@@ -313,6 +336,7 @@ def compile(function: Callable[P, R], /) -> TracedFunction[P, R]: ...
 def compile(
     *,
     static: Sequence[str] = (),
+    donate: Sequence[str] = (),
     settings: Settings | None = None,
     device: Device | str | None = None,
     tune: float | None = None,
@@ -322,6 +346,7 @@ def compile(
     /,
     *,
     static: Sequence[str] = (),
+    donate: Sequence[str] = (),
     settings: Settings | None = None,
     device: Device | str | None = None,
     tune: float | None = None,
@@ -330,7 +355,8 @@ def compile(
 
     Arguments are trees of arrays and numbers: tuples, lists, dicts, dataclasses. `static` names those that are none:
     they are hashed, and the function is traced for each of their values. Arrays that it uses from outside are part
-    of the program as they are when it is traced. `device` says where it runs, a device or a target such as
+    of the program as they are when it is traced. `donate` names arguments whose memory a call may write results to:
+    what they hold afterwards is undefined (docs/python.md). `device` says where it runs, a device or a target such as
     `"cuda:sm_90a"`, if `settings` do not; else it runs where tensors and arrays of a GPU that it is given are, and on
     the device of XMLC_DEVICE where there are none. Given tensors it gives tensors, given arrays in a GPU's memory
     such arrays, else NumPy's. `tune` is how many seconds each compilation for a GPU may spend on timing schedules of
@@ -347,5 +373,5 @@ def compile(
             raise CompileError("tune= times kernels of a GPU", place=user_place(), hint='give device="cuda"')
         settings = replace(settings, tune=tune)
     if function is not None:
-        return TracedFunction(function, static, settings, where)
-    return lambda function: TracedFunction(function, static, settings, where)
+        return TracedFunction(function, static, settings, where, donate)
+    return lambda function: TracedFunction(function, static, settings, where, donate)

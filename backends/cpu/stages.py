@@ -19,6 +19,7 @@ from xmlc.passes.contractions.lower import LowerContractions
 from xmlc.passes.contractions.lower_free import LowerFreeContractions
 from xmlc.passes.decompose import Decompose
 from xmlc.passes.deduplicate_kernels import DeduplicateKernels
+from xmlc.passes.donate_buffers import DonateBuffers
 from xmlc.passes.expand_math.expand import ExpandMath
 from xmlc.passes.fold import Fold
 from xmlc.passes.form_kernels import FormKernels
@@ -69,7 +70,7 @@ CPU = (
             DeduplicateKernels(),
         ),
     ),
-    Stage("linalg", (BindSizes(), LowerMl(), LowerPrint(), FuseLinalg()), removes=("ml", "toy")),
+    Stage("linalg", (BindSizes(), LowerMl(), LowerPrint(), FuseLinalg(), DonateBuffers()), removes=("ml", "toy")),
     Stage(
         "structured",
         (

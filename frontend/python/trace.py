@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from xdsl.builder import Builder, ImplicitBuilder
 from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, FunctionType, ModuleOp, StringAttr, UnitAttr
 from xdsl.dialects.func import FuncOp, ReturnOp
-from xdsl.ir import Block, BlockArgument, Operation, Region, SSAValue
+from xdsl.ir import Attribute, Block, BlockArgument, Operation, Region, SSAValue
 from xdsl.rewriter import InsertPoint
 from xdsl.utils.exceptions import VerifyException
 
@@ -92,6 +92,8 @@ class Spec:
 
     type: TensorLike
     weak: bool = False
+    donated: bool = False
+    """Whether the caller gives its memory away, for a result to be written to."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,8 @@ class Traced:
     module: ModuleOp
     weights: dict[str, NDArrayAny]
     results: Tree
+    donated: tuple[str, ...] = ()
+    """The names of arguments whose memory the caller gives away."""
 
 
 def trace(function: Callable[[Sequence[Any]], Any], specs: Sequence[Spec], names: Sequence[str]) -> Traced:
@@ -125,10 +129,19 @@ def trace(function: Callable[[Sequence[Any]], Any], specs: Sequence[Spec], names
         CURRENT.reset(before)
     weights = {f"captured.{i}": array for i, (array, _) in enumerate(made.captured.values())}
     attributes = [
-        *[DictionaryAttr({"ml.name": StringAttr(name)}) for name in names],
+        *[DictionaryAttr(attributes_of(name, spec)) for name, spec in zip(names, specs)],
         *[DictionaryAttr({"ml.name": StringAttr(name), "ml.weight": UnitAttr()}) for name in weights],
     ]
     types = FunctionType.from_lists([v.type for v in made.block.args], [v.type for v in end.operands])
     made_function = FuncOp("main", types, Region(made.block), arg_attrs=ArrayAttr(attributes))
     made_function.location = end.location
-    return Traced(ModuleOp([made_function]), weights, structure)
+    donated = tuple(name for name, spec in zip(names, specs) if spec.donated)
+    return Traced(ModuleOp([made_function]), weights, structure, donated)
+
+
+def attributes_of(name: str, spec: Spec) -> dict[str, Attribute]:
+    """The attributes of an argument."""
+    attributes: dict[str, Attribute] = {"ml.name": StringAttr(name)}
+    if spec.donated:
+        attributes["ml.donated"] = UnitAttr()
+    return attributes

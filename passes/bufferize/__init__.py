@@ -19,7 +19,7 @@ from xdsl.passes import ModulePass
 from xmlc.passes.bufferize import calls, control, linalg, tensor
 from xmlc.passes.bufferize.bufferizer import Bufferizer, Rules
 from xmlc.passes.bufferize.places import GlobalConstants
-from xmlc.passes.bufferize.signature import convert_signature
+from xmlc.passes.bufferize.signature import convert_signature, in_place_of
 
 RULES: Rules = {**calls.RULES, **control.RULES, **linalg.RULES, **tensor.RULES}
 
@@ -32,10 +32,10 @@ class Bufferize(ModulePass):
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         constants = GlobalConstants(op)
-        for function in list(op.body.block.ops):
-            if not isinstance(function, func.FuncOp):
-                continue
+        functions = [each for each in op.body.block.ops if isinstance(each, func.FuncOp)]
+        in_place = {each.sym_name.data: in_place_of(each) for each in functions}
+        for function in functions:
             if function.is_declaration:
                 convert_signature(function)
             else:
-                Bufferizer(function, constants, RULES).run()
+                Bufferizer(function, constants, RULES, in_place).run()

@@ -19,6 +19,7 @@ from xdsl.dialects.builtin import (
 from xdsl.ir import Attribute, Block, BlockArgument, Operation, SSAValue
 from xdsl.ir.affine import AffineMap
 from xdsl.utils.exceptions import PassFailedException
+from xdsl.utils.hints import isa
 
 from xmlc.dialects.diagnostics import CompileError, Diagnostic, place_of
 from xmlc.dialects.ml.types import shape_of
@@ -42,14 +43,22 @@ class Bufferizer:
     """Rewrites one function in place, one forward walk.
 
     The old tensor ops stay in their blocks until the end, so that positions and uses keep their meaning. Writing into
-    a buffer is allowed at an op only if (1) the buffer is writable: not an argument of the function, not a
-    constant; (2) no tensor placed in it may be read after the op (`Liveness`, which knows of loops and branches); (3)
-    the op reads it nowhere else, or only at the very element it writes. A tensor.empty has no place: what is made
-    from it gets a new buffer without a copy, and reading it reads anything.
+    a buffer is allowed at an op only if (1) the buffer is writable: not an argument of the function, unless a result
+    takes its place, and not a constant; (2) no tensor placed in it may be read after the op (`Liveness`, which knows
+    of loops and branches); (3) the op reads it nowhere else, or only at the very element it writes. A tensor.empty has
+    no place: what is made from it gets a new buffer without a copy, and reading it reads anything.
     """
 
-    def __init__(self, function: func.FuncOp, constants: GlobalConstants, rules: Rules):
+    def __init__(
+        self,
+        function: func.FuncOp,
+        constants: GlobalConstants,
+        rules: Rules,
+        in_place: Mapping[str, Mapping[int, int]],
+    ):
+        """`in_place` tells of each function the numbers of results that take the place of arguments, and theirs."""
         self.function = function
+        self.in_place = in_place
         self.constants = constants
         self.rules = rules
         self.liveness = Liveness(function)
@@ -67,18 +76,21 @@ class Bufferizer:
 
     def run(self) -> None:
         entry = self.function.body.block
-        tensors = [arg for arg in entry.args if isinstance(arg.type, TensorType)]
-        outputs = self.function.function_type.outputs.data
-        results = [cast(TensorType[Attribute], type_) for type_ in outputs if isinstance(type_, TensorType)]
-        for arg in tensors:
-            new = entry.insert_arg(memref_of(arg), arg.index)
-            new.name_hint = arg.name_hint
-            self.settle(arg, Place(Buffer(new, writable=False), new))
-            self.dead_args.append(arg)
-        for result in results:
-            new = entry.insert_arg(buffer_type(result), len(entry.args))
-            new.name_hint = "out"
-            self.outputs.append(Place(Buffer(new), new))
+        arguments = list(entry.args)
+        in_place = {number: arguments[at] for number, at in self.in_place[self.function.sym_name.data].items()}
+        for arg in arguments:
+            if isinstance(arg.type, TensorType):
+                new = entry.insert_arg(memref_of(arg), arg.index)
+                new.name_hint = arg.name_hint
+                self.settle(arg, Place(Buffer(new, writable=arg in in_place.values()), new))
+                self.dead_args.append(arg)
+        for number, result in enumerate(self.function.function_type.outputs):
+            if number in in_place:
+                self.outputs.append(self.places[in_place[number]])
+            elif isa(result, TensorType[Attribute]):
+                new = entry.insert_arg(buffer_type(result), len(entry.args))
+                new.name_hint = "out"
+                self.outputs.append(Place(Buffer(new), new))
         if not isinstance(last := entry.last_op, func.ReturnOp):
             raise PassFailedException(f"function @{self.function.sym_name.data} does not end in a return")
         returned = [value for value in last.operands if isinstance(value.type, TensorType)]
@@ -389,7 +401,7 @@ def _reads(
         return place is not None and place.buffer is buffer
 
     if not isinstance(op, linalg.ops.GenericOp):
-        return any(within(value) and value is not tied for value in op.operands)
+        return sum(map(within, op.operands)) > (tied is not None and within(tied))
     maps = [attribute.data for attribute in op.indexing_maps]
     for value, map_ in zip(op.inputs, maps):
         if within(value) and map_ != element:

@@ -6,23 +6,35 @@ from xdsl.dialects import func
 from xdsl.dialects.builtin import (
     TensorType,
 )
+from xdsl.ir import SSAValue
 
 from xmlc.passes.bufferize.bufferizer import Bufferizer, Rules
 from xmlc.passes.bufferize.places import Place
 
 
 def _call(b: Bufferizer, op: func.CallOp) -> None:
-    """The callee writes its results into places of the caller, none of which it reads."""
+    """The callee writes its results into places of the caller; what it reads, only where a result takes its place."""
     operands = [
         b.place_to_read(value, op).view if isinstance(value.type, TensorType) else value for value in op.operands
     ]
-    results = [result for result in op.results if isinstance(result.type, TensorType)]
+    in_place = b.in_place.get(op.callee.string_value(), {})
+    results: list[SSAValue] = []
     places: list[Place] = []
-    for result in results:
+    added: list[SSAValue] = []
+    for number, result in enumerate(op.results):
+        if not isinstance(result.type, TensorType):
+            continue
         taken = [place.buffer for place in places]
-        places.append(b.granted(result, op, taken, None) or b.new_place(result, op))
+        if (at := in_place.get(number)) is not None:
+            place = b.place_to_write(result, op.operands[at], op, taken=taken)
+            operands[at] = place.view
+        else:
+            place = b.granted(result, op, taken, None) or b.new_place(result, op)
+            added.append(place.view)
+        results.append(result)
+        places.append(place)
     new = func.CallOp.create(
-        operands=(*operands, *(place.view for place in places)),
+        operands=(*operands, *added),
         result_types=[result.type for result in op.results if not isinstance(result.type, TensorType)],
         properties=op.properties,
         attributes=op.attributes,

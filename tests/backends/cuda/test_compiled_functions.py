@@ -84,3 +84,31 @@ def test_the_environment_names_the_device_of_all_functions(
 def test_a_device_that_is_none_is_refused() -> None:
     with pytest.raises(CompileError, match="unknown target 'tpu'"):
         xmlc.compile(device="tpu")(predict)
+
+
+def update(parameters: Any, x: Any) -> Any:
+    return {name: each * 0.5 + x.sum() for name, each in parameters.items()}
+
+
+def test_a_donated_array_of_the_device_is_written_where_it_is(driver: InterpretedDriver) -> None:
+    on_gpu = xmlc.compile(device="cuda", donate=("parameters",))(update)
+    parameters = {name: DeviceArray.of(driver, each) for name, each in PARAMETERS.items()}  # pyright: ignore
+    found = on_gpu(parameters, X)
+    for name, each in PARAMETERS.items():
+        assert found[name] is parameters[name]
+        np.testing.assert_allclose(found[name].numpy(), each * 0.5 + X.sum(), rtol=1e-5)
+
+
+def test_a_donated_array_of_the_host_is_copied_and_stays(driver: InterpretedDriver) -> None:
+    on_gpu = xmlc.compile(device="cuda", donate=("parameters",))(update)
+    for x in (X, DeviceArray.of(driver, X)):  # pyright: ignore[reportArgumentType]
+        found = [on_gpu(PARAMETERS, x), on_gpu(PARAMETERS, x)]
+        for made in found:
+            np.testing.assert_allclose(np.asarray(made["w"]), PARAMETERS["w"] * 0.5 + X.sum(), rtol=1e-5)
+
+
+def test_an_array_of_the_device_is_not_donated_and_read(driver: InterpretedDriver) -> None:
+    on_gpu = xmlc.compile(device="cuda", donate=("x",))(lambda x, y: x + y)
+    x: Any = DeviceArray.of(driver, X)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(CompileError, match="the donated argument 'x' shares memory with 'y'"):
+        on_gpu(x, x)
