@@ -15,7 +15,7 @@ import inspect
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast, overload
 
 import numpy as np
 
@@ -36,6 +36,9 @@ from xmlc.options import DEVICE, EXPLAIN
 from xmlc.tensors.backend import Runner
 from xmlc.tensors.device import KINDS, TRACED_FOR, Device, device_of, expect_one
 from xmlc.tensors.tensor import Tensor
+
+if TYPE_CHECKING:
+    from xmlc.picture import Picture
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -84,6 +87,17 @@ class Lowered:
     def emit(self, stage: str = "ml") -> str | bytes:
         """The program after a stage: see `xmlc list stages`. Raises CompileError for an unknown one."""
         return emit(self.traced.module.clone(), stage, self.settings)
+
+    def graph(self, stage: str = "kernels") -> Picture:
+        """The program after a stage as a picture: the kernels, or with "ml" each op, and what flows between them.
+
+        Raises CompileError for a stage after "linalg", whose ops pass values through memory.
+        """
+        from xmlc.picture import drawn
+
+        module = self.traced.module.clone()
+        emit(module, stage, self.settings)
+        return drawn(module, stage)
 
     def compile(self) -> Entry:
         made = self.device.backend.compile(self.traced.module.clone(), self.traced.weights, self.settings)

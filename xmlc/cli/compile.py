@@ -16,19 +16,21 @@ from xmlc.driver import Settings, emit, stages
 from xmlc.files import write_whole
 from xmlc.inputs import Sizes, npz
 from xmlc.logs import log_to_standard_error
+from xmlc.picture import drawn
 from xmlc.pipeline import printed
 from xmlc.sources import Source
 from xmlc.wording import known_names
 
 TREE, SOURCE = "ast", "source"
 """What comes before the stages of the table: the syntax tree, and the module as the front end made it."""
-BY_SUFFIX = {".ll": "llvm", ".s": "asm", ".mlir": "structured", ".ptx": "ptx", ".cubin": "cubin"}
+PICTURE = ".svg"
+BY_SUFFIX = {".ll": "llvm", ".s": "asm", ".mlir": "structured", ".ptx": "ptx", ".cubin": "cubin", PICTURE: "kernels"}
 """Suffix of the output -> the stage that is meant if none is named; any other is an object file."""
 
 
 @click.command()
 @click.option("--emit", "stage", metavar="STAGE", help="ast, source, or a stage of `xmlc list stages`; else from -o")
-@click.option("-o", "output", default="-", metavar="FILE", help="write the result here, whole or not at all")
+@click.option("-o", "output", default="-", metavar="FILE", help="write the result here; .svg: a picture of the graph")
 @click.option("--save-weights", "weights", metavar="FILE.npz", help="write the program's weights here, by name")
 @click.option("--report", is_flag=True, help="what each kernel of a GPU takes: registers, spills, shared memory")
 @compiling
@@ -67,11 +69,12 @@ def compile(
             raise click.UsageError(f"unknown stage '{stage}'\nhint: {known_names(stage, names)}")
     if stage == known[-1] and output == "-" and sys.stdout.isatty():
         raise click.UsageError(f"machine code is nothing for a terminal\nhint: give -o FILE, or --emit={known[-2]}")
+    pictured = Path(output).suffix == PICTURE
     settings.remarks = listener(remarks, remarks_json)
     resources = reported(settings, stage) if report else None
     source = opened(file, language, settings)
     with showing_lines_of(source), dumping(dump):
-        made = result(source, stage, bind, settings, weights)
+        made = result(source, stage, bind, settings, weights, pictured)
     write(output, made)
     tell(settings.remarks, remarks, remarks_json)
     if resources is not None:
@@ -90,8 +93,10 @@ def reported(settings: Settings, stage: str) -> KernelResources:
     return made
 
 
-def result(source: Source, stage: str, sizes: Sizes, settings: Settings, weights: str | None) -> str | bytes:
-    """The text or bytes of a stage."""
+def result(
+    source: Source, stage: str, sizes: Sizes, settings: Settings, weights: str | None, pictured: bool
+) -> str | bytes:
+    """The text or bytes of a stage, or its graph as SVG."""
     if stage == TREE:
         if source.syntax_tree is None:
             languages = f"a program in {source.language.upper()} has none"
@@ -107,7 +112,8 @@ def result(source: Source, stage: str, sizes: Sizes, settings: Settings, weights
         settings = tuned_for_device(program.module, settings)
     if weights is not None:
         write_whole(Path(weights), npz(program.weights))
-    return printed(program.module) if stage == SOURCE else emit(program.module, stage, settings)
+    made = printed(program.module) if stage == SOURCE else emit(program.module, stage, settings)
+    return drawn(program.module, stage).svg if pictured else made
 
 
 def write(output: str, made: str | bytes) -> None:
