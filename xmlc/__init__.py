@@ -31,10 +31,13 @@ if TYPE_CHECKING:
     from xmlc.nan_search import debug_nans as debug_nans
     from xmlc.onnx_export import export_onnx as export_onnx
     from xmlc.running import load as load
+    from xmlc.tensors.compare import compare_kernels as compare_kernels
     from xmlc.tensors.device import Device as Device
     from xmlc.tensors.dispatch import explain_dispatch as explain_dispatch
     from xmlc.tensors.dispatch import register_kernel as register_kernel
     from xmlc.tensors.evaluate import explain as explain
+    from xmlc.tensors.libraries import use_library as use_library
+    from xmlc.tensors.operation_check import check_operation as check_operation
     from xmlc.tensors.tensor import Operation as Operation
     from xmlc.tensors.tensor import Tensor as Tensor
     from xmlc.tracing import compile as compile
@@ -55,6 +58,9 @@ PUBLIC = {
     "explain": "xmlc.tensors.evaluate",
     "explain_dispatch": "xmlc.tensors.dispatch",
     "register_kernel": "xmlc.tensors.dispatch",
+    "compare_kernels": "xmlc.tensors.compare",
+    "use_library": "xmlc.tensors.libraries",
+    "check_operation": "xmlc.tensors.operation_check",
     "cond": "xmlc.tracing",
     "custom_gradient": "xmlc.custom_derivatives",
     "custom_jvp": "xmlc.custom_derivatives",

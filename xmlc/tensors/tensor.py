@@ -28,7 +28,7 @@ from xmlc.frontend.python.trace import current
 from xmlc.frontend.python.tree import Tree, flatten
 from xmlc.tensors.backend import Buffer
 from xmlc.tensors.device import CPU, Device, device_named, device_of, expect_here, expect_one
-from xmlc.tensors.dispatch import chosen_kernel
+from xmlc.tensors.dispatch import chosen_kernel, register_kernel
 from xmlc.tensors.evaluate import evaluate
 from xmlc.tensors.graph import LONGEST, Form, Node, Operand, Static, Value, call_of, known
 
@@ -44,11 +44,19 @@ SHAPES = {f.broadcast_to: 1, f.reshape: 1, f.full: 0, f.zeros: 0, f.ones: 0, f.e
 
 
 class Operation(Generic[P]):
-    """A function of arrays: on tensors it is recorded, and in a function that is being traced it is traced."""
+    """A function of arrays: on tensors it is recorded, and in a function that is being traced it is traced.
 
-    def __init__(self, function: Callable[P, Any]):
+    A function of one's own says what it means, how it is compiled, and, unless `xmlc.custom_gradient` does, what its
+    gradient is. A `reference` in NumPy says what it means independently of that: it computes the operation on the
+    device `reference`, and `xmlc.check_operation` holds every device against it.
+    """
+
+    def __init__(self, function: Callable[P, Any], *, reference: Callable[..., Any] | None = None):
         self.function = function
+        self.reference = reference
         functools.update_wrapper(self, function)
+        if reference is not None:
+            register_kernel(self, reference, device="reference", name="its reference")
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Any:
         if current() is not None:
@@ -61,12 +69,18 @@ class Operation(Generic[P]):
 
 
 def record(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """The results of a call, as tensors that have no value yet. Raises CompileError where the operands do not fit."""
+    """The results of a call, as tensors: most have no value yet. Raises CompileError where the operands do not fit."""
     args, kwargs = with_integers(function, args, kwargs)
-    structure, leaves, operands, device = arguments_of(function, args, kwargs)
-    compute = chosen_kernel(function, leaves, device)
-    if compute is not None:
-        return compute(args, {name: value for name, value in kwargs.items() if name != "device"}, device)
+    arguments = arguments_of(function, args, kwargs)
+    compute = chosen_kernel(function, arguments.leaves, arguments.device)
+    if compute is None:
+        return recorded(function, arguments)
+    return compute(args, {name: value for name, value in kwargs.items() if name != "device"}, arguments.device)
+
+
+def recorded(function: Callable[..., Any], arguments: Arguments) -> Any:
+    """The results of a call that is to become part of a program."""
+    structure, leaves, operands, device = arguments
     call = call_of(Form(function, structure, tuple(leaves)))
     node = Node(call, operands, device)
     if node.depth > LONGEST:
