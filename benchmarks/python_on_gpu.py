@@ -1,4 +1,4 @@
-"""The tests of Python functions, derivatives and training with every function on the GPU that is there: a record.
+"""The tests of tensors, Python functions, derivatives and training, all on the GPU that is there: a record.
 
 python benchmarks/python_on_gpu.py -o benchmarks/results/DATE-DEVICE-python.json
 """
@@ -18,7 +18,14 @@ from xml.etree import ElementTree
 from xmlc.backends.cuda.driver import driver_of
 from xmlc.options import DEVICE
 
-TESTS = ("test_tracing.py", "test_transformations.py", "test_gradients_like_torch.py", "training")
+TESTS = (
+    "test_tensors.py",
+    "test_gpu_arrays.py",
+    "test_tracing.py",
+    "test_transformations.py",
+    "test_gradients_like_torch.py",
+    "training",
+)
 
 
 def main() -> None:

@@ -400,3 +400,14 @@ def test_an_installed_package_knows_the_users_lines_too(tmp_path: Path) -> None:
     command = [sys.executable, "-P", str(tmp_path / "user.py")]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, check=True)
     assert done.stdout.strip() == "3"
+
+
+def test_results_can_be_arrays_of_the_callers_library() -> None:
+    torch = pytest.importorskip("torch")
+    twice = xmlc.compile(returns="caller")(lambda tree: {"y": tree["x"] * 2, "sum": tree["x"].sum()})
+    found = twice({"x": torch.ones(3)})
+    assert isinstance(found["y"], torch.Tensor) and found["y"].tolist() == [2, 2, 2]
+    assert isinstance(twice({"x": np.ones(3, np.float32)})["y"], np.ndarray)
+    assert isinstance(twice({"x": xmlc.Tensor(np.ones(3, np.float32))})["y"], xmlc.Tensor)
+    with pytest.raises(CompileError, match="a compiled function returns 'arrays' or 'caller', not 'torch'"):
+        xmlc.compile(returns="torch")(lambda x: x)

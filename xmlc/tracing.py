@@ -21,6 +21,7 @@ import numpy as np
 
 from xmlc.backends.cuda.target import CudaTarget
 from xmlc.backends.signature import Signature
+from xmlc.callers import RETURNS, callers_kind
 from xmlc.compiled import as_array
 from xmlc.dialects.diagnostics import CompileError
 from xmlc.dialects.dtypes import FROM_NUMPY
@@ -30,7 +31,7 @@ from xmlc.frontend.python.array import Array
 from xmlc.frontend.python.control import cond, scan, while_loop
 from xmlc.frontend.python.places import user_place
 from xmlc.frontend.python.trace import Spec, Traced, current, trace
-from xmlc.frontend.python.tree import Tree, flatten
+from xmlc.frontend.python.tree import Tree, flatten, map_leaves
 from xmlc.nan_search import SEARCHING, explain_nan, has_nan, unsearched
 from xmlc.options import DEVICE, EXPLAIN
 from xmlc.tensors.backend import Runner
@@ -74,6 +75,33 @@ class Entry:
 
     def built(self, found: Sequence[Any]) -> Any:
         return found[0] if self.results.kind is None else self.results.build(found)
+
+
+@dataclass(frozen=True)
+class PlainCall:
+    """A call that has been made before, of arguments that are arrays: what becomes of each is known."""
+
+    entry: Entry
+    kinds: tuple[int, ...]
+    """Of each argument, HELD, SHARED or OF_HOST."""
+    gives_tensors: bool
+
+    @classmethod
+    def of(cls, entry: Entry, arguments: Sequence[Any]) -> PlainCall:
+        kinds = [HELD if type(each) is Tensor else OF_HOST if device_of(each) is None else SHARED for each in arguments]
+        return cls(entry, tuple(kinds), HELD in kinds)
+
+    def __call__(self, arguments: Sequence[Any]) -> Any:
+        device, adopt = self.entry.device, self.entry.device.backend.adopt
+        leaves = [
+            adopt(each) if kind is SHARED else each.buffer if kind is HELD else as_leaf(each, device)
+            for kind, each in zip(self.kinds, arguments)
+        ]
+        return self.entry.as_tensors(leaves) if self.gives_tensors else self.entry(leaves)
+
+
+HELD, SHARED, OF_HOST = range(3)
+"""An argument that is a tensor, an array of another library on the device, an array of the host."""
 
 
 @dataclass(frozen=True)
@@ -128,9 +156,14 @@ class TracedFunction(Generic[P, R]):
         settings: Settings | None = None,
         device: Device | None = None,
         donate: Sequence[str] = (),
+        returns: str = "arrays",
     ):
         """`device` is where it runs, or that which the settings compile for; else each call where its tensors are."""
+        if returns not in RETURNS:
+            message = f"a compiled function returns {' or '.join(map(repr, RETURNS))}, not {returns!r}"
+            raise CompileError(message, place=user_place())
         self.function = function
+        self.gives_callers_kind = returns == "caller"
         self.signature = inspect.signature(function)
         self.static = frozenset(static)
         self.donate = frozenset(donate)
@@ -143,6 +176,8 @@ class TracedFunction(Generic[P, R]):
         self.entries: dict[Key, Entry] = {}
         self.flat: dict[tuple[Any, ...] | None, Entry] = {}
         """The entries of calls whose arguments are NumPy arrays and nothing else: they are found at once."""
+        self.plain_calls: dict[tuple[Any, ...] | None, PlainCall] = {}
+        """Calls whose arguments are arrays of any libraries, at least one on a device, by what those say of them."""
         functools.update_wrapper(self, function, updated=())  # not the attributes of one that is traced too
         for names, what in ((static, "static"), (donate, "donated")):
             unknown = [each for each in names if each not in self.signature.parameters]
@@ -158,15 +193,25 @@ class TracedFunction(Generic[P, R]):
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         if current() is not None:
             return self.function(*args, **kwargs)
+        if self.gives_callers_kind:
+            made = callers_kind(flatten((args, kwargs))[0])
+            return cast(R, map_leaves(made, self.run(*args, **kwargs)))
+        return self.run(*args, **kwargs)
+
+    def run(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """The results of machine code, as we make them."""
         if SEARCHING.get():
             return self.searched(*args, **kwargs)
         flat = None if kwargs else tuple([(x.shape, x.dtype) if type(x) is np.ndarray else None for x in args])
         entry = self.flat.get(flat)
         if entry is not None:
             return entry(args)
+        plain = None if kwargs or self.plain is None else plain_key(args)
+        if plain in self.plain_calls:
+            return self.plain_calls[plain](args)
         names, trees, static = self.divided(args, kwargs)
         found, structure = flatten(trees)
-        device = self.placed(names, trees)
+        device = self.placed(names, found, structure)
         leaves = [as_leaf(each, device) for each in found]
         key = structure, tuple(map(leaf_key, leaves)), static, device
         entry = self.entries.get(key)
@@ -177,12 +222,13 @@ class TracedFunction(Generic[P, R]):
             self.explain_donated(lowered.traced.donated, entry)
         if flat is not None and None not in flat and self.plain is not None:
             self.flat[flat] = entry
+        elif plain is not None and all(child.kind is None for child in structure.children):
+            self.plain_calls[plain] = PlainCall.of(entry, found)
         given = [np.asarray(each) if type(each) in NUMBERS else each for each in leaves]
         return entry.as_tensors(given) if any(type(each) is Tensor for each in found) else entry(given)
 
-    def placed(self, names: Sequence[str], trees: Sequence[Any]) -> Device:
+    def placed(self, names: Sequence[str], found: Sequence[Any], structure: Tree) -> Device:
         """The device that a call runs on. Raises CompileError where an argument is on another."""
-        found, structure = flatten(trees)
         devices = [device_of(each) for each in found]
         on = [each for each in devices if each is not None]
         if self.device is None:
@@ -198,7 +244,7 @@ class TracedFunction(Generic[P, R]):
     def searched(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """A call whose result is searched for NaN: see `xmlc.debug_nans`."""
         with unsearched():
-            result = self(*args, **kwargs)
+            result = self.run(*args, **kwargs)
         if any(map(has_nan, flatten(result)[0])):
             traced = self.lower(*args, **kwargs).traced
             leaves = flatten(self.divided(args, kwargs)[1])[0]
@@ -221,7 +267,7 @@ class TracedFunction(Generic[P, R]):
 
     def traced(self, names: tuple[str, ...], trees: tuple[Any, ...], static: tuple[Any, ...]) -> Lowered:
         leaves, structure = flatten(trees)
-        device = self.placed(names, trees)
+        device = self.placed(names, leaves, structure)
         leaves = [as_leaf(each, device) for each in leaves]
         paths = paths_of(names, structure)
         owners = [name for name, child in zip(names, structure.children) for _ in range(child.leaves)]
@@ -322,6 +368,14 @@ def place_named(name: str) -> tuple[Device, Settings | None]:
     return device_for(settings), settings
 
 
+def plain_key(arguments: Sequence[Any]) -> tuple[Any, ...] | None:
+    """What tells calls of arrays from one another, without a look at the arrays; None if an argument is no array."""
+    try:
+        return tuple([(type(each), each.shape, each.dtype, each.device) for each in arguments])
+    except AttributeError:
+        return None
+
+
 def leaf_key(leaf: Any) -> Leaf:
     kind = cast("type[Any]", type(leaf))
     return (kind,) if kind in NUMBERS else (leaf.shape, leaf.dtype)
@@ -354,6 +408,7 @@ def compile(
     settings: Settings | None = None,
     device: Device | str | None = None,
     tune: float | None = None,
+    returns: str = "arrays",
 ) -> Callable[[Callable[P, R]], TracedFunction[P, R]]: ...
 def compile(
     function: Callable[P, R] | None = None,
@@ -364,6 +419,7 @@ def compile(
     settings: Settings | None = None,
     device: Device | str | None = None,
     tune: float | None = None,
+    returns: str = "arrays",
 ) -> TracedFunction[P, R] | Callable[[Callable[P, R]], TracedFunction[P, R]]:
     """Make a Python function of arrays run as machine code, compiled when it is first called with such arguments.
 
@@ -373,7 +429,8 @@ def compile(
     what they hold afterwards is undefined (docs/python.md). `device` says where it runs, a device or a target such as
     `"cuda:sm_90a"`, if `settings` do not; else it runs where tensors and arrays of a GPU that it is given are, and on
     the device of XMLC_DEVICE where there are none. Given tensors it gives tensors, given arrays in a GPU's memory
-    such arrays, else NumPy's. `tune` is how many seconds each compilation for a GPU may spend on timing schedules of
+    such arrays, else NumPy's; with `returns="caller"`, arrays of the library of its first argument that is an array.
+    `tune` is how many seconds each compilation for a GPU may spend on timing schedules of
     its kernels there.
     Raises CompileError at the user's line.
     """
@@ -387,5 +444,5 @@ def compile(
             raise CompileError("tune= times kernels of a GPU", place=user_place(), hint='give device="cuda"')
         settings = replace(settings, tune=tune)
     if function is not None:
-        return TracedFunction(function, static, settings, where, donate)
-    return lambda function: TracedFunction(function, static, settings, where, donate)
+        return TracedFunction(function, static, settings, where, donate, returns)
+    return lambda function: TracedFunction(function, static, settings, where, donate, returns)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 from dataclasses import dataclass
+from functools import cache
 from math import prod
 from typing import Any
 
@@ -86,6 +87,12 @@ def forget(capsule: int) -> None:
         lent.pop(capsule_pointer(held, NAME), None)
 
 
+@cache
+def strides_of(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
+    """Those of a contiguous array, in bytes."""
+    return tuple([itemsize * prod(shape[axis + 1 :]) for axis in range(len(shape))])
+
+
 @dataclass(frozen=True)
 class Seen:
     """An array in device memory, as we look at it: contiguous if it has no strides, which are in bytes."""
@@ -100,9 +107,9 @@ class Seen:
 
     @property
     def is_contiguous(self) -> bool:
-        if self.strides is None or 0 in self.shape:
+        if self.strides is None or self.strides == strides_of(self.shape, self.dtype.itemsize) or 0 in self.shape:
             return True
-        wanted = [self.dtype.itemsize * prod(self.shape[axis + 1 :]) for axis in range(len(self.shape))]
+        wanted = strides_of(self.shape, self.dtype.itemsize)
         return all(size == 1 or a == b for size, a, b in zip(self.shape, self.strides, wanted))
 
 
@@ -134,22 +141,23 @@ def seen(value: Any, driver: Driver, stream: Handle) -> Seen | None:
 
 def from_capsule(capsule: Any) -> Seen:
     """What a DLPack capsule holds; it keeps its memory alive."""
-    managed = ctypes.cast(capsule_pointer(capsule, NAME), ctypes.POINTER(ManagedTensor)).contents
-    tensor = managed.tensor
-    dtype = dtype_of(tensor.dtype)
-    shape = tuple(tensor.shape[axis] for axis in range(tensor.ndim))
-    strides = tuple(tensor.strides[axis] * dtype.itemsize for axis in range(tensor.ndim)) if tensor.strides else None
+    tensor = Tensor.from_address(capsule_pointer(capsule, NAME))  # a managed tensor begins with it
+    count, kind = tensor.ndim, tensor.dtype
+    dtype = dtype_of(kind.code, kind.bits, kind.lanes)
+    shape = tuple(tensor.shape[:count])
+    strides = tuple([each * dtype.itemsize for each in tensor.strides[:count]]) if tensor.strides else None
     return Seen((tensor.data or 0) + tensor.byte_offset, shape, dtype, strides, tensor.device_id, capsule)
 
 
-def dtype_of(type: Any) -> np.dtype[Any]:
+@cache
+def dtype_of(code: int, bits: int, lanes: int) -> np.dtype[Any]:
     """NumPy's type for one of DLPack's."""
-    if type.code == BFLOAT and type.bits == 16:
+    if code == BFLOAT and bits == 16:
         return np.dtype(ml_dtypes.bfloat16)
     kinds = {code: kind for kind, code in CODES.items()}
-    if type.code not in kinds or type.lanes != 1:
-        raise CompileError(f"an array has elements of DLPack's kind {type.code}, which we do not know")
-    return np.dtype(np.bool_) if kinds[type.code] == "b" else np.dtype(f"{kinds[type.code]}{type.bits // 8}")
+    if code not in kinds or lanes != 1:
+        raise CompileError(f"an array has elements of DLPack's kind {code}, which we do not know")
+    return np.dtype(np.bool_) if kinds[code] == "b" else np.dtype(f"{kinds[code]}{bits // 8}")
 
 
 class DeviceArray:
@@ -201,6 +209,10 @@ class DeviceArray:
         if copy is False:
             raise ValueError("an array in device memory cannot be seen by NumPy without a copy")
         return self.numpy() if dtype is None else self.numpy().astype(dtype)
+
+    @property
+    def device(self) -> str:
+        return f"cuda:{self.driver.device.number}"
 
     @property
     def __cuda_array_interface__(self) -> dict[str, Any]:

@@ -130,7 +130,13 @@ def device_of(value: Any) -> Device | None:
         return found
     if not hasattr(value, "__dlpack_device__"):
         return Device("cuda") if hasattr(value, "__cuda_array_interface__") else None
-    memory, number = map(int, value.__dlpack_device__())
+    memory, number = value.__dlpack_device__()
+    return device_with(int(memory), number)
+
+
+@cache
+def device_with(memory: int, number: int) -> Device | None:
+    """The device that DLPack names so; None for the host."""
     found = [name for name, kind in KINDS.items() if kind.count is not None and kind.memory == memory]
     return Device(f"{found[0]}:{number}") if found else None
 
