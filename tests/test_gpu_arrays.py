@@ -43,6 +43,9 @@ def test_cupy_and_tensors_share_memory_both_ways() -> None:
     back = cupy.from_dlpack(made)
     assert back.data.ptr == address(made)
     np.testing.assert_array_equal(cupy.asnumpy(back), X * 2)
+    twice = xmlc.compile(returns="caller")(lambda x: x * 2)
+    for _ in range(2):
+        np.testing.assert_array_equal(cupy.asnumpy(twice(theirs)), X * 2)
 
 
 def test_what_torch_does_on_a_stream_of_its_own_comes_first() -> None:
@@ -63,7 +66,7 @@ def test_a_compiled_function_gives_torch_what_torch_gave_it() -> None:
         assert found["product"].is_cuda and isinstance(found["sum"], torch.Tensor)
         torch.testing.assert_close(found["product"], x @ y.T, rtol=1e-4, atol=1e-4)
     with pytest.raises(xmlc.CompileError, match="device mismatch"):
-        function(x, xmlc.Tensor(X))
+        function(x, xmlc.Tensor(X, device="cpu"))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "bfloat16"])
@@ -84,6 +87,12 @@ def test_cublaslt_gives_the_product(dtype: str, shapes: tuple[tuple[int, ...], t
         }
     finally:
         kernel.remove()
+
+
+def test_torch_that_dlpack_refuses_is_refused() -> None:
+    needs_gradient = torch.ones(64, 48, device="cuda", requires_grad=True)
+    with pytest.raises(BufferError, match="require"):
+        xmlc.compile(lambda x: x * 2)(needs_gradient)
 
 
 def test_two_threads_work_on_the_gpu() -> None:

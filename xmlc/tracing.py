@@ -92,9 +92,9 @@ class PlainCall:
         return cls(entry, tuple(kinds), HELD in kinds)
 
     def __call__(self, arguments: Sequence[Any]) -> Any:
-        device, adopt = self.entry.device, self.entry.device.backend.adopt
+        device = self.entry.device
         leaves = [
-            adopt(each) if kind is SHARED else each.buffer if kind is HELD else as_leaf(each, device)
+            each if kind is SHARED else each.buffer if kind is HELD else as_leaf(each, device)
             for kind, each in zip(self.kinds, arguments)
         ]
         return self.entry.as_tensors(leaves) if self.gives_tensors else self.entry(leaves)
@@ -207,8 +207,9 @@ class TracedFunction(Generic[P, R]):
         if entry is not None:
             return entry(args)
         plain = None if kwargs or self.plain is None else plain_key(args)
-        if plain in self.plain_calls:
-            return self.plain_calls[plain](args)
+        made_before = self.plain_calls.get(plain)
+        if made_before is not None:
+            return made_before(args)
         names, trees, static = self.divided(args, kwargs)
         found, structure = flatten(trees)
         device = self.placed(names, found, structure)
@@ -371,9 +372,11 @@ def place_named(name: str) -> tuple[Device, Settings | None]:
 def plain_key(arguments: Sequence[Any]) -> tuple[Any, ...] | None:
     """What tells calls of arrays from one another, without a look at the arrays; None if an argument is no array."""
     try:
-        return tuple([(type(each), each.shape, each.dtype, each.device) for each in arguments])
-    except AttributeError:
+        key = tuple([(type(each), each.shape, each.dtype, each.device) for each in arguments])
+        hash(key)
+    except (AttributeError, TypeError):  # no array, or one of a library whose devices are no keys
         return None
+    return key
 
 
 def leaf_key(leaf: Any) -> Leaf:

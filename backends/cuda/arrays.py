@@ -7,8 +7,11 @@ Source: https://dmlc.github.io/dlpack/latest/python_spec.html, https://numba.rea
 from __future__ import annotations
 
 import ctypes
+import sys
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 from math import prod
 from typing import Any
 
@@ -124,6 +127,8 @@ def seen(value: Any, driver: Driver, stream: Handle) -> Seen | None:
         return Seen(value.address, value.shape, value.dtype, None, value.driver.device.number, value)
     if isinstance(value, np.ndarray):
         return None
+    if type(value).__module__ == "torch" and (found := seen_in_torch(value, stream)) is not None:
+        return found
     if hasattr(value, "__dlpack_device__") and int(value.__dlpack_device__()[0]) == CUDA:
         number = int(stream) or LEGACY
         return from_capsule(value.__dlpack__(stream=number))
@@ -137,6 +142,37 @@ def seen(value: Any, driver: Driver, stream: Handle) -> Seen | None:
     device = driver.device.number if owner is None else owner
     dtype, strides = np.dtype(described["typestr"]), described.get("strides")
     return Seen(address, tuple(described["shape"]), dtype, strides, device, value)
+
+
+@dataclass(frozen=True)
+class Torch:
+    """What PyTorch says of an array more cheaply than by DLPack, which takes 11 µs there."""
+
+    current_stream: Callable[[int], int]
+    """The number of the stream that its work on a device goes to."""
+    dtypes: Mapping[Any, np.dtype[Any]]
+
+
+@cache
+def torch_reader() -> Torch | None:
+    """None where this version of PyTorch does not tell its stream."""
+    torch = import_module("torch")
+    current_stream = getattr(torch._C, "_cuda_getCurrentRawStream", None)
+    names = ("bool", "uint8", "int8", "int16", "int32", "int64", "float16", "float32", "float64")
+    dtypes = {getattr(torch, name): np.dtype(name) for name in names} | {torch.bfloat16: np.dtype(ml_dtypes.bfloat16)}
+    return current_stream and Torch(current_stream, dtypes)
+
+
+def seen_in_torch(value: Any, stream: Handle) -> Seen | None:
+    """A tensor of PyTorch on which nothing needs to be waited for; None for one that is to be seen by DLPack."""
+    reader = torch_reader()
+    if reader is None or type(value).__name__ != "Tensor" or not value.is_cuda or value.requires_grad or value.is_neg():
+        return None
+    device, dtype = value.get_device(), reader.dtypes.get(value.dtype)
+    if dtype is None or reader.current_stream(device) != int(stream):
+        return None
+    strides = None if value.is_contiguous() else tuple([each * dtype.itemsize for each in value.stride()])
+    return Seen(value.data_ptr(), tuple(value.shape), dtype, strides, device, value)
 
 
 def from_capsule(capsule: Any) -> Seen:
@@ -263,8 +299,8 @@ class DeviceArray:
     def __exit__(self, *_: object) -> None:
         self.free()
 
-    def __del__(self) -> None:
-        if getattr(self, "address", 0):
+    def __del__(self, ends: Callable[[], bool] = sys.is_finalizing) -> None:
+        if getattr(self, "address", 0) and not ends():  # the process gives back everything when it ends
             self.free()
 
     def __repr__(self) -> str:
