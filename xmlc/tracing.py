@@ -372,7 +372,9 @@ def place_named(name: str) -> tuple[Device, Settings | None]:
 def plain_key(arguments: Sequence[Any]) -> tuple[Any, ...] | None:
     """What tells calls of arrays from one another, without a look at the arrays; None if an argument is no array."""
     try:
-        key = tuple([(type(each), each.shape, each.dtype, each.device) for each in arguments])
+        key: tuple[Any, ...] = tuple(
+            [(cast("type[Any]", type(each)), each.shape, each.dtype, each.device) for each in arguments]
+        )
         hash(key)
     except (AttributeError, TypeError):  # no array, or one of a library whose devices are no keys
         return None
