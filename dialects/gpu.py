@@ -442,6 +442,9 @@ UNPRINTED = ("sym_name", "gpu.kernel", "workgroup_attributions")
 """Attributes of a function that its syntax shows in another way, or that MLIR adds by itself."""
 
 
+TOGETHER = "xmlc.together"
+"""Attribute of a kernel: so many neighbouring blocks wait for each other, so all blocks of the grid run at once. The
+grid is cut to a multiple of the number where the device holds fewer blocks."""
 KNOWN_SIZES = ("known_block_size", "known_grid_size", "known_cluster_size")
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,8 @@ class InterpretedDriver:
         self.launched: list[str] = []
         self.recorded: list[Callable[[], None]] | None = None
         self.synchronized = 0
+        self.most_blocks = 1 << 10
+        """Blocks that it runs at the same time."""
 
     def load(self, code: bytes) -> Any:
         return self.program
@@ -112,9 +115,22 @@ class InterpretedDriver:
         sizes: tuple[int, ...] = kind.get_shape()
         return View(memories[start], dtype_of(kind), where - start, sizes, contiguous(sizes))
 
+    def blocks_at_once(self, function: Any, threads: int, shared: int) -> int:
+        return self.most_blocks
+
     def prepared(
-        self, function: Any, grid: Sequence[int], block: Sequence[int], shared: int, stream: Any, arguments: int
+        self,
+        function: Any,
+        grid: Sequence[int],
+        block: Sequence[int],
+        shared: int,
+        stream: Any,
+        arguments: int,
+        *,
+        together: bool = False,
     ) -> Callable[[], None]:
+        assert not together or prod(grid) <= self.most_blocks
+
         def launch() -> None:
             if self.recorded is None:
                 self.launch(function, grid, block, shared, stream, arguments)

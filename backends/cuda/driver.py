@@ -78,11 +78,17 @@ class Driver(Protocol):
     def copy_in(self, address: int, array: Array, stream: Handle) -> None: ...
     def copy_out(self, array: Array, address: int, stream: Handle) -> None: ...
     def copy(self, target: int, source: int, size: int, stream: Handle) -> None: ...
-    def launch(
-        self, function: Handle, grid: Sequence[int], block: Sequence[int], shared: int, stream: Handle, arguments: int
-    ) -> None: ...
+    def blocks_at_once(self, function: Handle, threads: int, shared: int) -> int: ...
     def prepared(
-        self, function: Handle, grid: Sequence[int], block: Sequence[int], shared: int, stream: Handle, arguments: int
+        self,
+        function: Handle,
+        grid: Sequence[int],
+        block: Sequence[int],
+        shared: int,
+        stream: Handle,
+        arguments: int,
+        *,
+        together: bool = False,
     ) -> Callable[[], None]: ...
     def synchronize(self, stream: Handle) -> None: ...
     def owner(self, address: int) -> int | None: ...
@@ -235,18 +241,45 @@ class NvidiaDriver:
         """Make all bytes 0."""
         done(self.api.cuMemsetD8Async(address, 0, size, self.stream(stream)), f"filling {spelled(size)}")
 
-    def launch(
-        self, function: Handle, grid: Sequence[int], block: Sequence[int], shared: int, stream: Handle, arguments: int
-    ) -> None:
-        """`arguments` is where an array of the addresses of the arguments is."""
-        self.prepared(function, grid, block, shared, stream, arguments)()
+    def blocks_at_once(self, function: Handle, threads: int, shared: int) -> int:
+        """How many blocks of a kernel the device runs at the same time."""
+        api, doing = self.api, "asking how many blocks fit"
+        width = api.CUfunction_attribute.CU_FUNC_ATTRIBUTE_REQUIRED_CLUSTER_WIDTH
+        cluster = done(api.cuFuncGetAttribute(width, function), doing)
+        if cluster <= 1:
+            answer = api.cuOccupancyMaxActiveBlocksPerMultiprocessor(function, threads, shared)
+            return done(answer, doing) * self.device.multiprocessors
+        attribute = api.CUlaunchAttribute()
+        attribute.id = api.CUlaunchAttributeID.CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION
+        size = attribute.value.clusterDim
+        size.x, size.y, size.z = cluster, 1, 1
+        config = api.CUlaunchConfig()
+        config.gridDimX, config.gridDimY, config.gridDimZ = cluster, 1, 1
+        config.blockDimX, config.blockDimY, config.blockDimZ = threads, 1, 1
+        config.sharedMemBytes, config.attrs, config.numAttrs = shared, [attribute], 1
+        return done(api.cuOccupancyMaxActiveClusters(function, config), doing) * cluster
 
     def prepared(
-        self, function: Handle, grid: Sequence[int], block: Sequence[int], shared: int, stream: Handle, arguments: int
+        self,
+        function: Handle,
+        grid: Sequence[int],
+        block: Sequence[int],
+        shared: int,
+        stream: Handle,
+        arguments: int,
+        *,
+        together: bool = False,
     ) -> Callable[[], None]:
-        """The same launch as a function, with as little between it and the driver as can be."""
+        """A launch as a function, with as little between it and the driver as can be.
+
+        `arguments` is where an array of the addresses of the arguments is. With `together` it is an error unless all
+        blocks run at once.
+        """
         cu_launch, success = self.api.cuLaunchKernel, self.api.CUresult.CUDA_SUCCESS
-        given = (function, *grid, *block, shared, self.stream(stream), arguments, 0)
+        if together:
+            cu_launch = self.api.cuLaunchCooperativeKernel
+        given = (function, *grid, *block, shared, self.stream(stream), arguments)
+        given = given if together else (*given, 0)
 
         def launch() -> None:
             code = cu_launch(*given)[0]

@@ -133,10 +133,24 @@ class Execution:
                     fill(cell, number, argument.element)
         addresses = (ctypes.c_void_p * max(len(cells), 1))(*(ctypes.addressof(cell) for cell in cells))
         known = all(isinstance(each, int) for each in (*step.grid, *step.block, step.shared))
-        sizes: Any = (step.grid, step.block, step.shared) if known else None
+        sizes: Any = (self.grid_of(step), step.block, step.shared) if known else None
         self.packed[id(step)] = PackedLaunch(
             step, self.kernels[step.kernel], cells, addresses, ctypes.addressof(addresses), late, sizes
         )
+
+    def grid_of(self, step: Launch) -> tuple[Any, ...]:
+        """The grid, cut to what the device runs at once where blocks wait for each other. Raises CompileError."""
+        if not step.together:
+            return step.grid
+        (blocks, _, _), (threads, _, _) = step.grid, step.block
+        assert isinstance(blocks, int) and isinstance(threads, int) and isinstance(step.shared, int)
+        most = self.driver.blocks_at_once(self.kernels[step.kernel], threads, step.shared)
+        if most < step.together:
+            raise CompileError(
+                f"the kernel @{step.kernel} needs {step.together} blocks at once, but this device runs {most} of it",
+                hint="compile for a device without clusters: --target=cuda:sm_80",
+            )
+        return (min(blocks, most // step.together * step.together), 1, 1)
 
     def place(self, buffer: int, address: int) -> None:
         """Say where a buffer is."""
@@ -175,7 +189,9 @@ class Execution:
         packed = self.packed.get(id(step))
         if packed is None or packed.sizes is None or packed.late:
             return lambda: self.step(step, {}, stream)
-        return self.driver.prepared(packed.function, *packed.sizes, stream, packed.where)
+        return self.driver.prepared(
+            packed.function, *packed.sizes, stream, packed.where, together=bool(packed.step.together)
+        )
 
     def steps(self, steps: Sequence[Step], registers: dict[int, Number], stream: Handle) -> None:
         for step in steps:
@@ -229,9 +245,14 @@ class Execution:
         for cell, argument in packed.late:
             value = argument.value
             fill(cell, address(value) if isinstance(value, Address) else number(value), argument.element)
-        grid, block = (tuple(int(number(each)) for each in sizes) for sizes in (step.grid, step.block))
+        grid, block, shared = packed.sizes or (
+            tuple(int(number(each)) for each in step.grid),
+            tuple(int(number(each)) for each in step.block),
+            int(number(step.shared)),
+        )
+        together = bool(step.together)
         try:
-            self.driver.launch(packed.function, grid, block, int(number(step.shared)), stream, packed.where)
+            self.driver.prepared(packed.function, grid, block, shared, stream, packed.where, together=together)()
             if self.wait:
                 self.driver.synchronize(stream)
         except CudaError as error:

@@ -22,6 +22,7 @@ from xdsl.dialects.builtin import (
     StridedLayoutAttr,
 )
 from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
+from xdsl.traits import SymbolTable
 
 from xmlc.backends.cuda.host_arithmetic import DTYPES, INDEX, compute, computes
 from xmlc.backends.cuda.program import (
@@ -295,8 +296,15 @@ def launch(reader: Reader, op: gpu.LaunchFuncOp, steps: list[Step]) -> None:
             0 if op.dynamic is None else reader.scalar(op.dynamic),
             tuple(arguments),
             str(place_of(op.location) or ""),
+            blocks_together(op),
         )
     )
+
+
+def blocks_together(op: gpu.LaunchFuncOp) -> int:
+    kernel = SymbolTable.lookup_symbol(op, op.kernel)
+    stated = None if kernel is None else kernel.attributes.get(gpu.TOGETHER)
+    return stated.value.data if isinstance(stated, IntegerAttr) else 0
 
 
 def call(reader: Reader, op: func.CallOp, steps: list[Step]) -> None:

@@ -69,7 +69,11 @@ class Argument:
 
 @dataclass(frozen=True)
 class Launch:
-    """A kernel over a grid of blocks; `place` is where the user wrote what it computes."""
+    """A kernel over a grid of blocks; `place` is where the user wrote what it computes.
+
+    If not 0, every `together` blocks wait for each other: all blocks of the grid must run at once, and where the device
+    holds fewer, the grid is cut to a multiple of the number.
+    """
 
     kernel: str
     grid: tuple[Scalar, ...]
@@ -77,6 +81,7 @@ class Launch:
     shared: Scalar
     arguments: tuple[Argument, ...]
     place: str = ""
+    together: int = 0
 
 
 @dataclass(frozen=True)

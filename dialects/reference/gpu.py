@@ -7,7 +7,7 @@ from math import prod
 from typing import Any
 
 import numpy as np
-from xdsl.dialects import memref, scf
+from xdsl.dialects import llvm, memref, scf
 from xdsl.dialects.builtin import MemRefType
 from xdsl.ir import Operation, SSAValue
 
@@ -40,6 +40,8 @@ def run_kernel(program: KernelProgram, kernel: gpu.FuncOp, launch: Launch, argum
     size = kernel.known_cluster_size
     cluster = launch.order.cluster = 1 if size is None else int(prod(size.get_values()))
     together = cluster if waits(kernel) else max(1, LANES // launch.threads // cluster) * cluster
+    if gpu.TOGETHER in kernel.attributes:
+        together = launch.blocks
     for first in range(0, launch.blocks, together):
         group = Group(launch, first, min(together, launch.blocks - first))
         ThreadFrame(program, all_threads(group)).run(kernel.body, *arguments)
@@ -113,7 +115,7 @@ def name_of(value: SSAValue) -> str:
 
 def waits(kernel: gpu.FuncOp) -> bool:
     """Whether threads may wait for a block before theirs: a `while` whose condition reads memory."""
-    reads = (memref.LoadOp, memref.AtomicRMWOp)
+    reads = (memref.LoadOp, memref.AtomicRMWOp, llvm.LoadOp)
     return any(
         isinstance(inner, reads)
         for op in kernel.walk()

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 
-from xdsl.dialects import arith, scf, vector
-from xdsl.dialects.builtin import IndexType, LocationAttr, VectorType, i32
+from xdsl.dialects import arith, llvm, memref, scf, vector
+from xdsl.dialects.builtin import IndexType, LocationAttr, VectorType, i32, i64
 from xdsl.ir import Attribute, Block, Operation, SSAValue
 
 from xmlc.dialects.dtypes import is_float
@@ -129,9 +129,9 @@ class Code:
         found[:] = choice.results
 
     @contextmanager
-    def loop(self, upper: int, step: int, carried: list[SSAValue]) -> Generator[SSAValue]:
-        """`for i in range(0, upper, step)` that carries values: assign to `carried` inside, read it after."""
-        bounds = [self.as_value(each) for each in (0, upper, step)]
+    def loop(self, upper: Index, step: Index, carried: list[SSAValue], lower: Index = 0) -> Generator[SSAValue]:
+        """`for i in range(lower, upper, step)` that carries values: assign to `carried` inside, read it after."""
+        bounds = [self.as_value(each) for each in (lower, upper, step)]
         inner = Block(arg_types=[INDEX, *(value.type for value in carried)])
         initial = list(carried)
         carried[:] = inner.args[1:]
@@ -142,6 +142,12 @@ class Code:
         loop = scf.ForOp(bounds[0], bounds[1], bounds[2], initial, inner)
         self.add(loop)
         carried[:] = loop.results
+
+    def pointer(self, memory: SSAValue, shift: Index, kind: Attribute) -> SSAValue:
+        """A pointer so many bytes into a buffer."""
+        start = self.value(memref.ExtractAlignedPointerAsIndexOp.get(memory))
+        address = self.value(arith.IndexCastOp(self.as_value(self.plus(start, shift)), i64))
+        return self.value(llvm.IntToPtrOp.create(operands=(address,), result_types=(kind,)))
 
     # Vectors
 

@@ -32,7 +32,7 @@ from xmlc.passes.contractions.recognise import Contraction, Operand, contraction
 from xmlc.passes.functions import defined_functions
 from xmlc.passes.gpu.code import Code, Index
 from xmlc.passes.gpu.map_transpose import store_at, vector_at
-from xmlc.passes.gpu.outline import Kernels, Outline
+from xmlc.passes.gpu.outline import BLOCKS_AT_ONCE, Kernels, Outline
 from xmlc.passes.gpu.roofline import Demand
 from xmlc.passes.gpu.rows.emit import Flat
 from xmlc.passes.gpu.stated import Candidate, Schedules
@@ -41,8 +41,6 @@ from xmlc.passes.memory import element_size
 MULTIPROCESSORS = 132
 LEAST_SIDE = 8
 """Products with fewer rows or columns are sums over rows: map-rows does them."""
-BLOCKS_AT_ONCE = "nvvm.minctasm"
-"""Attribute of a kernel: how many blocks are to fit on a multiprocessor at once, whatever that costs in registers."""
 RESIDENT = 2
 LARGEST_SQUARE = 64
 """Results of a thread of the largest schedule: left alone it takes more registers than two blocks can have."""

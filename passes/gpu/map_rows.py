@@ -15,7 +15,7 @@ from xmlc.passes.functions import defined_functions
 from xmlc.passes.gpu.map_loops import on_the_heap
 from xmlc.passes.gpu.outline import Kernels
 from xmlc.passes.gpu.rows.candidates import candidates
-from xmlc.passes.gpu.rows.emit import emit_program
+from xmlc.passes.gpu.rows.launch import emit_program
 from xmlc.passes.gpu.rows.program import programs
 from xmlc.passes.gpu.rows.schedule import EXCHANGES, NAIVE, SHUFFLE, choose
 from xmlc.passes.gpu.stated import Schedules

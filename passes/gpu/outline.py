@@ -7,6 +7,7 @@ from itertools import count
 
 from xdsl.dialects import arith, memref
 from xdsl.dialects.builtin import (
+    IntegerAttr,
     IntegerType,
     MemRefType,
     ModuleOp,
@@ -14,6 +15,7 @@ from xdsl.dialects.builtin import (
     StringAttr,
     SymbolRefAttr,
     UnitAttr,
+    i64,
 )
 from xdsl.ir import Attribute, Block, Operation, OpResult, SSAValue
 from xdsl.utils.hints import isa
@@ -23,6 +25,8 @@ from xmlc.passes.index_arithmetic import index_constant
 
 KERNELS = "kernels"
 """The name of the gpu.module."""
+BLOCKS_AT_ONCE = "nvvm.minctasm"
+"""Attribute of a kernel: how many blocks are to fit on a multiprocessor at once, whatever that costs in registers."""
 
 VIEWS = (
     memref.CastOp,
@@ -146,17 +150,23 @@ class Outline:
         block: Sequence[int],
         dynamic: int | None = None,
         cluster: Sequence[int] | None = None,
+        together: int | None = None,
     ) -> gpu.FuncOp:
-        """Finish the kernel and launch it before the op that it was begun for."""
+        """Finish the kernel and launch it before the op that it was begun for.
+
+        If every `together` blocks wait for each other, the kernel may be run on a grid of fewer, of so many at least.
+        """
         self.add(gpu.ReturnOp())
         name = self.kernels.unused_name(name)
         function = gpu.FuncOp(
             name,
             [argument.type for argument in self.body.args],
             known_block_size=block,
-            known_grid_size=grid,
+            known_grid_size=grid if together is None else None,
             known_cluster_size=cluster,
         )
+        if together is not None:
+            function.attributes[gpu.TOGETHER] = IntegerAttr(together, i64)
         region = function.body
         region.detach_block(0)
         region.add_block(self.body)

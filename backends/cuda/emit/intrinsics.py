@@ -83,10 +83,23 @@ def to_pointer(w: Writer, op: llvm.IntToPtrOp) -> None:
     w.names[op.output] = w.emit(f"inttoptr {kind} {w.names[op.input]} to {target}")
 
 
+def load(w: Writer, op: llvm.LoadOp) -> None:
+    """A load that sees what other blocks of the device write while this one runs."""
+    if op.ordering.value.data != MONOTONIC or op.alignment is None:
+        raise Unprintable("an llvm.load in a kernel must be atomic, monotonic, and say how it is aligned")
+    kind, pointer = w.kind(op.dereferenced_value.type), f"{w.kind(op.ptr.type)} {w.names[op.ptr]}"
+    order = f'syncscope("device") monotonic, align {op.alignment.value.data}'
+    w.names[op.dereferenced_value] = w.emit(f"load atomic {kind}, {pointer} {order}")
+
+
+MONOTONIC = 2
+"""The number of an atomic ordering."""
+
 ROWS: dict[type[Operation], Row] = {
     **dict.fromkeys(SPELLING, instruction),
     llvm.CallIntrinsicOp: call_intrinsic,
     llvm.ExtractValueOp: extract_value,
     llvm.IntToPtrOp: to_pointer,
+    llvm.LoadOp: load,
     memref.ExtractAlignedPointerAsIndexOp: pointer_of,
 }

@@ -72,8 +72,8 @@ PEER = "ptr addrspace(7)"
 
 
 def dynamic_shared(w: Writer, op: gpu.DynamicSharedMemoryOp) -> None:
-    w.helpers["@xmlc.dynamic_shared"] = "@xmlc.dynamic_shared = external addrspace(3) global [0 x i8], align 128"
-    w.buffers[op.result] = w.buffer(op.result.type, "@xmlc.dynamic_shared", [0])
+    w.helpers["@xmlc_dynamic_shared"] = "@xmlc_dynamic_shared = external addrspace(3) global [0 x i8], align 128"
+    w.buffers[op.result] = w.buffer(op.result.type, "@xmlc_dynamic_shared", [0])
 
 
 def peer_memory(w: Writer, op: gpu.PeerMemoryOp) -> None:

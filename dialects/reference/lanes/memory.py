@@ -205,9 +205,9 @@ def told(frame: ThreadFrame, view: View, race: Race, thread: int, place: int, ki
     )
 
 
-def fetch(frame: ThreadFrame, op: Operation, view: View, place: Any) -> Any:
+def fetch(frame: ThreadFrame, op: Operation, view: View, place: Any, kind: str = "read") -> Any:
     """The elements at places."""
-    note(frame, op, view, place, None, "read")
+    note(frame, op, view, place, None, kind)
     return view.memory.elements(view.dtype)[lanes_first(view.copy_of(frame.threads), np.ndim(place)), place]
 
 

@@ -9,9 +9,9 @@ from xdsl.dialects import llvm, memref
 from xdsl.dialects.builtin import MemRefType, NoneAttr
 from xdsl.ir import Operation, SSAValue
 
-from xmlc.dialects.reference.interpreter import Array, InterpreterError
+from xmlc.dialects.reference.interpreter import Array, InterpreterError, dtype_of
 from xmlc.dialects.reference.lanes.frame import ThreadError, ThreadFrame
-from xmlc.dialects.reference.lanes.memory import View
+from xmlc.dialects.reference.lanes.memory import View, fetch, located
 
 OFFSET_BITS = 40
 
@@ -47,7 +47,18 @@ def same(frame: ThreadFrame, op: llvm.IntToPtrOp) -> None:
     frame.set(op, frame[op.input])
 
 
+def load(frame: ThreadFrame, op: llvm.LoadOp) -> None:
+    """One number from where a pointer points: atomic, so never part of a race."""
+    result = op.dereferenced_value
+    view = pointed_at(frame, op, op.ptr, dtype_of(result.type), 1)
+    place = located(frame, op, view, [np.zeros(frame.threads.count, np.int64)])
+    found = fetch(frame, op, view, place, "atomic")
+    frame.threads.launch.order.atomic(frame.threads.global_number)
+    frame.set(op, found)
+
+
 EVALUATE = {
+    llvm.LoadOp: load,
     memref.ExtractAlignedPointerAsIndexOp: pointer_of,
     llvm.IntToPtrOp: same,
 }

@@ -47,7 +47,7 @@ def elementwise(program: Program, base: Schedule, most_cluster: int) -> Iterator
 def reducing(program: Program, base: Schedule, most_cluster: int) -> Iterator[Schedule]:
     """Rows held in registers, by a block or a cluster; and rows gone over in a loop, by one block or several."""
     vectors = -(-program.columns // base.vector)
-    base = replace(base, cluster=1, block_rows=1, looped=False)
+    base = replace(base, cluster=1, block_rows=1, looped=False, stages=0, peers=1)
     for lanes in LANES:
         chunks = -(-vectors // lanes)
         held = replace(base, lanes=lanes, chunks=chunks, width=lanes * base.vector * chunks)

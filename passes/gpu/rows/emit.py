@@ -27,6 +27,7 @@ from xdsl.utils.hints import isa
 from xmlc.dialects import gpu
 from xmlc.dialects.nvvm.synchronization import ClusterArriveOp, ClusterArriveRelaxedOp, ClusterWaitOp
 from xmlc.passes.gpu.code import Code, Index
+from xmlc.passes.gpu.compute_narrow import NARROW
 from xmlc.passes.gpu.outline import Kernels, Outline, captures, root
 from xmlc.passes.gpu.rows.levels import levels_of
 from xmlc.passes.gpu.rows.linear import row_major
@@ -35,23 +36,9 @@ from xmlc.passes.gpu.rows.schedule import THROUGH_SHARED, WARP, Schedule
 from xmlc.passes.lower_ml.structured import reassociation
 from xmlc.passes.memory import ALIGNMENT, array_type, element_size
 
+LOG2_E = 1.4426950408889634
 Elements = list[list[SSAValue]]
 """For each result of a step, an element for each lane of a vector."""
-
-
-def emit_program(program: Program, schedule: Schedule, kernels: Kernels, name: str) -> None:
-    """Launch the program in the place of its last step; its ops are erased."""
-    last = program.steps[-1].op
-    outputs = stored_outputs(program)
-    if program.reduces and schedule.cluster == 1 and schedule.splits(program.columns) > 1:
-        partial = Partial(program, schedule, kernels, last, outputs)
-        partial.emit(name)
-        Finish(program, schedule, kernels, last, outputs, partial.places).emit(f"{name}_finish")
-    else:
-        Whole(program, schedule, kernels, last, outputs).emit(name)
-    for op in [*program.fills, *(step.op for step in program.steps)]:
-        op.detach()
-        op.erase()
 
 
 def stored_outputs(program: Program) -> list[tuple[SSAValue, Made]]:
@@ -62,6 +49,10 @@ def stored_outputs(program: Program) -> list[tuple[SSAValue, Made]]:
         for buffer, made in program.made.items()
         if not isinstance(buffer.owner, memref.AllocOp | memref.AllocaOp) or any(use not in own for use in uses(buffer))
     ]
+
+
+def made_type(made: Made) -> Attribute:
+    return made.step.element_types[made.number]
 
 
 def uses(buffer: SSAValue) -> Iterable[Operation]:
@@ -116,6 +107,8 @@ class Emitter:
         self.outline = Outline(kernels, before)
         self.code = Code(self.outline.body, before.location)
         self.flat = Flat(self.outline, self.code)
+        self.is_narrow = program.reduces and all(isinstance(made_type(made), NARROW) for _, made in outputs)
+        """Whether all that is left of the program is rounded to 16 bits."""
         self.points: dict[tuple[Step, int], Elements] = {}
         """What steps gave for the points of a chunk."""
         self.loaded: dict[object, list[SSAValue]] = {}
@@ -132,6 +125,9 @@ class Emitter:
         self.row_valid: SSAValue | None = None
         self.met = False
         """Whether the blocks of a cluster have waited for each other to begin."""
+        self.turn: Index = 0
+        """Which of `turns` places in shared memory threads leave their results in: the next row needs others."""
+        self.turns = 1
 
     # Memory
 
@@ -314,6 +310,9 @@ class Emitter:
             if isinstance(op, linalg.ops.IndexOp):
                 values[op.result] = self.code.as_value(indices[op.dim.value.data])
                 continue
+            if isinstance(op, math.ExpOp) and self.is_narrow and op.operand.type == f32:
+                values[op.result] = self.short_exponential(values.get(op.operand, op.operand))
+                continue
             if isinstance(op, arith.DivfOp) and (divided := self.divided_by_row(values, op)) is not None:
                 values[op.result] = divided
                 continue
@@ -321,6 +320,11 @@ class Emitter:
             copy.location = op.location
             self.code.block.add_op(copy)
         raise AssertionError("a body without a yield")
+
+    def short_exponential(self, x: SSAValue) -> SSAValue:
+        """2**(x log2(e)): the product's rounding costs |x| 2**-24 of the result, which 16 bits do not show."""
+        factor = self.code.value(arith.ConstantOp(FloatAttr(LOG2_E, f32)))
+        return self.code.value(math.Exp2Op(self.code.value(arith.MulfOp(x, factor))))
 
     def divided_by_row(self, values: dict[SSAValue, SSAValue], op: arith.DivfOp) -> SSAValue | None:
         """x / y where y belongs to the whole row: x times what 1 / y is, computed once; None where it does not.
@@ -439,18 +443,22 @@ class Emitter:
 
     def exchanged(self, step: Step, partial: list[SSAValue], lanes: int) -> list[SSAValue]:
         """The results of all threads of a row as one, which each of them gets."""
-        if self.schedule.exchange == THROUGH_SHARED:
-            partial = self.by_tree(step, partial, lanes)
-        else:
-            partial = self.shuffled(step, partial, min(lanes, WARP))
-            if lanes > WARP:
-                partial = self.across_warps(step, partial, lanes // WARP)
+        partial = self.within_block(step, partial, lanes)
         return partial if self.schedule.cluster == 1 else self.across_blocks(step, partial)
+
+    def within_block(self, step: Step, partial: list[SSAValue], lanes: int) -> list[SSAValue]:
+        """The results of the threads of a row as one, as far as they are in one block."""
+        if self.schedule.exchange == THROUGH_SHARED:
+            return self.by_tree(step, partial, lanes)
+        partial = self.shuffled(step, partial, min(lanes, WARP))
+        return partial if lanes <= WARP else self.across_warps(step, partial, lanes // WARP)
 
     def by_tree(self, step: Step, partial: list[SSAValue], lanes: int) -> list[SSAValue]:
         """The results of all threads of a row as one: half of them add what the other half has, again and again."""
         code, thread = self.code, self.thread
-        places = [code.value(self.kernels.shared_memory(value.type, self.schedule.threads)) for value in partial]
+        size = self.schedule.threads
+        places = [code.value(self.kernels.shared_memory(value.type, self.turns * size)) for value in partial]
+        thread = code.as_value(code.plus(thread, code.times(self.turn, size)))
 
         def get(at: Index) -> list[SSAValue]:
             return [code.value(memref.LoadOp.get(place, [code.as_value(at)])) for place in places]
@@ -473,12 +481,13 @@ class Emitter:
         """The results of the warps of a block as one, through shared memory."""
         code = self.code
         thread = self.thread
-        places = [code.value(self.kernels.shared_memory(value.type, warps)) for value in partial]
+        places = [code.value(self.kernels.shared_memory(value.type, self.turns * warps)) for value in partial]
+        start = code.times(self.turn, warps)
         with code.only_if(code.value(arith.CmpiOp(code.as_value(code.rest(thread, WARP)), code.as_value(0), "eq"))):
             for value, place in zip(partial, places):
-                code.add(memref.StoreOp.get(value, place, [code.as_value(code.over(thread, WARP))]))
+                code.add(memref.StoreOp.get(value, place, [code.as_value(code.plus(start, code.over(thread, WARP)))]))
         code.add(gpu.BarrierOp())
-        at = [code.as_value(code.rest(thread, warps))]
+        at = [code.as_value(code.plus(start, code.rest(thread, warps)))]
         return self.shuffled(step, [code.value(memref.LoadOp.get(place, at)) for place in places], warps)
 
     def across_blocks(self, step: Step, partial: list[SSAValue]) -> list[SSAValue]:
@@ -513,7 +522,7 @@ class Emitter:
     def begin(self, splits: int) -> None:
         """Where the thread is: its row, its place in it, and the block's first column."""
         code, schedule, program = self.code, self.schedule, self.program
-        if schedule.cluster > 1:
+        if schedule.cluster > 1 and not schedule.stages:
             code.add(ClusterArriveRelaxedOp())
         self.thread = code.value(gpu.ThreadIdOp("x"))
         block: Index = code.value(gpu.BlockIdOp("x"))
@@ -655,6 +664,11 @@ class Whole(Emitter):
             return self.finish(name, splits)
         if held is not None:
             self.load_ahead(held)
+        self.one_row(held)
+        return self.finish(name, splits)
+
+    def one_row(self, held: list[Index] | None) -> None:
+        """Fold the row, level after level, and store what is left of it."""
         self.row_steps(0)
         for level in range(max(self.levels.values()) + 1):
             steps = self.reductions(level)
@@ -663,13 +677,12 @@ class Whole(Emitter):
             partial = self.fold_all(steps, held)
             for step in steps:
                 mine, partial = partial[: len(step.starts)], partial[len(step.starts) :]
-                for number, value in enumerate(self.exchanged(step, mine, schedule.lanes)):
+                for number, value in enumerate(self.exchanged(step, mine, self.schedule.lanes)):
                     self.rows[step, number] = value
             self.row_steps(level + 1)
             self.invert_divisors()
         self.leave_points(held)
         self.store_rows()
-        return self.finish(name, splits)
 
     def at_points(self, chunks: Sequence[Index]) -> None:
         """Nothing is reduced: a thread has nothing to do at columns that are none."""

@@ -58,6 +58,14 @@ class Schedule:
     """Blocks that share a row, run at the same time, and wait for each other."""
     exchange: str = SHUFFLE
     """How the threads of a block put their results together: one of EXCHANGES."""
+    stages: int = 0
+    """Rows on their way to a block through shared memory; 0: rows do not come through it."""
+    peers: int = 1
+    """Clusters that share a row."""
+    resident: int = 0
+    """Blocks that a multiprocessor is to hold."""
+    groups: int = 0
+    """Rows that are worked on at the same time, on the largest device."""
 
     @property
     def span(self) -> int:
@@ -70,7 +78,7 @@ class Schedule:
 
     def splits(self, columns: int) -> int:
         """How many blocks share a row."""
-        return self.cluster if self.cluster > 1 else -(-columns // self.width)
+        return self.cluster * self.peers if self.cluster > 1 else -(-columns // self.width)
 
 
 def power_of_two(number: int) -> int:
@@ -99,8 +107,12 @@ def reducing(program: Program, vector: int, most_cluster: int) -> Schedule:
     if rows * vectors < MULTIPROCESSORS * 4 * BLOCK * chunks:  # too little to fill the device: more threads
         chunks = max(1, chunks // 4)
     lanes = power_of_two(-(-vectors // chunks))
-    if lanes > LARGEST_ALONE and most_cluster > 1 and is_for_cluster(program):
-        return shared_by_cluster(columns, vector, chunks, lanes, most_cluster)
+    if lanes > LARGEST_ALONE and most_cluster > 1 and not may_split(program):
+        found = staged(program, vector, most_cluster)
+        if found is not None:
+            return found
+        if is_for_cluster(program):
+            return shared_by_cluster(columns, vector, chunks, lanes, most_cluster)
     if lanes > MOST_THREADS // 2 and chunks * vector < 2 * held:
         lanes //= 2
     if lanes <= MOST_THREADS and (lanes < BLOCK or rows >= MULTIPROCESSORS or not may_split(program)):
@@ -153,6 +165,51 @@ def shared_by_cluster(columns: int, vector: int, chunks: int, lanes: int, most_c
     chunks = LOOPED
     span = lanes * vector * chunks
     return Schedule(vector, lanes, 1, chunks, -(-columns // (cluster * span)) * span, looped=True, cluster=cluster)
+
+
+SHARED_BYTES = 224 << 10
+"""Shared memory of a multiprocessor that rows may have: 227 KiB less a little for what blocks exchange."""
+
+
+def staged(program: Program, vector: int, most_cluster: int) -> Schedule | None:
+    """Rows through shared memory, shared by a cluster or several; None where they do not fit, or cannot be copied.
+
+    One large block on a multiprocessor, with the next rows on their way, is fastest; three small ones where threads
+    need registers for weights too, or where clusters wait for others. Figures are in docs/gpu-ladders.md.
+    """
+    operands = [element_size(buffer_type(each).element_type) for each in whole_operands(program)]
+    if not operands or any(size * vector not in (4, 8, 16, 32) for size in operands):
+        return None
+    columns, weights = program.columns, reads_by_column(program)
+    held = HELD_NARROW if is_narrow(program) else HELD
+    wide, small = StagedShape(512, 1, 3), StagedShape(256, 3, 1 if weights else 2)
+    if weights and is_narrow(program):
+        if columns <= small.lanes * held * most_cluster:
+            return None  # a loop over a row that stays in the cache is as fast
+        small = StagedShape(256, 2, 2)
+    shape = small if weights or columns > wide.lanes * held * most_cluster else wide
+    splits = -(-columns // (shape.lanes * held))
+    cluster = min(most_cluster, power_of_two(splits))
+    peers = -(-splits // cluster)
+    chunks = -(-columns // (cluster * peers * shape.lanes * vector))
+    width = shape.lanes * vector * chunks
+    stages = min(shape.most_stages, SHARED_BYTES // shape.resident // (width * sum(operands)))
+    groups = min(program.rows, MULTIPROCESSORS * shape.resident // (cluster * peers))
+    if peers > WARP or cluster == 1 or stages == 0 or groups == 0:
+        return None
+    return Schedule(
+        vector, shape.lanes, 1, chunks, width, looped=False, cluster=cluster, stages=stages, peers=peers,
+        resident=shape.resident, groups=groups,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class StagedShape:
+    """Threads of a block, blocks of a multiprocessor, and rows on their way to a block."""
+
+    lanes: int
+    resident: int
+    most_stages: int
 
 
 def may_split(program: Program) -> bool:

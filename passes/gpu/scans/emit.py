@@ -5,8 +5,6 @@ shuffles, what comes before the warp through shared memory. Where a row has seve
 then looks back: it leaves its own sum in memory at once, and waits for the sums of the tiles since the last multiple
 of 32, and for all up to there, of which the last tile of each 32 leaves the sum. So a tile waits for at most one chain
 of every 32nd tile, and sums are always taken in the same order: results do not change from run to run.
-
-A sum in memory is 32 bits with 32 bits beside it that are not zero once it is there: both are seen at once.
 """
 
 from __future__ import annotations
@@ -14,24 +12,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-from xdsl.dialects import arith, linalg, memref, scf
-from xdsl.dialects.builtin import FixedBitwidthType, IntegerAttr, IntegerType, MemRefType, i32, i64
-from xdsl.ir import Attribute, Block, Operation, SSAValue
+from xdsl.dialects import arith, memref
+from xdsl.dialects.builtin import MemRefType, i32, i64
+from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.utils.hints import isa
 
 from xmlc.dialects import gpu
 from xmlc.passes.gpu.code import Code, Index
+from xmlc.passes.gpu.handoff import Handoff, handoff_memory, words_of
 from xmlc.passes.gpu.map_transpose import store_at, vector_at
 from xmlc.passes.gpu.outline import Kernels, Outline, captures
 from xmlc.passes.gpu.rows.emit import Flat
 from xmlc.passes.gpu.rows.schedule import WARP
 from xmlc.passes.gpu.scans.recognise import Scan
 from xmlc.passes.gpu.scans.schedule import ScanSchedule
-from xmlc.passes.memory import ALIGNMENT, array_type
 
-ASSIGN, OR = 3, 14
-"""Kinds of memref.atomic_rmw."""
 READY = 1 << 32
+"""The tag of a sum that is there."""
 
 
 class ScanCode:
@@ -230,47 +227,35 @@ class TileScan(ScanCode):
 
     # Across tiles
 
-    def state_memory(self) -> SSAValue:
-        """The words of each tile's sum, then of each sum of all up to a tile: zeros before the launch."""
-        alloc = memref.AllocOp.create(
-            result_types=(MemRefType(i64, (2 * self.all_tiles * self.words,)),),
-            properties={"alignment": IntegerAttr(ALIGNMENT, i64), "operandSegmentSizes": array_type((0, 0))},
-        )
-        self.outline.host_op(alloc)
-        zero = self.outline.host(arith.ConstantOp.from_int_and_width(0, i64))
-        self.outline.host_op(linalg.ops.FillOp((zero,), (alloc.memref,), ()))
-        return self.outline.bring(alloc.memref)
+    def state_memory(self) -> Handoff:
+        """Each tile's sum, then each sum of all up to a tile."""
+        kind = self.scan.folded_type
+        return Handoff(self.code, handoff_memory(self.outline, 2 * self.all_tiles * words_of(kind)), kind)
 
     @property
     def all_tiles(self) -> int:
         return self.scan.rows * self.schedule.tiles
 
-    @property
-    def words(self) -> int:
-        """32-bit words of a sum."""
-        kind = self.scan.folded_type
-        assert isinstance(kind, FixedBitwidthType)
-        return max(1, kind.bitwidth // 32)
-
-    def looked_back(self, state: SSAValue, row: Index, tile: Index, total: SSAValue) -> SSAValue:
+    def looked_back(self, state: Handoff, row: Index, tile: Index, total: SSAValue) -> SSAValue:
         """The fold of all tiles before this one, which every thread gets."""
         code, tiles = self.code, self.schedule.tiles
         shared = code.value(self.kernels.shared_memory(self.scan.folded_type, 1))
         here = code.plus(code.times(row, tiles), tile)
         in_window = code.rest(tile, WARP)
         start = code.value(arith.SubiOp(code.as_value(here), code.as_value(in_window)))
+        ready = code.value(arith.ConstantOp.from_int_and_width(READY, i64))
         with code.only_if(code.below(self.thread, WARP)):
             is_first = self.same(self.thread, 0)
             with code.only_if(is_first):
-                self.publish(state, here, total)
+                state.publish(here, total, ready)
             mine = code.below(self.thread, in_window)
-            value = self.waited_for(mine, state, code.plus(start, self.thread))
+            value = state.waited_for(mine, code.plus(start, self.thread), ready, self.neutral)
             if tiles > WARP:
                 later = code.value(arith.CmpiOp(code.as_value(tile), code.as_value(WARP), "sge"))
                 anchors = code.both(later, self.same(self.thread, WARP - 1))
                 assert anchors is not None
                 anchor = code.plus(start, self.all_tiles - 1)
-                value = self.folded(self.waited_for(anchors, state, anchor), value)
+                value = self.folded(state.waited_for(anchors, anchor, ready, self.neutral), value)
             distance = 1
             while distance < WARP:
                 value = self.folded(value, self.shuffled(value, code.number(distance), WARP, "xor"))
@@ -278,75 +263,8 @@ class TileScan(ScanCode):
             is_anchor = self.same(in_window, WARP - 1)
             if tiles > WARP:
                 with code.only_if(code.both(is_first, is_anchor)):
-                    self.publish(state, code.plus(here, self.all_tiles), self.folded(value, total))
+                    state.publish(code.plus(here, self.all_tiles), self.folded(value, total), ready)
             with code.only_if(is_first):
                 code.add(memref.StoreOp.get(value, shared, [code.as_value(0)]))
         code.add(gpu.BarrierOp())
         return code.value(memref.LoadOp.get(shared, [code.as_value(0)]))
-
-    def publish(self, memory: SSAValue, place: Index, value: SSAValue) -> None:
-        code = self.code
-        ready = code.value(arith.ConstantOp.from_int_and_width(READY, i64))
-        for word, bits in enumerate(self.as_words(value)):
-            whole = code.value(arith.OrIOp(code.value(arith.ExtUIOp(bits, i64)), ready))
-            self.atomic(ASSIGN, whole, memory, code.plus(code.times(place, self.words), word))
-
-    def waited_for(self, wanted: SSAValue, memory: SSAValue, place: Index) -> SSAValue:
-        """The sum at a place once it is there, if it is wanted; else what changes nothing."""
-        code = self.code
-        outer, code.block = code.block, Block()
-        words = [self.word_at(memory, code.plus(code.times(place, self.words), word)) for word in range(self.words)]
-        code.add(scf.YieldOp(self.from_words(words)))
-        then, code.block = code.block, Block()
-        code.add(scf.YieldOp(self.neutral))
-        otherwise, code.block = code.block, outer
-        return code.value(scf.IfOp(wanted, [self.scan.folded_type], [then], [otherwise]))
-
-    def word_at(self, memory: SSAValue, place: Index) -> SSAValue:
-        """32 bits, read until they are there."""
-        code = self.code
-        zero = code.value(arith.ConstantOp.from_int_and_width(0, i64))
-        shift = code.value(arith.ConstantOp.from_int_and_width(32, i64))
-        outer, code.block = code.block, Block()
-        found = self.atomic(OR, zero, memory, place)
-        flag = code.value(arith.ShRUIOp(found, shift))
-        code.add(scf.ConditionOp(code.value(arith.CmpiOp(flag, zero, "eq")), found))
-        before, code.block = code.block, Block(arg_types=[i64])
-        code.add(scf.YieldOp())
-        after, code.block = code.block, outer
-        loop = scf.WhileOp((), (i64,), [before], [after])
-        return code.value(arith.TruncIOp(code.value(loop), i32))
-
-    def atomic(self, kind: int, value: SSAValue, memory: SSAValue, place: Index) -> SSAValue:
-        op = memref.AtomicRMWOp.create(
-            operands=(value, memory, self.code.as_value(place)),
-            result_types=(i64,),
-            properties={"kind": IntegerAttr(kind, i64)},
-        )
-        return self.code.value(op)
-
-    def as_words(self, value: SSAValue) -> list[SSAValue]:
-        """The bits of a sum in words of 32, the low ones first."""
-        code, kind = self.code, value.type
-        assert isinstance(kind, FixedBitwidthType)
-        bits = IntegerType(kind.bitwidth)
-        number = value if kind == bits else code.value(arith.BitcastOp(value, bits))
-        if kind.bitwidth == 32:
-            return [number]
-        if kind.bitwidth < 32:
-            return [code.value(arith.ExtUIOp(number, i32))]
-        high = code.value(arith.ShRUIOp(number, code.value(arith.ConstantOp.from_int_and_width(32, i64))))
-        return [code.value(arith.TruncIOp(each, i32)) for each in (number, high)]
-
-    def from_words(self, words: Sequence[SSAValue]) -> SSAValue:
-        code, kind = self.code, self.scan.folded_type
-        assert isinstance(kind, FixedBitwidthType)
-        bits = IntegerType(kind.bitwidth)
-        number = words[0]
-        if kind.bitwidth < 32:
-            number = code.value(arith.TruncIOp(number, bits))
-        elif len(words) == 2:
-            shift = code.value(arith.ConstantOp.from_int_and_width(32, i64))
-            low, high = (code.value(arith.ExtUIOp(each, i64)) for each in words)
-            number = code.value(arith.OrIOp(code.value(arith.ShLIOp(high, shift)), low))
-        return number if kind == bits else code.value(arith.BitcastOp(number, kind))
