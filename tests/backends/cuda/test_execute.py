@@ -9,9 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from interpreted_device import InterpretedDriver
 from ml_samples import NAMED, SAMPLES, Sample, program
 from xdsl.dialects.builtin import ModuleOp
+from xdsl.ir import SSAValue
 
 from xmlc.backends.cuda.arrays import DeviceArray, from_capsule
 from xmlc.backends.cuda.artifact import CudaArtifact
@@ -19,6 +22,7 @@ from xmlc.backends.cuda.driver import CudaError, bindings, devices
 from xmlc.backends.cuda.program import Call, For, If, Read, While, every
 from xmlc.compiled_cuda import CudaModule
 from xmlc.dialects.diagnostics import CompileError
+from xmlc.dialects.dtypes import TO_NUMPY
 from xmlc.dialects.ml import functions as F
 from xmlc.dialects.ml.types import tensor
 from xmlc.dialects.reference.interpreter import interpret
@@ -49,6 +53,38 @@ def test_every_op_gives_what_its_reference_gives(sample: Sample) -> None:
     wanted = expected(sample.module(element), inputs)
     found = loaded(sample.module(element))(*inputs)
     assert [str(each) for each in differences(wanted, Outcome(found, ""))] == []
+
+
+def long_rows(element: str, rows: int, columns: int, *, levels: int = 2) -> ModuleOp:
+    """Rows that clusters share, and that are put together once or twice."""
+
+    def build(x: SSAValue) -> SSAValue:
+        return F.softmax(x, 1) if levels == 2 else F.sub(x, F.reduce_max(x, axes=[1], keep_dims=True))
+
+    return program([tensor([rows, columns], NAMED[element])], build)
+
+
+@settings(max_examples=5, deadline=None)
+@given(st.sampled_from(["f32", "bf16", "f16"]), st.integers(1, 7), st.integers(16_400, 140_000), st.integers(1, 2))
+def test_blocks_that_share_rows_take_them_in_turn(element: str, rows: int, columns: int, levels: int) -> None:
+    """Whatever grid the device holds: more rows than blocks run at once for, rows of several clusters, rests."""
+    module = long_rows(element, rows, columns, levels=levels)
+    x = np.random.default_rng(columns).normal(size=(rows, columns)).astype(TO_NUMPY[NAMED[element]])
+    wanted = expected(long_rows(element, rows, columns, levels=levels), [x])
+    made = loaded(module)
+    together = [step.together for step in made.artifact.main.program.launches() if step.together]
+    driver = made.driver
+    assert isinstance(driver, InterpretedDriver)
+    driver.most_blocks = 3 * max(together, default=1)
+    again = CudaModule(made.artifact, {}, driver)
+    assert [str(each) for each in differences(wanted, Outcome(again(x), ""))] == []
+
+
+def test_a_device_too_small_for_a_row_is_told() -> None:
+    made = loaded(long_rows("f32", 2, 140_000))
+    made.driver.most_blocks = 4  # pyright: ignore
+    with pytest.raises(CompileError, match="needs 24 blocks at once, but this device runs 4 of it"):
+        CudaModule(made.artifact, {}, made.driver)
 
 
 def scaled() -> ModuleOp:
@@ -146,7 +182,7 @@ def test_memory_that_runs_out_is_said() -> None:
 def test_a_launch_that_is_refused_names_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
     module = loaded(scaled())
 
-    def refuse(*_: Any) -> Any:
+    def refuse(*_: Any, together: bool) -> Any:
         def launch() -> None:
             raise CudaError("CUDA_ERROR_INVALID_VALUE", "launching a kernel")
 

@@ -214,8 +214,22 @@ def test_a_long_row_is_held_by_a_cluster(operand: str) -> None:
     assert kernels(module) == len(cluster_sizes(module)) == 1
 
 
-def test_a_row_that_a_cluster_cannot_hold_is_gone_over_again() -> None:
-    assert cluster_sizes(check(["f32:2x300000"], lambda x: F.softmax(x, 1), with_clusters())) == [8]
+def test_a_row_that_a_cluster_cannot_hold_is_shared_by_several() -> None:
+    """The second kernel makes what they hand on to each other zero."""
+    module = check(["f32:2x300000"], lambda x: F.softmax(x, 1), with_clusters())
+    assert cluster_sizes(module) == [8] and kernels(module) == 2
+
+
+def test_a_row_that_clusters_cannot_share_is_gone_over_again() -> None:
+    assert cluster_sizes(check(["f64:2x90001"], lambda x: F.softmax(x, 1), with_clusters())) == [8]
+
+
+def test_a_short_exponential_is_for_results_of_16_bits() -> None:
+    def has_clamps(element: str) -> bool:
+        module = check([f"{element}:4x100"], lambda x: F.softmax(x, 1))
+        return any(op.name == "arith.minimumf" for op in module.walk())
+
+    assert has_clamps("f32") and not has_clamps("bf16") and not has_clamps("f16")
 
 
 def test_narrow_rows_with_weights_are_not_for_clusters() -> None:
