@@ -5,7 +5,7 @@ memory (`cp.async`) while those of this row, held in registers, are folded, exch
 while blocks wait for each other. A thread reads only what it has copied itself, which takes no barrier.
 
 What blocks of a cluster find they leave in each other's shared memory, with a tag that says of which row it is
-(`handoff`): a barrier of the cluster would wait for all that was stored before, which takes longer than all the rest.
+(`handoff`): a barrier of the cluster would wait for all that was stored before, too.
 
 Rows that a cluster cannot hold are shared by several, which leave what they find in global memory in the same way. All
 blocks of the grid run at the same time.
