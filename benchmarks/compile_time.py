@@ -1,12 +1,14 @@
 """How long it takes to start and to compile: import, `xmlc --help`, a function of one line, models cold and cached.
 
-    python benchmarks/compile_time.py [--model NAME=FILE.onnx:batch=1,sequence=16] [--dir FOLDER] [-o FILE.json]
+    python benchmarks/compile_time.py [--model NAME=FILE.onnx:batch=1,sequence=16] [--dir FOLDER [--only NAME]]
+                                      [--torch-compile] [-o FILE.json [--add]]
 
 Each figure is wall time of a new process, files in the page cache; best, median and worst of several. A compilation
 is timed inside the process that does it, from opening the file to a function that can be called. `--model` can be
 repeated; `--dir` takes the networks that `python benchmarks/export_torch_models.py` writes, and with `--torch-compile`
-torch.compile's time for each, from the loaded network to its first result, its caches off. The record names
-hardware, versions and date; budgets are told, not enforced.
+torch.compile's time for each, from the loaded network to its first result, its caches off. `--only` picks some of them,
+and `--add` puts them into a record made before on the same machine, whose other figures stay: each network then says
+its own date. The record names hardware, versions and date; budgets are told, not enforced.
 """
 
 from __future__ import annotations
@@ -166,41 +168,64 @@ def compile_times(file: str, sizes: str, runs: int) -> dict[str, Any]:
     return made
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--model", action="append", default=[], metavar="NAME=FILE:SIZES", help="a model to compile")
-    parser.add_argument("--dir", type=Path, metavar="FOLDER", help="networks that were exported from torch")
-    parser.add_argument("--torch-compile", action="store_true", help="measure torch.compile on them too: minutes")
-    parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("-o", dest="output", metavar="FILE.json", help="write the record; else it is printed")
-    options = parser.parse_args()
+def started_record(output: Path | None, runs: int, add: bool) -> dict[str, Any]:
+    """A record without networks, or that of a file, which must be of this machine and these versions."""
     from xmlc.bench.machine import commit, machine
-    from xmlc.files import write_whole
     from xmlc.pipeline import versions
 
-    record: dict[str, Any] = {
+    if add:
+        assert output is not None, "--add wants -o"
+        record = json.loads(output.read_text())
+        same = record["hardware"]["processor"] == machine()["processor"] and record["versions"] == versions()
+        assert same, f"{output} is of another machine or other versions"
+        return record
+    return {
         "what": "start and compile times",
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "date": today(),
         "commit": commit(),
         "versions": versions(),
         "hardware": machine(),
         "budgets_s": BUDGETS,
-        "start": start_times(options.runs),
-        "one_line_cold": one_line_time(options.runs),
+        "start": start_times(runs),
+        "one_line_cold": one_line_time(runs),
         "models": {},
     }
+
+
+def today() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--model", action="append", default=[], metavar="NAME=FILE:SIZES", help="a model to compile")
+    parser.add_argument("--dir", type=Path, metavar="FOLDER", help="networks that were exported from torch")
+    parser.add_argument("--only", action="append", default=[], metavar="NAME", help="of those, these")
+    parser.add_argument("--add", action="store_true", help="put the networks into the record that is there")
+    parser.add_argument("--torch-compile", action="store_true", help="measure torch.compile on them too: minutes")
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument(
+        "-o", dest="output", type=Path, metavar="FILE.json", help="write the record; else it is printed"
+    )
+    options = parser.parse_args()
+    from xmlc.bench.machine import commit
+    from xmlc.files import write_whole
+
+    record = started_record(options.output, options.runs, options.add)
     for text in options.model:
         name, _, rest = text.partition("=")
         file, _, sizes = rest.partition(":")
         record["models"][name] = compile_times(str(Path(file).resolve()), sizes, options.runs)
     for name, (file, sizes) in networks(options.dir).items() if options.dir else ():
-        record["models"][name] = compile_times(file, sizes, options.runs)
+        if options.only and name not in options.only:
+            continue
+        record["models"][name] = compile_times(file, sizes, options.runs) | {"date": today(), "commit": commit()}
         exported = Path(file).with_suffix(".pt2")
         if options.torch_compile and exported.exists():
             record["models"][name]["torch.compile"] = torch_compile_time(exported)
     made = json.dumps(record, indent=2) + "\n"
     if options.output:
-        write_whole(Path(options.output), made)
+        write_whole(options.output, made)
     else:
         print(made, end="")
 
