@@ -42,6 +42,7 @@ from xmlc.dialects.grouped import DotOp
 
 ALIGN = "llvm.align"  # argument attribute: the alignment that callers promise, in bytes
 INLINE = "xmlc.inline"  # function attribute: always inline
+KERNEL = "xmlc.kernel"  # function attribute: never inlined; LLVM takes far longer for all kernels in one function
 
 
 def emit_module(module: ModuleOp, target: Target, stage: str = "llvm") -> str:
@@ -64,6 +65,7 @@ def emit_module(module: ModuleOp, target: Target, stage: str = "llvm") -> str:
     vectors_ = f'"prefer-vector-width"="{target.vector_bits}"'
     pieces.append(f"attributes #0 = {{ nounwind {vectors_} }}")
     pieces.append(f"attributes #1 = {{ nounwind alwaysinline {vectors_} }}")
+    pieces.append(f"attributes #2 = {{ nounwind noinline {vectors_} }}")
     pieces += [f"!{number} = {node}" for number, node in enumerate(w.metadata)]
     return "\n".join(pieces) + "\n"
 
@@ -97,7 +99,7 @@ def function(w: Writer, op: func.FuncOp) -> None:
     private = cast("StringAttr | None", op.properties.get("sym_visibility"))
     is_private = private is not None and private.data == "private"
     linkage = "internal " if is_private else ""
-    group = "#1" if INLINE in op.attributes else "#0"
+    group = "#1" if INLINE in op.attributes else "#2" if KERNEL in op.attributes else "#0"
     w.block(block)
     w.lines = [f"define {linkage}{returned} {name}({', '.join(parameters)}) {group} {{\nentry:", *w.entry, *body, "}"]
     if not is_private:

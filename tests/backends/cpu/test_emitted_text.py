@@ -82,6 +82,17 @@ def test_attributes_of_functions_arguments_and_loops_are_printed(emit: Emit) -> 
     )
 
 
+def test_kernels_stay_functions_of_their_own(emit: Emit) -> None:
+    text = emit("func.func private @f(%x: memref<4xf32>) attributes {xmlc.kernel} { func.return }")
+    filecheck(
+        text,
+        """
+        CHECK: define internal void @f({{.*}}) #2
+        CHECK: attributes #2 = { nounwind noinline
+        """,
+    )
+
+
 def test_a_large_constant_is_printed_quickly_and_whole(emit: Emit) -> None:
     data = np.arange(1 << 16, dtype=np.uint32).tobytes()
     text = emit(
