@@ -182,6 +182,10 @@ def known(value: SSAValue) -> int | None:
         case arith.MinSIOp(lhs=lhs, rhs=rhs):
             bounds = [bound for bound in (known(lhs), known(rhs)) if bound is not None]
             return min(bounds, default=None)
+        case arith.AddiOp(lhs=lhs, rhs=rhs) if (x := known(lhs)) is not None and (y := known(rhs)) is not None:
+            return x + y
+        case arith.DivUIOp(lhs=lhs, rhs=rhs) if (x := known(lhs)) is not None and (y := known(rhs)):
+            return x // y
         case _:
             return None
 

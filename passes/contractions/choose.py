@@ -450,7 +450,7 @@ def sweep(found: Contraction, machine: Machine) -> list[Schedule]:
     unit = 2 * lanes
     most = max(unit, machine.first_cache // 2 * 8 // bits_of(found.element) // high // unit * unit)
     times = prod(found.extents[loop] for loop in outer)
-    columns = swept_columns(width, most, unit, machine.threads if times == 1 else 1)
+    columns = shared_columns(width, most, unit, machine.threads if times == 1 else 1)
     block = machine.second_cache // 8 * 8 // bits_of(found.element) // high if gathers else depth
     shape = Shape(row, tall, column, min(unit, width), lanes)
     plan = Sweep(shape, reduction, steps, columns, even_part(depth, block, steps), outer, gathers)
@@ -465,12 +465,6 @@ def sweep(found: Contraction, machine: Machine) -> list[Schedule]:
     note = f"sweep, tile {tall}x{min(unit, width)}, {steps} steps at a time in blocks of {columns} columns"
     cycles = max(computed, moved / rate) + gathered
     return [Schedule("sweep", cycles, lambda emitter: emit_sweep(emitter, found, plan), note)]
-
-
-def swept_columns(width: int, most: int, unit: int, threads: int) -> int:
-    """The columns of a block, at most so many: the thread with the most of them has as few as can be."""
-    widest = even_part(width, most, unit)
-    return min(range(widest, 0, -unit), key=lambda each: ceil(ceil(width / each) / threads) * each)
 
 
 SWEPT_ROWS = 64
@@ -564,7 +558,9 @@ def blocked(found: Contraction, machine: Machine) -> list[Schedule]:
     steps = min(depth, even_part(depth, int(machine.first_cache * 3 / 4 / (high * packed_bytes)), unit))
     slab = count * steps * packed_bytes  # the rows, which each block of columns reads again
     kept = machine.second_cache // 2 if slab < 4 * machine.second_cache else machine.third_cache // 8
-    block_columns = even_part(width, int(kept / (steps * packed_bytes)), tile_columns)
+    times = prod(found.extents[loop] for loop in outer)
+    most = int(kept / (steps * packed_bytes))
+    block_columns = shared_columns(width, most, tile_columns, machine.threads if times == 1 else 1)
     same = other.element == (dots.element if dots is not None else found.element)
     lies = other.strides[reduction] == 1 and same and depth % group == 0
     packs_rows = not lies or kept > machine.second_cache or (dots is not None and dots.flips)
@@ -579,7 +575,7 @@ def blocked(found: Contraction, machine: Machine) -> list[Schedule]:
     cycles += depth * width * copies[wide.strides[column] == 1]
     if packs_rows:
         cycles += depth * count * copies[other.strides[reduction] == 1] * -(-width // block_columns)
-    cycles *= prod(found.extents[loop] for loop in outer)
+    cycles *= times
     kind = f", {group} steps of {dots.element} at a time" if dots is not None else ""
     note = f"blocked, tile {high}x{tile_columns}, blocks of {block_columns} columns and {steps} steps{kind}"
     return [Schedule("blocked", cycles, lambda emitter: emit_blocked(emitter, found, plan), note)]
@@ -600,6 +596,12 @@ def even_part(extent: int, most: int, unit: int) -> int:
         return extent
     count = ceil(extent / max(unit, most // unit * unit))
     return ceil(ceil(extent / count) / unit) * unit
+
+
+def shared_columns(width: int, most: int, unit: int, threads: int) -> int:
+    """The columns of a block, at most so many: the thread with the most of them has as few as can be."""
+    widest = even_part(width, most, unit)
+    return min(range(widest, 0, -unit), key=lambda each: ceil(ceil(width / each) / threads) * each)
 
 
 # Tiles

@@ -126,6 +126,8 @@ class Emitter:
         """How many units it takes to hold x."""
         if isinstance(x, int):
             return -(-x // unit)
+        if unit == 1:
+            return x
         return self.arithmetic(arith.DivUIOp, self.plus(x, unit - 1), unit)
 
     def number(self, value: float, type_: Attribute) -> SSAValue:

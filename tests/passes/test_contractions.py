@@ -305,6 +305,16 @@ def test_threads_share_the_columns_of_a_swept_matrix(threads: int, columns: int)
     assert f"in blocks of {columns} columns" in message
 
 
+@pytest.mark.parametrize(("threads", "columns"), [(1, 96), (2, 64), (3, 32)])
+def test_threads_share_the_columns_of_a_packed_matrix(threads: int, columns: int) -> None:
+    case = Case("i=24 j=96 k=40", **MATMUL)
+    heard = Remarks()
+    with heard.collecting():
+        expect_kept(case, LowerContractions(schedule="blocked", threads=threads))
+    (message,) = [each.message for each in heard.found]
+    assert f"blocks of {columns} columns" in message
+
+
 DOTS = [name for name, case in CASES.items() if case.element in ("bf16", "i8", "i16")]
 
 

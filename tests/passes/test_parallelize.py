@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import STEPS, random_program
-from xdsl.dialects import scf
-from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects import arith, memref, scf
+from xdsl.dialects.builtin import IndexType, MemRefType, ModuleOp, f32
 from xdsl.passes import ModulePass
+from xdsl.utils.test_value import create_ssa_value
 
 from xmlc.backends.cpu import stages
 from xmlc.check import Checker
@@ -24,6 +25,15 @@ def test_chunks_hold_all_iterations(trips: int, unit: int, chunks: int) -> None:
     assert cut.size % unit == 0
     assert cut.size * chunks >= trips
     assert 0 < cut.evenness <= 1
+
+
+def test_how_often_a_loop_runs_over_blocks_that_may_be_cut_off() -> None:
+    """(min(?, 100) + 15) / 16"""
+    most, unit, more = (arith.ConstantOp.from_int_and_width(n, IndexType()) for n in (100, 16, 15))
+    unknown = memref.DimOp(create_ssa_value(MemRefType(f32, (-1,))), unit)
+    steps = arith.DivUIOp(arith.AddiOp(arith.MinSIOp(unknown, most), more), unit)
+    assert parallelize.known(steps.result) == 7
+    assert parallelize.known(arith.AddiOp(unknown, more).result) is None
 
 
 def eager(passes: tuple[ModulePass, ...]) -> list[ModulePass]:
