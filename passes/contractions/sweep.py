@@ -23,6 +23,9 @@ from xmlc.passes.contractions.result import Result, result_of
 from xmlc.passes.contractions.tile import Reduction, Shape, Tile
 from xmlc.passes.index_arithmetic import Index
 
+UNROLL = 4
+"""How many steps of a tile follow one another without a jump; all of them at once would push sums out of registers."""
+
 
 @dataclass(frozen=True)
 class Sweep:
@@ -142,7 +145,7 @@ class Sums:
             here, whole = {**at, reduction: index}, {**sizes, reduction: count}
             out = emitter.corner(self.result.unfinished, at, sizes)
             factors = (emitter.corner(scalars, here, whole), emitter.corner(vectors, here, whole))
-            tile.put(tile.products(factors, [Reduction(reduction, count, 1)], tile.start(out)), out)
+            tile.put(tile.products(factors, [Reduction(reduction, count, UNROLL)], tile.start(out)), out)
 
         self.each(body)
 
