@@ -207,7 +207,10 @@ class TracedFunction(Generic[P, R]):
         if entry is not None:
             return entry(args)
         plain = None if kwargs or self.plain is None else plain_key(args)
-        made_before = self.plain_calls.get(plain)
+        try:
+            made_before = self.plain_calls.get(plain)
+        except TypeError:  # a library's devices are no keys
+            made_before = plain = None
         if made_before is not None:
             return made_before(args)
         names, trees, static = self.divided(args, kwargs)
@@ -331,7 +334,7 @@ def as_leaf(value: Any, device: Device) -> Any:
     if kind is Tensor:
         return value.buffer
     if device_of(value) is not None:
-        return device.backend.adopt(value)
+        return device.backend.view(value)
     if hasattr(value, "__dlpack__") or isinstance(value, np.generic):
         return as_array(value)
     raise CompileError(
@@ -372,13 +375,9 @@ def place_named(name: str) -> tuple[Device, Settings | None]:
 def plain_key(arguments: Sequence[Any]) -> tuple[Any, ...] | None:
     """What tells calls of arrays from one another, without a look at the arrays; None if an argument is no array."""
     try:
-        key: tuple[Any, ...] = tuple(
-            [(cast("type[Any]", type(each)), each.shape, each.dtype, each.device) for each in arguments]
-        )
-        hash(key)
-    except (AttributeError, TypeError):  # no array, or one of a library whose devices are no keys
+        return tuple([(cast("type[Any]", type(each)), each.shape, each.dtype, each.device) for each in arguments])
+    except AttributeError:
         return None
-    return key
 
 
 def leaf_key(leaf: Any) -> Leaf:

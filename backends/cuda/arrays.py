@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import ml_dtypes
 import numpy as np
@@ -96,8 +96,7 @@ def strides_of(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
     return tuple([itemsize * prod(shape[axis + 1 :]) for axis in range(len(shape))])
 
 
-@dataclass(frozen=True)
-class Seen:
+class Seen(NamedTuple):
     """An array in device memory, as we look at it: contiguous if it has no strides, which are in bytes."""
 
     address: int

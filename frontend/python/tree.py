@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
+from functools import lru_cache
 from typing import Any, cast
 
 
 @dataclass(frozen=True)
 class Tree:
-    """The structure of a tree: how to build it from its leaves again. Equal structures are equal, and hash alike."""
+    """The structure of a tree: how to build it from its leaves again. Equal structures are equal, and hash alike.
+
+    Those that `flatten` gives are shared, and know their hash: they are keys in every call of a compiled function.
+    """
 
     kind: type[Any] | None
     """What the node is; None for a leaf."""
     keys: tuple[Any, ...] = ()
     """The keys of a dict, in sorted order if they can be sorted, or the fields of a dataclass."""
     children: tuple[Tree, ...] = ()
+    known_hash: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "known_hash", hash((self.kind, self.keys, self.children)))
+
+    def __hash__(self) -> int:
+        return self.known_hash
 
     @property
     def leaves(self) -> int:
@@ -56,6 +67,12 @@ class Tree:
 LEAF = Tree(None)
 
 
+@lru_cache(maxsize=4096)
+def shared(kind: type[Any], keys: tuple[str, ...] = (), children: tuple[Tree, ...] = ()) -> Tree:
+    """The one structure of its kind. Keys are text: 1 and True would be the same here."""
+    return Tree(kind, keys, children)
+
+
 def flatten(tree: Any) -> tuple[list[Any], Tree]:
     """The leaves of a tree from left to right, and its structure. None is a tree without leaves."""
     leaves: list[Any] = []
@@ -65,25 +82,27 @@ def flatten(tree: Any) -> tuple[list[Any], Tree]:
 def _flatten(tree: Any, leaves: list[Any]) -> Tree:
     kind = cast("type[Any]", type(tree))
     if tree is None:
-        return Tree(kind)
+        return shared(kind)
     if kind is dict:
         keys = tuple(sorted(tree, key=str))
-        return Tree(kind, keys, tuple(_flatten(tree[key], leaves) for key in keys))
+        children = tuple([_flatten(tree[key], leaves) for key in keys])
+        return shared(kind, keys, children) if {*map(type, keys)} <= {str} else Tree(kind, keys, children)
     if kind is list or kind is tuple:
-        return Tree(kind, (), tuple(_flatten(each, leaves) for each in tree))
-    names = fields_of(tree, kind)
+        return shared(kind, (), tuple([_flatten(each, leaves) for each in tree]))
+    names = fields_of(kind)
     if names is not None:
-        return Tree(kind, names, tuple(_flatten(getattr(tree, each), leaves) for each in names))
+        return shared(kind, names, tuple([_flatten(getattr(tree, each), leaves) for each in names]))
     leaves.append(tree)
     return LEAF
 
 
-def fields_of(tree: Any, kind: type[Any]) -> tuple[str, ...] | None:
-    """The fields of a named tuple or a dataclass; None for anything else."""
-    if isinstance(tree, tuple):
-        return getattr(kind, "_fields", None)
+@lru_cache(maxsize=4096)
+def fields_of(kind: type[Any]) -> tuple[str, ...] | None:
+    """The fields of a class of named tuples or dataclasses; None for any other."""
+    if issubclass(kind, tuple):
+        return getattr(cast(Any, kind), "_fields", None)
     if is_dataclass(kind):
-        return tuple(each.name for each in fields(tree) if each.init)
+        return tuple([each.name for each in fields(kind) if each.init])
     return None
 
 

@@ -51,6 +51,10 @@ class Backend(Protocol):
         """An array of another library that is in the device's memory, without a copy; None for one that is not."""
         ...
 
+    def view(self, value: Any) -> Buffer | None:
+        """The same for as long as a call takes: what `compile` gives takes it as an argument."""
+        ...
+
     def copied(self, buffer: Buffer) -> Buffer:
         """Another array of the same elements, in memory of its own."""
         ...

@@ -8,7 +8,7 @@ from typing import Any
 from xdsl.dialects.builtin import ModuleOp
 
 from xmlc import driver_cuda
-from xmlc.backends.cuda.arrays import CUDA, DeviceArray, seen
+from xmlc.backends.cuda.arrays import CUDA, DeviceArray, Seen, seen
 from xmlc.backends.cuda.driver import DEFAULT_STREAM
 from xmlc.backends.cuda.driver import devices as gpus
 from xmlc.compiled_cuda import CudaModule
@@ -38,10 +38,12 @@ class Gpu:
         """Raises CompileError for an array that is not contiguous."""
         if isinstance(value, DeviceArray):
             return value
+        found = self.view(value)
+        return None if found is None else DeviceArray.around(self.driver, found)
+
+    def view(self, value: Any) -> Seen | None:
         found = seen(value, self.driver, DEFAULT_STREAM)
-        if found is None or found.device != self.driver.device.number:
-            return None
-        return DeviceArray.around(self.driver, found)
+        return found if found is not None and found.device == self.driver.device.number else None
 
     def copied(self, buffer: Buffer) -> DeviceArray:
         source = array_of(buffer)

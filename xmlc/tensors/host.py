@@ -38,6 +38,9 @@ class Processor:
         on_host = hasattr(value, "__dlpack__") and tuple(map(int, value.__dlpack_device__())) == HOST_MEMORY
         return np.from_dlpack(value) if on_host else None
 
+    def view(self, value: Any) -> HostArray | None:
+        return self.adopt(value)
+
     def copied(self, buffer: Buffer) -> HostArray:
         return array_of(buffer).copy()
 
