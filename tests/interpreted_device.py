@@ -80,6 +80,9 @@ class InterpretedDriver:
         start = starts[bisect_right(starts, address) - 1]
         return start, self.blocks[start]
 
+    def host_array(self, shape: tuple[int, ...], dtype: Any) -> Array:
+        return np.empty(shape, dtype)
+
     def copy_in(self, address: int, array: Array, stream: Any) -> None:
         self.bytes(address, array.nbytes)[...] = array.reshape(-1).view(np.uint8)
 

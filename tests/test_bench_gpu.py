@@ -1,8 +1,9 @@
-"""`xmlc bench gpu` as far as it goes without a GPU: its cases, and that they compile."""
+"""`xmlc bench --device cuda` as far as it goes without a GPU: its cases, and that they compile."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
@@ -10,6 +11,7 @@ from click.testing import CliRunner
 from xmlc.backends.cuda.artifact import CudaArtifact
 from xmlc.bench.gpu.build import build
 from xmlc.bench.gpu.cases import LADDERS, Case, cases
+from xmlc.bench.gpu.cccl import cccl_call
 from xmlc.cli.bench import bench
 
 
@@ -31,9 +33,20 @@ def test_the_rungs_of_a_ladder_are_different_code(operation: str, tmp_path: Path
 
 
 def test_the_cases_are_listed() -> None:
-    shown = CliRunner().invoke(bench, ["gpu", "--list", "--only", "^softmax f32"])
+    shown = CliRunner().invoke(bench, ["--device", "cuda", "--list", "--only", "^softmax f32"])
     assert "softmax f32 16384x8192" in shown.output.splitlines()
 
 
 def test_only_what_was_compiled_before_needs_a_folder() -> None:
     assert "need --folder" in CliRunner().invoke(bench, ["gpu", "--built"]).output
+
+
+def test_a_device_is_one_of_those_that_there_are() -> None:
+    shown = CliRunner().invoke(bench, ["--device=cudo", "--list"])
+    assert shown.exit_code == 2 and "unknown device 'cudo'" in shown.output and "did you mean 'cuda'" in shown.output
+
+
+def test_cub_is_a_peer_where_it_is_installed() -> None:
+    torch = SimpleNamespace(bfloat16="bf16")
+    assert cccl_call("softmax", torch, None) is None
+    assert cccl_call("row_sum", torch, SimpleNamespace(dtype="f32")) is None

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from xmlc.backends.cuda.arrays import DeviceArray, Seen, seen
+from xmlc.backends.cuda.arrays import HOST, DeviceArray, Seen, seen
 from xmlc.backends.cuda.artifact import CudaArtifact, Entry
 from xmlc.backends.cuda.driver import DEFAULT_STREAM, CudaError, Driver, Handle
 from xmlc.backends.cuda.execute import Execution
@@ -42,7 +42,7 @@ class CudaModule:
             weights = {**weights, **self.prepared(artifact.prepare, weights)}
         self.weights = [DeviceArray.of(driver, each) for each in bound(self.signature, weights)]
         self.execution = self.loaded(artifact.main)
-        self.arena = DeviceArray(driver, (self.arena_bytes,), np.dtype(np.uint8))
+        self.arena = self.new_arena(DEFAULT_STREAM)
         self.staged: dict[int, DeviceArray] = {}
         """Where inputs from the host are copied to, by position."""
 
@@ -58,6 +58,29 @@ class CudaModule:
     def loaded(self, entry: Entry) -> Execution:
         """An entry point on the device, with buffers of its own."""
         return Execution(entry.program, self.artifact.code, self.driver, PRINT_FUNCTIONS, wait=CUDA_SYNC.get())
+
+    def memory(
+        self, shape: tuple[int, ...], dtype: np.dtype[Any], what: str, position: int, stream: Handle = DEFAULT_STREAM
+    ) -> DeviceArray:
+        """Memory of the device for the argument at a position of the entry point. CudaError says whose it is."""
+        try:
+            return DeviceArray(self.driver, shape, dtype, stream)
+        except CudaError as error:
+            raise CudaError(error.code, f"{error.doing} for {what}{self.user(position)}") from error
+
+    def new_outputs(self, stream: Handle) -> list[DeviceArray]:
+        """Memory for the outputs that no input gives theirs to."""
+        signature = self.signature
+        first = len(signature.inputs) + len(signature.weights)
+        return [
+            self.memory(each.shape, each.dtype, f"output '{each.name}'", first + number, stream)
+            for number, each in enumerate(signature.own_outputs)
+        ]
+
+    def new_arena(self, stream: Handle) -> DeviceArray:
+        signature = self.signature
+        position = len(signature.inputs) + len(signature.weights) + len(signature.own_outputs)
+        return self.memory((self.arena_bytes,), np.dtype(np.uint8), "intermediate results", position, stream)
 
     def prepared(self, entry: Entry, weights: Mapping[str, Array]) -> dict[str, Array]:
         """What the entry point @prepare makes of weights, by name."""
@@ -94,7 +117,7 @@ class CudaModule:
 
     def launched(self, given: Sequence[Seen], stream: Handle) -> tuple[DeviceArray, ...]:
         """The outputs for these inputs; kernels may still run when this returns."""
-        own = [DeviceArray(self.driver, each.shape, each.dtype, stream) for each in self.signature.own_outputs]
+        own = self.new_outputs(stream)
         self.give([each.address for each in given], own)
         self.execution.run(stream)
         return all_outputs(self.signature, own, self.written(given, stream))
@@ -130,7 +153,7 @@ class CudaModule:
             return found
         array = checked(value, spec, "input")
         if number not in self.staged:
-            self.staged[number] = DeviceArray(self.driver, spec.shape, spec.dtype)
+            self.staged[number] = self.memory(spec.shape, spec.dtype, f"input '{spec.name}'", number)
         self.driver.copy_in(self.staged[number].address, array, stream)
         return Seen(self.staged[number].address, spec.shape, spec.dtype, None, self.driver.device.number)
 
@@ -147,6 +170,9 @@ class CudaModule:
             raise CompileError(f"{what} has element type {found.dtype}, expected {spec.dtype}")
         if found.shape != spec.shape:
             raise CompileError(f"{what} has shape {shape_text(found.shape)}, expected {shape_text(spec.shape)}")
+        if found.device == HOST:
+            message = f"{what} says that it is in a GPU's memory, but its address is one of the host{self.user(number)}"
+            raise CompileError(message, hint="copy it to the GPU, or give a NumPy array of it")
         if found.device != self.driver.device.number:
             here = f"the program is on GPU {self.driver.device.number} ({self.driver.device.name})"
             raise CompileError(f"{what} is on GPU {found.device}, {here}{self.user(number)}", hint="move one of them")
@@ -186,10 +212,10 @@ class BoundCall:
         self.module = module
         self.stream = stream
         self.inputs = module.placed([module.moved(value, stream) for value in inputs], stream)
-        own = [DeviceArray(module.driver, each.shape, each.dtype, stream) for each in module.signature.own_outputs]
+        own = module.new_outputs(stream)
         self.outputs = all_outputs(module.signature, own, module.written(self.inputs, stream))
         self.execution = module.loaded(module.artifact.main)
-        self.arena = DeviceArray(module.driver, (module.arena_bytes,), np.dtype(np.uint8), stream)
+        self.arena = module.new_arena(stream)
         rest = [each.address for each in (*module.weights, *own, self.arena)]
         self.execution.give([*(each.address for each in self.inputs), *rest])
 

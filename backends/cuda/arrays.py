@@ -24,6 +24,8 @@ from xmlc.dialects.diagnostics import CompileError
 
 Array = NDArray[Any]
 
+HOST = -1
+"""In the place of a device's number: the address is one of the host."""
 CUDA = 2
 """DLPack's number for memory of an NVIDIA GPU."""
 LEGACY, PER_THREAD = 1, 2
@@ -104,6 +106,7 @@ class Seen(NamedTuple):
     dtype: np.dtype[Any]
     strides: tuple[int, ...] | None
     device: int
+    """Its number, or HOST."""
     keep: Any = None
     """What must live as long as the memory is used."""
 
@@ -138,7 +141,7 @@ def seen(value: Any, driver: Driver, stream: Handle) -> Seen | None:
     if (other := described.get("stream")) is not None and other != (int(stream) or LEGACY):
         driver.synchronize(0 if other == LEGACY else other)
     owner = driver.owner(address) if address else driver.device.number
-    device = driver.device.number if owner is None else owner
+    device = HOST if owner is None else owner
     dtype, strides = np.dtype(described["typestr"]), described.get("strides")
     return Seen(address, tuple(described["shape"]), dtype, strides, device, value)
 
@@ -235,7 +238,7 @@ class DeviceArray:
 
     def numpy(self) -> Array:
         """A copy in the host's memory: waits for what is being done to the array on its stream."""
-        array = np.empty(self.shape, self.dtype)
+        array = self.driver.host_array(self.shape, self.dtype)
         self.driver.copy_out(array, self.address, self.stream)
         self.driver.synchronize(self.stream)
         return array

@@ -15,17 +15,24 @@ from functools import cache
 from importlib import import_module
 from typing import Any, Protocol
 
+import numpy as np
 from numpy.typing import NDArray
 
+from xmlc.backends.cuda.pinned import ResultPool, StagingPool
 from xmlc.dialects.diagnostics import CompileError
 
 Array = NDArray[Any]
 Handle = Any
 """What the driver calls a module, a function, a stream, an event or a graph."""
 
+STAGED = 1 << 16
+"""Bytes of a copy from which on it goes through pinned memory: less the driver takes in at once."""
+
 INSTALL = "pip install 'xmlc[cuda]'"
 DEFAULT_STREAM = 0
 """The stream that waits for all others, and they for it: what other libraries use unless they are told otherwise."""
+MOST_DEFAULT = 2
+"""The largest number of a stream that stands for a default stream of the current context."""
 MOST_STATIC_SHARED = 48 * 1024
 """Bytes of shared memory that a kernel has without asking for more."""
 
@@ -41,7 +48,7 @@ class CudaError(CompileError):
     """The driver refused something."""
 
     def __init__(self, code: str, doing: str, hint: str | None = None):
-        self.code = code
+        self.code, self.doing = code, doing
         super().__init__(f"{code} while {doing}", hint=hint or HINTS.get(code))
 
 
@@ -75,6 +82,7 @@ class Driver(Protocol):
     def function(self, module: Handle, name: str, shared: int) -> Handle: ...
     def allocate(self, size: int, stream: Handle) -> int: ...
     def free(self, address: int, stream: Handle) -> None: ...
+    def host_array(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array: ...
     def copy_in(self, address: int, array: Array, stream: Handle) -> None: ...
     def copy_out(self, array: Array, address: int, stream: Handle) -> None: ...
     def copy(self, target: int, source: int, size: int, stream: Handle) -> None: ...
@@ -178,6 +186,7 @@ class NvidiaDriver:
         done(api.cuMemPoolSetAttribute(self.pool, keep, api.cuuint64_t(2**64 - 1)), "setting up the memory pool")
         self.streams: dict[int, Any] = {}
         self.modules: dict[bytes, Handle] = {}
+        self.staging, self.results = StagingPool(self), ResultPool(self)
 
     def use(self) -> None:
         """Make this thread work on the device: first of all that is asked of it, except launches."""
@@ -203,11 +212,19 @@ class NvidiaDriver:
         return found
 
     def stream(self, stream: Handle) -> Any:
-        """A stream's number as the driver's object."""
+        """A stream's number as the driver's object. CompileError for a stream of another device or context."""
         if not isinstance(stream, int):
             return stream
         if stream not in self.streams:
-            self.streams[stream] = self.api.CUstream(stream)
+            made = self.api.CUstream(stream)
+            if stream > MOST_DEFAULT:
+                context = done(self.api.cuStreamGetCtx(made), f"using the stream {stream:#x}")
+                if int(context) != int(self.context):
+                    raise CompileError(
+                        f"the stream {stream:#x} belongs to another device, or to another context of this one",
+                        hint=f"make it on GPU {self.device.number} ({self.device.name}), in its primary context",
+                    )
+            self.streams[stream] = made
         return self.streams[stream]
 
     def allocate(self, size: int, stream: Handle) -> int:
@@ -219,8 +236,38 @@ class NvidiaDriver:
         self.use()
         done(self.api.cuMemFreeAsync(address, self.stream(stream)), "freeing memory")
 
+    def pin(self, size: int) -> int:
+        """The address of memory of the host that the device reads and writes by itself."""
+        self.use()
+        return int(done(self.api.cuMemHostAlloc(size, 0), f"pinning {spelled(size)} of the host's memory"))
+
+    def unpin(self, address: int) -> None:
+        self.use()
+        done(self.api.cuMemFreeHost(address), "freeing pinned memory")
+
+    def copy_from_pinned(self, target: int, source: int, size: int, stream: Handle) -> None:
+        done(self.api.cuMemcpyHtoDAsync(target, source, size, self.stream(stream)), f"copying {spelled(size)}")
+
+    def mark(self, stream: Handle) -> Handle:
+        """What `wait_for` waits for: all that the stream has been told so far."""
+        event = self.new_event()
+        self.record(event, stream)
+        return event
+
+    def wait_for(self, mark: Handle) -> None:
+        done(self.api.cuEventSynchronize(mark), "waiting for a copy")
+        done(self.api.cuEventDestroy(mark), "waiting for a copy")
+
+    def host_array(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+        """An array of the host for what comes from the device."""
+        return self.results.array(shape, dtype)
+
     def copy_in(self, address: int, array: Array, stream: Handle) -> None:
         """From the host; the array may be changed once this returns."""
+        if array.nbytes >= STAGED:
+            self.use()
+            self.staging.copy_in(address, array, stream)
+            return
         if array.nbytes:
             self.use()
             answer = self.api.cuMemcpyHtoDAsync(address, array.ctypes.data, array.nbytes, self.stream(stream))

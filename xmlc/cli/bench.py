@@ -41,8 +41,28 @@ MOST_SHOWN = 10
 """Cells in the list of those where xmlc is furthest behind."""
 
 
-@click.group(cls=Group)
-def bench() -> None:
+DEVICES = {"cpu": "micro", "cuda": "gpu"}
+"""Device -> the suite of its single operations: `--device cuda` is another way to name that suite."""
+
+
+class BenchGroup(Group):
+    """The suites, one of which may be named by its device."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        name, _, value = args[0].partition("=") if args else ("", "", "")
+        if name != "--device":
+            return super().parse_args(ctx, args)
+        rest = args[1:]
+        if not value:
+            value, rest = (rest[0], rest[1:]) if rest else ("", [])
+        if value not in DEVICES:
+            raise click.UsageError(f"unknown device '{value}'\nhint: {known_names(value, DEVICES)}", ctx)
+        return super().parse_args(ctx, [DEVICES[value], *rest])
+
+
+@click.group(cls=BenchGroup)
+@click.option("--device", metavar="cpu|cuda", help="the single operations of a device, instead of a suite's name")
+def bench(device: str | None) -> None:
     """Measure xmlc and its peers side by side, in one run, on random inputs, each answer checked.
 
     Peers that are not installed are reported as absent. Times are of this machine, now: compare records with `xmlc
@@ -129,7 +149,7 @@ def gpu(
     output: Path | None,
     just_list: bool,
 ) -> int:
-    """Kernels on an NVIDIA GPU from 64 x 64 to 65536 x 65536, beside PyTorch and CUB (through CuPy)."""
+    """Kernels on an NVIDIA GPU from 64 x 64 to 65536 x 65536, beside PyTorch and CUB (CuPy's, cuda.cccl's)."""
     from tempfile import TemporaryDirectory
 
     from xmlc.bench.gpu.cases import cases

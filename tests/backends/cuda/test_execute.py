@@ -179,6 +179,21 @@ def test_memory_that_runs_out_is_said() -> None:
         loaded(scaled(), memory=100)(*vectors())
 
 
+def test_memory_that_runs_out_is_said_with_what_it_was_for() -> None:
+    module = loaded(scaled())
+    module.driver.memory = 200  # pyright: ignore
+    with pytest.raises(CudaError, match=r"OUT_OF_MEMORY while .* for .*put '.*'; the kernel @exp_mul uses it"):
+        module(*vectors())
+
+
+def test_an_address_of_the_host_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = loaded(scaled())
+    x, w = (DeviceArray.of(module.driver, each) for each in vectors())
+    monkeypatch.setattr(module.driver, "owner", lambda address: None)
+    with pytest.raises(CompileError, match=r"'input0' says .* its address is one of the host; the kernel @exp_mul"):
+        module(Elsewhere(x, 0), w)
+
+
 def test_a_launch_that_is_refused_names_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
     module = loaded(scaled())
 

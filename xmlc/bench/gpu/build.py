@@ -1,4 +1,4 @@
-"""Compile the cases of `xmlc bench gpu` into files: that needs LLVM, and no GPU."""
+"""Compile the cases of `xmlc bench --device cuda` into files: that needs LLVM, and no GPU."""
 
 from __future__ import annotations
 

@@ -18,6 +18,7 @@ from typing import Any
 from xmlc.backends.cuda.artifact import CudaArtifact
 from xmlc.backends.cuda.driver import NvidiaDriver, driver_of
 from xmlc.bench.gpu.cases import OPERATIONS, TORCH, WIDE, Case
+from xmlc.bench.gpu.cccl import cccl_call
 from xmlc.bench.record import rounded
 from xmlc.compiled_cuda import CudaModule
 
@@ -106,6 +107,8 @@ class Measuring:
             calls["torch.compile"] = self.by_inductor()
         if (peer := self.by_cub()) is not None:
             calls["cub"] = peer
+        if (peer := cccl_call(case.operation, torch, self.operands[0])) is not None:
+            calls["cccl"] = peer
         seconds = self.seconds(calls)
         ours = seconds["xmlc"]
         made: dict[str, Any] = {
