@@ -11,7 +11,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -109,10 +112,84 @@ def run(folder: Path) -> dict[str, Any]:
             "bound device us per kernel": device_seconds(driver, call) / launches * 1e6,
             "call with NumPy us": host_seconds(driver, lambda: module(x)) * 1e6,  # noqa: B023
         }
+    result["transfers GB/s"] = transfers(driver)
+    result["compile s"] = compiling()
     result["errors"] = refusals(CudaModule(artifacts["one"], {}, driver))
     result["libraries"] = libraries(CudaModule(artifacts["one"], {}, driver), x)
     result["large softmax"] = large(CudaModule(artifacts["large"], {}, driver))
     return result
+
+
+def transfers(driver: Any) -> dict[str, dict[str, float]]:
+    """Arrays to the device and back: through pinned memory, as the runtime does, and as the driver copies pages."""
+    from xmlc.backends.cuda.arrays import DeviceArray
+
+    found: dict[str, dict[str, float]] = {}
+    for mebibytes in (1, 16, 256):
+        x = np.random.default_rng(0).random(mebibytes << 17)
+        there = DeviceArray.of(driver, x)
+        back = np.empty_like(x)
+        np.testing.assert_array_equal(there.numpy(), x)
+
+        def pageable_in() -> None:
+            driver.api.cuMemcpyHtoDAsync(there.address, x.ctypes.data, x.nbytes, driver.stream(0))  # noqa: B023
+
+        calls: dict[str, Callable[[], Any]] = {
+            "in, pinned": lambda: driver.copy_in(there.address, x, 0),  # noqa: B023
+            "in, pageable": pageable_in,
+            "out, pinned": there.numpy,
+            "out, pageable": lambda: driver.copy_out(back, there.address, 0),  # noqa: B023
+        }
+        seconds: dict[str, list[float]] = {name: [] for name in calls}
+        for _ in range(ROUNDS):
+            for name, call in calls.items():
+                started = time.perf_counter()
+                call()
+                driver.synchronize(0)
+                seconds[name].append(time.perf_counter() - started)
+        np.testing.assert_array_equal(back, x)
+        found[f"{mebibytes} MiB"] = {name: x.nbytes / median(each) * 1e-9 for name, each in seconds.items()}
+    return found
+
+
+COMPILING = """
+import time
+began = time.perf_counter()
+import xmlc
+from xmlc import ml
+from xmlc.driver import Settings, any_target
+from xmlc.driver_cuda import compile_for_gpu
+from xmlc.backends.cuda.driver import driver_of
+driver_of()
+imported = time.perf_counter()
+def once():
+    builder = xmlc.Builder()
+    with builder.function(x=xmlc.tensor("ROWSx4096xf32".replace("ROWS", str(next(rows))))) as f:
+        f.returns(ml.softmax(f["x"], axis=-1))
+    started = time.perf_counter()
+    compile_for_gpu(builder.module, {}, Settings(target=any_target("cuda")))
+    return time.perf_counter() - started
+rows = iter((2048, 1024, 2048))
+print(imported - began, once(), once(), once())
+"""
+"""A new process: what importing takes, then a softmax that is its first, a second one, and the first again."""
+
+
+def compiling() -> dict[str, float]:
+    """What compiling a softmax takes, to kernels on the device: in new processes, the cache empty and then filled."""
+    made: dict[str, list[float]] = {}
+    for _ in range(5):
+        with tempfile.TemporaryDirectory() as folder:
+            for state in ("cold", "from the cache"):
+                environment = {**os.environ, "XMLC_CACHE_DIR": folder}
+                command = [sys.executable, "-c", COMPILING]
+                done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+                imports, first, second, again = map(float, done.stdout.split())
+                made.setdefault("imports and device", []).append(imports)
+                made.setdefault(f"{state}, first of the process", []).append(first)
+                made.setdefault(f"{state}, second of the process", []).append(second)
+                made.setdefault("known to the process", []).append(again)
+    return {name: median(each) for name, each in made.items()}
 
 
 def large(module: Any) -> dict[str, Any]:

@@ -189,9 +189,11 @@ def run_stages(module: ModuleOp, after: str | None, until: str, settings: Settin
 
 def fitted_passes(stage: Stage, settings: Settings) -> list[ModulePass]:
     """The passes of a stage as they are for a target and the settings; only that target's passes are imported."""
-    from xmlc.backends.cpu.stages import exact, fitted
+    from xmlc.backends.graph_stages import exact
 
     if isinstance(settings.target, Target):
+        from xmlc.backends.cpu.stages import fitted
+
         passes = fitted(stage.passes, settings.target, settings.threads)
     else:
         from xmlc.backends.cuda.stages import fitted as fitted_for_gpu

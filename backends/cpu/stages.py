@@ -6,71 +6,26 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from xdsl.passes import ModulePass
-from xdsl.transforms.common_subexpression_elimination import CommonSubexpressionElimination
-from xdsl.transforms.dead_code_elimination import DeadCodeElimination
 
 from xmlc.backends.cpu.target import Target
+from xmlc.backends.graph_stages import graph_stages
 from xmlc.backends.stages import Stage
 from xmlc.passes.assign_layouts import AssignLayouts
 from xmlc.passes.attention.lower import LowerAttention
-from xmlc.passes.bind_sizes import BindSizes
 from xmlc.passes.bufferize import Bufferize
 from xmlc.passes.contractions.lower import LowerContractions
 from xmlc.passes.contractions.lower_free import LowerFreeContractions
-from xmlc.passes.decompose import Decompose
-from xmlc.passes.deduplicate_kernels import DeduplicateKernels
-from xmlc.passes.donate_buffers import DonateBuffers
 from xmlc.passes.expand_math.expand import ExpandMath
-from xmlc.passes.fold import Fold
-from xmlc.passes.form_kernels import FormKernels
-from xmlc.passes.fuse_linalg import FuseLinalg
-from xmlc.passes.fuse_patterns import FusePatterns
-from xmlc.passes.hoist_weights import HoistWeights
-from xmlc.passes.infer_shapes import InferShapes
-from xmlc.passes.inline import Inline
 from xmlc.passes.lower_linalg import LowerLinalg
-from xmlc.passes.lower_ml.lower import LowerMl
-from xmlc.passes.lower_print import LowerPrint
-from xmlc.passes.lower_toy import LowerToy
 from xmlc.passes.lower_transposes import LowerTransposes
 from xmlc.passes.pack_weights import PackWeights
 from xmlc.passes.parallelize import Parallelize
 from xmlc.passes.plan_memory import PlanMemory
 from xmlc.passes.rows.lower import LowerRows
-from xmlc.passes.simplify import Simplify
-from xmlc.passes.simplify_toy import SimplifyToy
-from xmlc.passes.strength_reduction import StrengthReduction
 from xmlc.passes.time_kernels import TimeKernels
-from xmlc.passes.winograd import UseWinograd
 
 CPU = (
-    Stage("toy", (Inline(), InferShapes(), SimplifyToy())),
-    Stage(
-        "ml",
-        (
-            LowerToy(),
-            Decompose("derivatives"),  # whatever derivatives there are were taken
-            *(Fold(), Simplify(), StrengthReduction(pointwise=False)),  # a reshape would part product and epilogue
-            *(FusePatterns(), Fold(), Simplify()),
-            *(Decompose("recurrent"), Decompose("contraction"), Simplify()),  # what their weights become is hoisted
-            *(UseWinograd(), AssignLayouts(), Simplify(), PackWeights()),
-            *(CommonSubexpressionElimination(), DeadCodeElimination(), HoistWeights()),
-        ),
-        removes=("toy",),
-        keeps=("toy.print",),
-    ),
-    Stage(
-        "kernels",
-        (
-            Decompose(fuses_attention=True),
-            Fold(),
-            Simplify(),
-            CommonSubexpressionElimination(),
-            FormKernels(),
-            DeduplicateKernels(),
-        ),
-    ),
-    Stage("linalg", (BindSizes(), LowerMl(), LowerPrint(), FuseLinalg(), DonateBuffers()), removes=("ml", "toy")),
+    *graph_stages(fuses_attention=True),
     Stage(
         "structured",
         (
@@ -91,11 +46,6 @@ def timed(passes: Sequence[ModulePass], entry: str) -> list[ModulePass]:
     for each in passes:
         made += [TimeKernels(entry), each] if isinstance(each, PlanMemory) else [each]
     return made
-
-
-def exact(passes: Sequence[ModulePass]) -> list[ModulePass]:
-    """The passes, such that convolutions are the sums that they are."""
-    return [replace(each, size=0) if isinstance(each, UseWinograd) else each for each in passes]
 
 
 def fitted(passes: Sequence[ModulePass], target: Target, threads: int = 1) -> list[ModulePass]:

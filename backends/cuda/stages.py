@@ -7,11 +7,10 @@ from dataclasses import replace
 
 from xdsl.passes import ModulePass
 
-from xmlc.backends.cpu.stages import CPU
 from xmlc.backends.cuda.target import CudaTarget
+from xmlc.backends.graph_stages import graph_stages
 from xmlc.backends.stages import Stage
 from xmlc.passes.bufferize import Bufferize
-from xmlc.passes.decompose import Decompose
 from xmlc.passes.expand_math.expand import ExpandMath
 from xmlc.passes.gpu.compute_narrow import ComputeNarrow
 from xmlc.passes.gpu.lower_to_nvvm import LowerToNvvm
@@ -24,20 +23,8 @@ from xmlc.passes.gpu.map_transpose import MapTranspose
 from xmlc.passes.lower_linalg import LowerLinalg
 from xmlc.passes.plan_memory import PlanMemory
 
-SHARED = ("toy", "ml", "kernels", "linalg")
-"""The levels that do not know yet what they are compiled for."""
-
-
-def shared(stage: Stage) -> Stage:
-    """A stage of the CPU as a GPU has it: attention is decomposed, there being no kernel for it as a whole yet."""
-    passes = tuple(
-        replace(each, fuses_attention=False) if isinstance(each, Decompose) else each for each in stage.passes
-    )
-    return replace(stage, passes=passes)
-
-
 CUDA = (
-    *(shared(stage) for stage in CPU if stage.name in SHARED),
+    *graph_stages(fuses_attention=False),
     Stage(
         "gpu",
         (
