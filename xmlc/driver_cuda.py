@@ -17,6 +17,7 @@ from xmlc.compiled import Array
 from xmlc.compiled_cuda import CudaModule
 from xmlc.dialects.diagnostics import CompileError
 from xmlc.driver import Settings, cached, entry_of, prepare_of, to_last_mlir, watch
+from xmlc.importing import quickly
 
 ANY_DEVICE = "cuda"
 """The target that means the device which is there."""
@@ -71,7 +72,8 @@ def compile_for_gpu(module: ModuleOp, weights: Mapping[str, Array], settings: Se
     """
     driver = driver_of(device)
     settings = with_schedules(module, for_device(settings, driver.device), driver)
-    data = cached(module, settings, lambda told: compile_artifact(module, told).to_bytes())
+    with quickly():
+        data = cached(module, settings, lambda told: compile_artifact(module, told).to_bytes())
     settings.timer.start("load")
     loaded = CudaModule(CudaArtifact.from_bytes(data), weights, driver)
     settings.timer.stop()
