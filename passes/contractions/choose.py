@@ -642,7 +642,7 @@ TILE_PRODUCTS = 64.0
 
 # Dot
 
-ADDED_UP = 11.0
+ADDED_UP = 13.0
 """Cycles to add up the partial sums of one result and store it."""
 
 
