@@ -32,8 +32,8 @@ from xmlc.passes.strength_reduction import StrengthReduction
 from xmlc.passes.winograd import UseWinograd
 
 
-def graph_stages(*, fuses_attention: bool) -> tuple[Stage, ...]:
-    """`fuses_attention`: whether the backend has a kernel for attention as a whole."""
+def graph_stages(*, fuses_attention: bool, fuses_sorts: bool) -> tuple[Stage, ...]:
+    """Whether the backend has kernels for attention, and for sorts, as a whole."""
     return (
         Stage("toy", (Inline(), InferShapes(), SimplifyToy())),
         Stage(
@@ -61,7 +61,11 @@ def graph_stages(*, fuses_attention: bool) -> tuple[Stage, ...]:
                 DeduplicateKernels(),
             ),
         ),
-        Stage("linalg", (BindSizes(), LowerMl(), LowerPrint(), FuseLinalg(), DonateBuffers()), removes=("ml", "toy")),
+        Stage(
+            "linalg",
+            (BindSizes(), LowerMl(fuses_sorts=fuses_sorts), LowerPrint(), FuseLinalg(), DonateBuffers()),
+            removes=("ml", "toy"),
+        ),
     )
 
 

@@ -24,7 +24,7 @@ DIALECTS: dict[str, Callable[[], Dialect]] = {
     "amx": in_module("xmlc.dialects.amx", "AMX"),
     "arith": in_module("xmlc.dialects.arith", "ARITH"),
     "avx512": in_module("xmlc.dialects.avx512", "AVX512"),
-    "fused": in_module("xmlc.dialects.fused_attention", "FUSED"),
+    "fused": in_module("xmlc.dialects.fused", "FUSED"),
     "gpu": in_module("xmlc.dialects.gpu", "GPU"),
     "grouped": in_module("xmlc.dialects.grouped", "GROUPED"),
     "memref": in_module("xmlc.dialects.memref", "MEMREF"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from xdsl.dialects.builtin import FloatAttr, IntegerAttr, MemRefType, TensorType, UnitAttr
-from xdsl.ir import Dialect
 from xdsl.irdl import (
     IRDLOperation,
     base,
@@ -37,6 +36,3 @@ class FusedAttentionOp(IRDLOperation):
     causal = opt_prop_def(UnitAttr)
     offset = opt_prop_def(IntegerAttr)
     result = opt_result_def(TensorType)
-
-
-FUSED = Dialect("fused", [FusedAttentionOp])

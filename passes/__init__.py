@@ -45,6 +45,7 @@ PASSES: dict[str, Callable[[], type[ModulePass]]] = {
     "map-columns": in_module("xmlc.passes.gpu.map_columns", "MapColumns"),
     "map-rows": in_module("xmlc.passes.gpu.map_rows", "MapRows"),
     "map-scans": in_module("xmlc.passes.gpu.map_scans", "MapScans"),
+    "map-sorts": in_module("xmlc.passes.gpu.map_sorts", "MapSorts"),
     "lower-rows": in_module("xmlc.passes.rows.lower", "LowerRows"),
     "lower-transposes": in_module("xmlc.passes.lower_transposes", "LowerTransposes"),
     "lower-toy": in_module("xmlc.passes.lower_toy", "LowerToy"),

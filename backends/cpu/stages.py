@@ -25,7 +25,7 @@ from xmlc.passes.rows.lower import LowerRows
 from xmlc.passes.time_kernels import TimeKernels
 
 CPU = (
-    *graph_stages(fuses_attention=True),
+    *graph_stages(fuses_attention=True, fuses_sorts=False),
     Stage(
         "structured",
         (

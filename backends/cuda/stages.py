@@ -19,12 +19,13 @@ from xmlc.passes.gpu.map_contractions import MapContractions
 from xmlc.passes.gpu.map_loops import MapLoops
 from xmlc.passes.gpu.map_rows import MapRows
 from xmlc.passes.gpu.map_scans import MapScans
+from xmlc.passes.gpu.map_sorts import MapSorts
 from xmlc.passes.gpu.map_transpose import MapTranspose
 from xmlc.passes.lower_linalg import LowerLinalg
 from xmlc.passes.plan_memory import PlanMemory
 
 CUDA = (
-    *graph_stages(fuses_attention=False),
+    *graph_stages(fuses_attention=False, fuses_sorts=True),
     Stage(
         "gpu",
         (
@@ -33,6 +34,7 @@ CUDA = (
             MapContractions(),
             MapTranspose(),
             MapScans(),
+            MapSorts(),
             MapColumns(),
             MapRows(),
             LowerLinalg(),

@@ -1,4 +1,4 @@
-"""Bufferizing linalg ops and fused attention: their inits are written over where that is allowed."""
+"""Bufferizing linalg ops, fused attention and sorts: their inits are written over where that is allowed."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from xdsl.ir import SSAValue
 from xdsl.ir.affine import AffineMap
 
 from xmlc.dialects.fused_attention import FusedAttentionOp
+from xmlc.dialects.fused_sort import FusedSortOp
 from xmlc.passes.bufferize.bufferizer import Bufferizer, Rules
 from xmlc.passes.bufferize.places import Place, memref_of
 from xmlc.passes.bufferize.sources import all_dims, visits_once
@@ -84,6 +85,23 @@ def _attention(b: Bufferizer, op: FusedAttentionOp) -> None:
     b.settle(op.result, place)
 
 
+def _sort(b: Bufferizer, op: FusedSortOp) -> None:
+    if not op.res:
+        return
+    x = b.place_to_read(op.x, op).view
+    values = b.place_to_write(op.res[0], op.values, op, keep=False)
+    indices = b.place_to_write(op.res[1], op.indices, op, keep=False, taken=[values.buffer])
+    new = FusedSortOp.create(
+        operands=(x, values.view, indices.view),
+        properties={**op.properties},
+        attributes=op.attributes,
+        location=op.location,
+    )
+    b.replace(op, new)
+    b.settle(op.res[0], values)
+    b.settle(op.res[1], indices)
+
+
 def _covers(map_: AffineMap, init: SSAValue) -> bool:
     """Whether a map reaches every element of `init`: each dimension of more than one element has a loop of its own."""
     shape = memref_of(init).get_shape()
@@ -93,6 +111,7 @@ def _covers(map_: AffineMap, init: SSAValue) -> bool:
 
 RULES: Rules = {
     FusedAttentionOp: _attention,
+    FusedSortOp: _sort,
     linalg.ops.FillOp: _fill,
     linalg.ops.GenericOp: _generic,
 }

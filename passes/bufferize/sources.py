@@ -10,6 +10,7 @@ from xdsl.ir import BlockArgument, Operation, SSAValue
 from xdsl.ir.affine import AffineDimExpr, AffineExpr, AffineMap
 
 from xmlc.dialects.fused_attention import FusedAttentionOp
+from xmlc.dialects.fused_sort import FusedSortOp
 
 
 def source_of(value: SSAValue) -> SSAValue | None:
@@ -29,6 +30,8 @@ def init_of(value: SSAValue) -> SSAValue | None:
             return owner.outputs[index]
         case FusedAttentionOp():
             return owner.out
+        case FusedSortOp():
+            return (owner.values, owner.indices)[index]
         case tensor.InsertOp() | tensor.InsertSliceOp():
             return owner.dest
         case scf.ForOp():

@@ -25,6 +25,8 @@ ASSIGN = 3
 MONOTONIC = 2
 """An ordering of llvm.load: whole, and not from a cache of this multiprocessor's own."""
 WORD_BYTES = 8
+TAG_BITS = 32
+"""Where the tag of a word begins."""
 
 
 def words_of(kind: Attribute) -> int:
@@ -34,7 +36,7 @@ def words_of(kind: Attribute) -> int:
 
 
 def handoff_memory(outline: Outline, words: int) -> SSAValue:
-    """Memory for so many words, which the host fills with zeros."""
+    """Memory of the host's for so many words, which it fills with zeros."""
     alloc = memref.AllocOp.create(
         result_types=(MemRefType(i64, (words,)),),
         properties={"alignment": IntegerAttr(ALIGNMENT, i64), "operandSegmentSizes": array_type((0, 0))},
@@ -42,7 +44,7 @@ def handoff_memory(outline: Outline, words: int) -> SSAValue:
     outline.host_op(alloc)
     zero = outline.host(arith.ConstantOp.from_int_and_width(0, i64))
     outline.host_op(linalg.ops.FillOp((zero,), (alloc.memref,), ()))
-    return outline.bring(alloc.memref)
+    return alloc.memref
 
 
 class Handoff:

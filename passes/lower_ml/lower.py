@@ -6,7 +6,7 @@ more: xDSL spends tens of microseconds on every op it creates or replaces).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from xdsl.builder import ImplicitBuilder
@@ -30,6 +30,7 @@ from xmlc.passes.lower_ml import (
     packed,
     reduction,
     shaping,
+    sorting,
     winograd,
 )
 from xmlc.passes.lower_ml.control import REGIONS
@@ -64,7 +65,8 @@ def stored_type(type: Attribute) -> Attribute:
 class Lowering:
     """The forward walk over one function, and the values made so far."""
 
-    def __init__(self) -> None:
+    def __init__(self, rows: Mapping[type[Operation], Row]) -> None:
+        self.rows = rows
         self.values: dict[SSAValue, SSAValue] = {}
 
     def value(self, old: SSAValue) -> SSAValue:
@@ -103,7 +105,7 @@ class Lowering:
 
     def results(self, op: Operation) -> Sequence[SSAValue]:
         """Build what stands for an op; an op without a row is copied."""
-        if (row := LOWER.get(type(op))) is not None:
+        if (row := self.rows.get(type(op))) is not None:
             made = row(op, *map(self.value, op.operands))
             return (made,) if isinstance(made, SSAValue) else made
         if (region_row := REGIONS.get(type(op))) is not None:
@@ -133,7 +135,7 @@ def locate_after(before: Operation | None, block: Block, origin: Operation) -> N
         made = following
 
 
-def lower_function(function: FuncOp) -> None:
+def lower_function(function: FuncOp, rows: Mapping[type[Operation], Row] = LOWER) -> None:
     """Rebuild a function at the linalg level, in place."""
     inputs = [stored_type(type) for type in function.function_type.inputs]
     outputs = [stored_type(type) for type in function.function_type.outputs]
@@ -142,7 +144,7 @@ def lower_function(function: FuncOp) -> None:
         source = function.body.block
         block = Block(arg_types=[stored_type(each.type) for each in source.args])
         token = SIZES.set(SizeValues.of(function, block))
-        Lowering().into(block, source)
+        Lowering(rows).into(block, source)
         SIZES.reset(token)
         function.body.detach_block(function.body.block)
         function.body.add_block(block)
@@ -165,9 +167,11 @@ class LowerMl(ModulePass):
     """Lower every op of `ml` to loop nests over tensors: linalg, tensor, scf and arith."""
 
     name = "lower-ml"
+    fuses_sorts: bool = False
+    """Leave sorts that `map-sorts` has kernels for whole, as `fused.sort`."""
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         require_static(op)
         for function in op.ops:
             if isinstance(function, FuncOp):
-                lower_function(function)
+                lower_function(function, LOWER | sorting.LOWER if self.fuses_sorts else LOWER)

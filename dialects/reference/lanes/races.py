@@ -110,6 +110,7 @@ class Accesses:
         blocks = threads // self.order.threads
         reader, block = self.reader[places], self.reader_block[places]
         settled = (block == blocks) & (self.order.at_barrier[threads] > self.read[places])
+        settled |= (reader >= 0) & self.ordered(np.maximum(reader, 0), self.read[places], threads)
         alone = (reader == NOBODY) | (reader == threads) | settled
         same_block = (block == NOBODY) | (block == blocks)
         new_reader, new_block = np.where(alone, threads, MANY), np.where(same_block, blocks, MANY)

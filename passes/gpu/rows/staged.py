@@ -25,7 +25,7 @@ from xmlc.dialects.nvvm.async_copy import CpAsyncCommitGroupOp, CpAsyncOp, CpAsy
 from xmlc.dialects.nvvm.attributes import GLOBAL, SHARED
 from xmlc.dialects.nvvm.synchronization import ClusterArriveOp, ClusterWaitOp
 from xmlc.passes.gpu.code import Index
-from xmlc.passes.gpu.handoff import Handoff, handoff_memory, words_of
+from xmlc.passes.gpu.handoff import TAG_BITS, Handoff, handoff_memory, words_of
 from xmlc.passes.gpu.outline import BLOCKS_AT_ONCE
 from xmlc.passes.gpu.rows.emit import Whole, aligned
 from xmlc.passes.gpu.rows.linear import row_major
@@ -35,8 +35,6 @@ from xmlc.passes.memory import element_size
 
 TURNS = 2
 """Rows whose results have places of their own: no block is more than one row ahead of another."""
-TAG_SHIFT = 32
-"""Where the tag of a number that is handed on begins: see `handoff`."""
 
 
 class Staged(Whole):
@@ -54,7 +52,8 @@ class Staged(Whole):
         self.shared_bytes = 0
         self.streams = {buffer: self.places(buffer, schedule.stages) for buffer in self.streamed()}
         if schedule.peers > 1:
-            self.between_clusters = handoff_memory(self.outline, self.words_of_all(schedule.groups * schedule.peers))
+            memory = handoff_memory(self.outline, self.words_of_all(schedule.groups * schedule.peers))
+            self.between_clusters = self.outline.bring(memory)
         self.between_blocks = code.value(self.kernels.shared_memory(i64, self.words_of_all(schedule.cluster)))
         self.words = 0
         self.begin(splits)
@@ -75,7 +74,7 @@ class Staged(Whole):
             self.next_row = code.plus(row, code.times(groups, schedule.stages))
             self.turn = code.rest(count, self.turns)
             number = code.value(arith.IndexCastOp(code.as_value(code.plus(count, 1)), i64))
-            shift = code.value(arith.ConstantOp.from_int_and_width(TAG_SHIFT, i64))
+            shift = code.value(arith.ConstantOp.from_int_and_width(TAG_BITS, i64))
             self.tag = code.value(arith.ShLIOp(number, shift))
             code.add(CpAsyncWaitGroupOp(schedule.stages - 1))
             self.load_ahead(held)

@@ -230,7 +230,8 @@ class TileScan(ScanCode):
     def state_memory(self) -> Handoff:
         """Each tile's sum, then each sum of all up to a tile."""
         kind = self.scan.folded_type
-        return Handoff(self.code, handoff_memory(self.outline, 2 * self.all_tiles * words_of(kind)), kind)
+        memory = handoff_memory(self.outline, 2 * self.all_tiles * words_of(kind))
+        return Handoff(self.code, self.outline.bring(memory), kind)
 
     @property
     def all_tiles(self) -> int:
