@@ -16,6 +16,8 @@ Peer = Callable[[Any, Sequence[Any]], Any]
 WIDE, SCALE, OTHER = "wide", "scale", "other"
 """Operands: of all points; of one row; the second factor of a product."""
 BYTES = {"f32": 4, "bf16": 2, "f16": 2}
+KEPT = 64
+"""The k of topk."""
 TORCH = {"f32": "float32", "bf16": "bfloat16", "f16": "float16"}
 
 
@@ -23,9 +25,9 @@ TORCH = {"f32": "float32", "bf16": "bfloat16", "f16": "float16"}
 class Operation:
     """One operation: how it is built for us and for PyTorch, and how many elements it must read and write."""
 
-    build: Callable[..., SSAValue]
+    build: Callable[..., SSAValue | tuple[SSAValue, ...]]
     peer: Peer
-    """On operands in float64 it is the reference."""
+    """On operands in float64 it is the reference; of sorts, on the operands as they are."""
     operands: tuple[str, ...] = (WIDE,)
     written: Callable[[int, int], int] = lambda rows, columns: rows * columns
     by_rows: bool = True
@@ -64,6 +66,17 @@ def built(name: str, *more: Any, **options: Any) -> Callable[[SSAValue], SSAValu
         return getattr(F, name)(*operands, *more, **options)
 
     return build
+
+
+def sorted_rows(name: str, x: SSAValue, *more: int) -> tuple[SSAValue, SSAValue]:
+    from xmlc.dialects.ml import functions as F
+
+    return getattr(F, name)(x, *more, axis=1)
+
+
+def with_places(rows: int, columns: int) -> int:
+    """Elements of 32 bits that values and i64 places are."""
+    return 3 * rows * columns
 
 
 def torch_chain(torch: Any, given: Sequence[Any]) -> Any:
@@ -105,6 +118,18 @@ OPERATIONS: Mapping[str, Operation] = {
     ),
     "transpose": Operation(built("transpose", (1, 0)), lambda torch, given: given[0].t().contiguous(), by_rows=False),
     "cumsum": Operation(built("cumulative_sum", axis=1), lambda torch, given: given[0].cumsum(1)),
+    "sort": Operation(
+        lambda x: sorted_rows("sort", x),
+        lambda torch, given: torch.sort(given[0], dim=1, stable=True),
+        written=with_places,
+        by_rows=False,
+    ),
+    "topk": Operation(
+        lambda x: sorted_rows("topk", x, KEPT),
+        lambda torch, given: torch.topk(given[0], KEPT, dim=1),
+        written=lambda rows, columns: with_places(rows, KEPT),
+        by_rows=False,
+    ),
     "matmul": Operation(built("matmul"), lambda torch, given: given[0] @ given[1], (WIDE, OTHER), by_rows=False),
 }
 
@@ -155,7 +180,8 @@ class Case:
         texts = ["x".join([*map(str, shape), self.element]) for shape in self.shapes]
         kinds: dict[str, Any] = {f"x{i}": xmlc.tensor(text) for i, text in enumerate(texts)}
         with builder.function(**kinds) as f:
-            f.returns(OPERATIONS[self.operation].build(*(f[name] for name in kinds)))
+            made = OPERATIONS[self.operation].build(*(f[name] for name in kinds))
+            f.returns(*(made if isinstance(made, tuple) else (made,)))
         return builder.module
 
 
@@ -163,6 +189,11 @@ SIZES = (
     (64, 64), (512, 512), (1024, 1024), (4096, 4096), (16384, 1024), (16384, 8192), (65536, 256), (2048, 65536),
     (64, 1048576), (65536, 16384), (65536, 65536),
 )  # fmt: skip
+SORTED = {
+    "sort": ((1, 1 << 20), (1, 1 << 24), (64, 1 << 20), (4096, 4096), (16384, 1024), (65536, 256)),
+    "topk": ((64, 1 << 17), (4096, 4096), (16384, 1024)),
+}
+"""Sizes at which rows are put in order."""
 COMPILED_SIZES = ((16384, 8192), (2048, 65536))
 """Where torch.compile is measured."""
 LADDERS: Mapping[str, tuple[tuple[str, str], tuple[str, ...], tuple[tuple[str, int, int], ...]]] = {
@@ -186,11 +217,13 @@ def cases() -> list[Case]:
     made = [
         Case(operation, element, rows, columns, compiled=(rows, columns) in COMPILED_SIZES and element != "f16")
         for operation in OPERATIONS
-        if operation != "matmul"
+        if operation != "matmul" and operation not in SORTED
         for rows, columns in SIZES
         for element in BYTES
         if rows * columns < 2**32 or element != "f32"
     ]
+    for operation, sizes in SORTED.items():
+        made += [Case(operation, element, *size) for size in sizes for element in BYTES]
     for operation, ((name, option), rungs, sizes) in LADDERS.items():
         made += [
             Case(operation, element, rows, columns, (name, option, rung))

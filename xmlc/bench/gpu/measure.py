@@ -92,8 +92,10 @@ class Measuring:
     def cell(self) -> dict[str, Any]:
         case, torch = self.case, self.torch
         call = self.module.bind(*self.operands)
-        output = torch.from_dlpack(call.outputs[0])
+        output, *self.places = map(torch.from_dlpack, call.outputs)
         output.fill_(-1 if self.operation.index else float("nan"))
+        for each in self.places:
+            each.fill_(-1)
         call()
         error = self.error(output)
         source = torch.empty(case.moved // 2, dtype=torch.uint8, device="cuda")
@@ -127,7 +129,7 @@ class Measuring:
         return made
 
     def tolerance(self) -> float:
-        exact = self.case.operation in ("argmax", "transpose")
+        exact = self.case.operation in ("argmax", "transpose", "sort", "topk")
         return 0.0 if exact else TOLERANCE[self.case.element] * (10 if self.case.operation == "cumsum" else 1)
 
     def by_inductor(self) -> Call:
@@ -144,7 +146,7 @@ class Measuring:
 
     def by_cub(self) -> Call | None:
         """CUB, through CuPy, where it has the operation for the element type."""
-        if self.case.operation not in ("full_sum", "row_sum", "cumsum") or self.case.element == "bf16":
+        if self.case.operation not in ("full_sum", "row_sum", "cumsum", "sort") or self.case.element == "bf16":
             return None
         try:
             cupy = import_module("cupy")
@@ -156,6 +158,8 @@ class Measuring:
                 return lambda: cupy.sum(x)
             case "row_sum":
                 return lambda: cupy.sum(x, axis=1)
+            case "sort":
+                return (lambda: cupy.argsort(x[0])) if self.case.rows == 1 else None
             case _:
                 return (lambda: cupy.cumsum(x)) if self.case.rows == 1 else None
 
@@ -190,6 +194,10 @@ class Measuring:
                 return float((x.gather(1, output[:, None]) != x.gather(1, expected[:, None])).double().mean())
             case "transpose":
                 return float((output != x.t()).double().mean()) if x.numel() < 2**31 else self.error_by_parts(output)
+            case "sort" | "topk":
+                whole = torch.sort(x, dim=1, stable=True, descending=self.case.operation == "topk")
+                pairs = zip((output, *self.places), whole, strict=True)
+                return max(float((ours != wanted[:, : ours.shape[1]]).double().mean()) for ours, wanted in pairs)
             case "full_sum" | "column_sum":
                 axes = (0, 1) if self.case.operation == "full_sum" else (0,)
                 expected = self.rounded(x.sum(axes, dtype=torch.float64))
