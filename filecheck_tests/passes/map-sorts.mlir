@@ -21,6 +21,16 @@ func.func @long(%x: memref<1x1000000xf16>, %values: memref<1x1000000xf16>, %plac
   func.return
 }
 
+// Few of a row are selected: tiles leave their first, of which one block takes the first again.
+// CHECK-LABEL: func.func @few
+// CHECK: gpu.launch_func @kernels::@few_select blocks
+// CHECK: gpu.launch_func @kernels::@few blocks
+// CHECK-NEXT: func.return
+func.func @few(%x: memref<2x30000xf16>, %values: memref<2x50xf16>, %places: memref<2x50xi64>) {
+  "fused.sort"(%x, %values, %places) <{descending}> : (memref<2x30000xf16>, memref<2x50xf16>, memref<2x50xi64>) -> ()
+  func.return
+}
+
 // CHECK-LABEL: gpu.func @short
 // CHECK: scf.for
 // CHECK: nvvm.match.sync any

@@ -15,6 +15,7 @@ from xmlc.passes.gpu.map_loops import on_the_heap
 from xmlc.passes.gpu.outline import Kernels
 from xmlc.passes.gpu.rows.program import buffer_type
 from xmlc.passes.gpu.sorts.emit import Sort, emit_sort
+from xmlc.passes.gpu.sorts.selection import emit_selection, selects
 from xmlc.passes.gpu.sorts.words import Order
 
 
@@ -31,7 +32,9 @@ class MapSorts(ModulePass):
             if found:
                 on_the_heap(function)
             for each in found:
-                emit_sort(sort_of(each), kernels, function.sym_name.data)
+                sort = sort_of(each)
+                emit = emit_selection if selects(sort) else emit_sort
+                emit(sort, kernels, function.sym_name.data)
 
 
 def sort_of(op: FusedSortOp) -> Sort:

@@ -7,6 +7,7 @@ warps and digits are added up in shared memory (Merrill, Grimshaw, High performa
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 
 from xdsl.dialects import arith, math, memref
 from xdsl.dialects.builtin import i32, i64
@@ -38,6 +39,12 @@ class Ranks:
         """Where each digit begins."""
         self.words = code.value(kernels.shared_memory(i64, THREADS * items))
         self.lane, self.warp = code.rest(thread, WARP), code.over(thread, WARP)
+
+    def of(self, items: int) -> Ranks:
+        """The same for fewer words."""
+        found = copy(self)
+        found.items = items
+        return found
 
     def places(self) -> list[Index]:
         """Where the thread's words are among those of the block."""

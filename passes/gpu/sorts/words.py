@@ -114,6 +114,13 @@ class Words:
             bits = code.value(arith.TruncIOp(bits, IntegerType(order.bits)))
         return code.value(arith.BitcastOp(bits, order.element)) if order.is_float else bits
 
+    def key_of(self, word: SSAValue) -> SSAValue:
+        """The key of a word as an i32, also of a word of no element."""
+        bits = self.code.value(arith.TruncIOp(self.code.value(arith.ShRUIOp(word, self.wide(KEY))), i32))
+        if self.order.bits == 32:
+            return bits
+        return self.code.value(arith.AndIOp(bits, self.number(self.order.all_ones)))
+
     def place(self, word: SSAValue) -> SSAValue:
         return self.code.value(arith.AndIOp(word, self.wide((1 << NEGATIVE_ZERO) - 1)))
 

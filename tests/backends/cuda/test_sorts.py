@@ -83,8 +83,17 @@ def test_sorts_and_the_first_of_them_along_any_dimension(
     check(with_ties(tuple(shape), element, k), element, build)
 
 
-def test_the_first_of_a_long_row() -> None:
-    check(np.random.default_rng(1).normal(size=(1, 9001)).astype(np.float32), "f32", lambda x: F.topk(x, 70, 1))
+@pytest.mark.parametrize("element", ["f32", "f16", "i8", "u16"])
+@pytest.mark.parametrize("columns, k", [(300, 5), (1100, 270), (9001, 70)])
+@pytest.mark.parametrize("smallest", [False, True])
+def test_few_of_a_row_are_selected(element: str, columns: int, k: int, smallest: bool) -> None:
+    """Tiles of a long row leave their first; few keys, so that equals must be counted."""
+    module = check(with_ties((2, columns), element), element, lambda x: F.topk(x, k, 1, smallest))
+    assert kernels(module) == (1 if columns < 4096 else 2)
+
+
+def test_many_of_a_row_are_what_is_left_of_sorting_it() -> None:
+    check(np.random.default_rng(1).normal(size=(1, 5000)).astype(np.float32), "f32", lambda x: F.topk(x, 4000, 1))
 
 
 def test_what_no_word_holds_is_sorted_by_one_thread_for_each_row() -> None:

@@ -59,19 +59,13 @@ def rms_norm(x: SSAValue, w: SSAValue) -> SSAValue:
     return F.rms_norm(x, w, axis=1)
 
 
-def built(name: str, *more: Any, **options: Any) -> Callable[[SSAValue], SSAValue]:
-    def build(*operands: SSAValue) -> SSAValue:
+def built(name: str, *more: Any, **options: Any) -> Callable[..., Any]:
+    def build(*operands: SSAValue) -> Any:
         from xmlc.dialects.ml import functions as F
 
         return getattr(F, name)(*operands, *more, **options)
 
     return build
-
-
-def sorted_rows(name: str, x: SSAValue, *more: int) -> tuple[SSAValue, SSAValue]:
-    from xmlc.dialects.ml import functions as F
-
-    return getattr(F, name)(x, *more, axis=1)
 
 
 def with_places(rows: int, columns: int) -> int:
@@ -119,13 +113,13 @@ OPERATIONS: Mapping[str, Operation] = {
     "transpose": Operation(built("transpose", (1, 0)), lambda torch, given: given[0].t().contiguous(), by_rows=False),
     "cumsum": Operation(built("cumulative_sum", axis=1), lambda torch, given: given[0].cumsum(1)),
     "sort": Operation(
-        lambda x: sorted_rows("sort", x),
+        built("sort", axis=1),
         lambda torch, given: torch.sort(given[0], dim=1, stable=True),
         written=with_places,
         by_rows=False,
     ),
     "topk": Operation(
-        lambda x: sorted_rows("topk", x, KEPT),
+        built("topk", KEPT, axis=1),
         lambda torch, given: torch.topk(given[0], KEPT, dim=1),
         written=lambda rows, columns: with_places(rows, KEPT),
         by_rows=False,
