@@ -154,6 +154,18 @@ def test_a_compiled_function_refuses_tensors_of_other_devices(gpu: InterpretedDr
     np.testing.assert_allclose(xmlc.compile(lambda x: x + there)(there).numpy(), 2 * X, rtol=1e-6)
 
 
+def test_a_tensor_that_is_donated_takes_no_memory_of_others(gpu: InterpretedDriver) -> None:
+    for name in ("cpu", "cuda"):
+        x = xmlc.Tensor(X, device=name)
+        part, same = x[1:], xp.asarray(x, copy=True)
+        part.numpy()
+        twice = xmlc.compile(donate=("x",))(lambda x: x * 2)
+        for _ in range(2):
+            np.testing.assert_array_equal(twice(x).numpy(), X * 2)
+        np.testing.assert_array_equal(part.numpy(), X[1:])
+        np.testing.assert_array_equal(same.numpy(), X)
+
+
 def test_a_function_is_compiled_again_for_another_device(
     gpu: InterpretedDriver, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -41,6 +41,12 @@ class CudaModule:
         if artifact.prepare is not None:
             weights = {**weights, **self.prepared(artifact.prepare, weights)}
         self.weights = [DeviceArray.of(driver, each) for each in bound(self.signature, weights)]
+        first = len(self.signature.inputs) + len(self.weights)
+        self.own_outputs = [
+            (each.shape, each.dtype, f"output '{each.name}'", first + number)
+            for number, each in enumerate(self.signature.own_outputs)
+        ]
+        """What is asked of memory for the outputs that no input gives theirs to."""
         self.execution = self.loaded(artifact.main)
         self.arena = self.new_arena(DEFAULT_STREAM)
         self.staged: dict[int, DeviceArray] = {}
@@ -70,16 +76,10 @@ class CudaModule:
 
     def new_outputs(self, stream: Handle) -> list[DeviceArray]:
         """Memory for the outputs that no input gives theirs to."""
-        signature = self.signature
-        first = len(signature.inputs) + len(signature.weights)
-        return [
-            self.memory(each.shape, each.dtype, f"output '{each.name}'", first + number, stream)
-            for number, each in enumerate(signature.own_outputs)
-        ]
+        return [self.memory(*each, stream) for each in self.own_outputs]
 
     def new_arena(self, stream: Handle) -> DeviceArray:
-        signature = self.signature
-        position = len(signature.inputs) + len(signature.weights) + len(signature.own_outputs)
+        position = len(self.signature.inputs) + len(self.weights) + len(self.own_outputs)
         return self.memory((self.arena_bytes,), np.dtype(np.uint8), "intermediate results", position, stream)
 
     def prepared(self, entry: Entry, weights: Mapping[str, Array]) -> dict[str, Array]:
@@ -165,6 +165,9 @@ class CudaModule:
 
     def check(self, found: Seen, number: int, spec: Tensor) -> None:
         """Raise CompileError if an array of the device is not one that the kernels can use."""
+        fits = found.dtype == spec.dtype and found.shape == spec.shape and found.device == self.driver.device.number
+        if fits and found.is_contiguous and not found.address % ALIGNMENT:
+            return
         what = f"input '{spec.name}'"
         if found.dtype != spec.dtype:
             raise CompileError(f"{what} has element type {found.dtype}, expected {spec.dtype}")
@@ -178,9 +181,8 @@ class CudaModule:
             raise CompileError(f"{what} is on GPU {found.device}, {here}{self.user(number)}", hint="move one of them")
         if not found.is_contiguous:
             raise CompileError(f"{what} has strides {found.strides}, expected a contiguous array{self.user(number)}")
-        if found.address % ALIGNMENT:
-            message = f"{what} starts at an address that is no multiple of {ALIGNMENT} bytes{self.user(number)}"
-            raise CompileError(message, hint="give a copy of it: it may be a slice of a larger array")
+        message = f"{what} starts at an address that is no multiple of {ALIGNMENT} bytes{self.user(number)}"
+        raise CompileError(message, hint="give a copy of it: it may be a slice of a larger array")
 
     def user(self, position: int) -> str:
         """The first kernel that uses an input, for a message."""

@@ -217,6 +217,8 @@ class TracedFunction(Generic[P, R]):
         found, structure = flatten(trees)
         device = self.placed(names, found, structure)
         leaves = [as_leaf(each, device) for each in found]
+        if self.donate:
+            leaves = self.of_their_own(names, structure, found, leaves, device)
         key = structure, tuple(map(leaf_key, leaves)), static, device
         entry = self.entries.get(key)
         if entry is None:
@@ -226,10 +228,20 @@ class TracedFunction(Generic[P, R]):
             self.explain_donated(lowered.traced.donated, entry)
         if flat is not None and None not in flat and self.plain is not None:
             self.flat[flat] = entry
-        elif plain is not None and all(child.kind is None for child in structure.children):
+        elif plain is not None and not self.donate and all(child.kind is None for child in structure.children):
             self.plain_calls[plain] = PlainCall.of(entry, found)
         given = [np.asarray(each) if type(each) in NUMBERS else each for each in leaves]
         return entry.as_tensors(given) if any(type(each) is Tensor for each in found) else entry(given)
+
+    def of_their_own(
+        self, names: Sequence[str], structure: Tree, found: Sequence[Any], leaves: Sequence[Any], device: Device
+    ) -> list[Any]:
+        """The leaves, donated tensors as copies: others may share a tensor's memory, which nobody sees."""
+        owners = [name for name, child in zip(names, structure.children) for _ in range(child.leaves)]
+        return [
+            device.backend.copied(leaf) if type(each) is Tensor and owner in self.donate else leaf
+            for owner, each, leaf in zip(owners, found, leaves)
+        ]
 
     def placed(self, names: Sequence[str], found: Sequence[Any], structure: Tree) -> Device:
         """The device that a call runs on. Raises CompileError where an argument is on another."""
