@@ -231,7 +231,7 @@ def refusals(module: Any) -> list[str]:
         try:
             action()
         except CompileError as error:
-            said.append(str(error))
+            said.append(str(error).replace(f"{Path(__file__).parent}/", ""))
         else:
             raise AssertionError("it was not refused")
 

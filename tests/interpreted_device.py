@@ -102,6 +102,7 @@ class InterpretedDriver:
         addresses = (ctypes.c_void_p * len(kinds)).from_address(arguments) if kinds else ()
         memories: dict[int, Memory] = {}
         given = [self.argument(kind, address, launch, memories) for kind, address in zip(kinds, addresses)]
+        launch.global_memories = memories
         with np.errstate(all="ignore"):
             run_kernel(program, function, launch, given)
 

@@ -20,13 +20,14 @@ from numpy.typing import NDArray
 
 from xmlc.backends.cuda.pinned import ResultPool, StagingPool
 from xmlc.dialects.diagnostics import CompileError
+from xmlc.dialects.nvvm.tensor_map import TensorMap
 
 Array = NDArray[Any]
 Handle = Any
 """What the driver calls a module, a function, a stream, an event or a graph."""
 
-STAGED = 1 << 16
-"""Bytes of a copy from which on it goes through pinned memory: less the driver takes in at once."""
+STAGED = 8 << 20
+"""Bytes of a copy from which on it goes through pinned memory: of less the driver's own copy is as fast."""
 
 INSTALL = "pip install 'xmlc[cuda]'"
 DEFAULT_STREAM = 0
@@ -35,6 +36,19 @@ MOST_DEFAULT = 2
 """The largest number of a stream that stands for a default stream of the current context."""
 MOST_STATIC_SHARED = 48 * 1024
 """Bytes of shared memory that a kernel has without asking for more."""
+
+MAPPED = {
+    "u8": "UINT8",
+    "i8": "UINT8",  # copied as they are
+    "u16": "UINT16",
+    "u32": "UINT32",
+    "i32": "INT32",
+    "f16": "FLOAT16",
+    "bf16": "BFLOAT16",
+    "f32": "FLOAT32",
+    "f64": "FLOAT64",
+}
+"""Elements of a tensor map -> the driver's name for them."""
 
 HINTS = {
     "CUDA_ERROR_OUT_OF_MEMORY": "another program may hold the device's memory: nvidia-smi shows which",
@@ -351,6 +365,39 @@ class NvidiaDriver:
                 "asking whose memory it is",
             )
         )
+
+    def tensor_map(self, described: TensorMap) -> bytes:
+        """A tensor map as the device reads it. `described` has an address of this device."""
+        api = self.api
+        pick = api.CUtensorMapDataType, api.CUtensorMapSwizzle, api.CUtensorMapFloatOOBfill
+        kind, swizzle, fill = (
+            getattr(each, f"CU_TENSOR_MAP_{name}")
+            for each, name in zip(
+                pick,
+                (
+                    f"DATA_TYPE_{MAPPED[described.element]}",
+                    f"SWIZZLE_{f'{described.swizzle}B' if described.swizzle else 'NONE'}",
+                    "FLOAT_OOB_FILL_NAN_REQUEST_ZERO_FMA" if described.fills_nan else "FLOAT_OOB_FILL_NONE",
+                ),
+            )
+        )
+        made = done(
+            api.cuTensorMapEncodeTiled(
+                kind,
+                len(described.sizes),
+                described.address,
+                [api.cuuint64_t(each) for each in described.sizes],
+                [api.cuuint64_t(each) for each in described.strides],
+                [api.cuuint32_t(each) for each in described.box],
+                [api.cuuint32_t(1)] * len(described.sizes),
+                api.CUtensorMapInterleave.CU_TENSOR_MAP_INTERLEAVE_NONE,
+                swizzle,
+                api.CUtensorMapL2promotion.CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
+                fill,
+            ),
+            f"making a map of a tensor of {described.sizes}",
+        )
+        return b"".join(int(each).to_bytes(8, "little") for each in made.opaque)
 
     def new_stream(self) -> Handle:
         """A stream that does not wait for the default one."""

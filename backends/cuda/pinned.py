@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 
-CHUNK = 4 << 20
+CHUNK = 2 << 20
 """Bytes of a block that a copy to the device goes through."""
-WORKERS = 4
+WORKERS = 8
 """Threads that fill blocks: one does not keep up with the bus."""
-AHEAD = 8
+AHEAD = 16
 """Blocks of a copy that may be full, or on their way, at once."""
 LEAST_RESULT, MOST_RESULT = 1 << 16, 1 << 30
 """Bytes of results that are pinned: pinning less, or so much, costs more than it saves."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from math import prod
 from typing import Any
 
@@ -12,9 +13,12 @@ from xdsl.dialects.builtin import MemRefType
 from xdsl.ir import Operation, SSAValue
 
 from xmlc.dialects import gpu
+from xmlc.dialects.nvvm.mbarrier import WaitParityOp
 from xmlc.dialects.reference.interpreter import Array, Frame, InterpreterError
-from xmlc.dialects.reference.lanes.frame import Group, KernelProgram, Launch, Size, ThreadFrame, all_threads
+from xmlc.dialects.reference.lanes.bulk_copy import engine_of
+from xmlc.dialects.reference.lanes.frame import Group, KernelProgram, Launch, Size, ThreadFrame, Threads, all_threads
 from xmlc.dialects.reference.lanes.memory import Memory, global_view
+from xmlc.dialects.reference.lanes.strands import Strands
 from xmlc.dialects.reference.memref import address
 
 LANES = 1 << 15
@@ -32,6 +36,7 @@ def launch_func(frame: Frame, op: gpu.LaunchFuncOp) -> None:
     launch = Launch(grid, block, dynamic)
     check(op, kernel, launch)
     memories: dict[int, Memory] = {}
+    launch.global_memories = memories
     run_kernel(program, kernel, launch, [argument(frame, launch, value, memories) for value in op.arguments])
 
 
@@ -39,12 +44,38 @@ def run_kernel(program: KernelProgram, kernel: gpu.FuncOp, launch: Launch, argum
     """Run a kernel by all threads of a launch; arrays are given as `View`s."""
     size = kernel.known_cluster_size
     cluster = launch.order.cluster = 1 if size is None else int(prod(size.get_values()))
-    together = cluster if waits(kernel) else max(1, LANES // launch.threads // cluster) * cluster
+    together = (
+        cluster if waits(kernel) or waits_for_phases(kernel) else max(1, LANES // launch.threads // cluster) * cluster
+    )
     if gpu.TOGETHER in kernel.attributes:
         together = launch.blocks
     for first in range(0, launch.blocks, together):
         group = Group(launch, first, min(together, launch.blocks - first))
+        run_group(program, kernel, group, arguments)
+
+
+def run_group(program: KernelProgram, kernel: gpu.FuncOp, group: Group, arguments: Sequence[Any]) -> None:
+    """Run a kernel by all threads of some blocks: together, or warp by warp where warps wait for each other."""
+    threads = group.count * group.launch.threads
+    if waits_for_phases(kernel) and threads > gpu.WARP:
+        runs = [
+            partial(ThreadFrame(program, Threads(group, warp)).run, kernel.body, *arguments)
+            for block in range(group.count)
+            for warp in np.array_split(
+                np.arange(group.launch.threads) + block * group.launch.threads,
+                range(gpu.WARP, group.launch.threads, gpu.WARP),
+            )
+        ]
+        strands = group.state["strands"] = Strands(runs)
+        strands.run()
+    else:
         ThreadFrame(program, all_threads(group)).run(kernel.body, *arguments)
+    engine_of(group).finish()
+
+
+def waits_for_phases(kernel: gpu.FuncOp) -> bool:
+    """Whether threads wait for mbarriers, which other warps may have to arrive at meanwhile."""
+    return any(isinstance(op, WaitParityOp) for op in kernel.walk())
 
 
 def kernel_of(frame: Frame, op: gpu.LaunchFuncOp) -> tuple[KernelProgram, gpu.FuncOp]:

@@ -60,7 +60,7 @@ class DeviceStopwatch:
     def timed(self, artifact: CudaArtifact) -> Timed:
         driver, point = self.driver, artifact.main.point
         given = self.inputs((*point.signature.inputs, *point.signature.weights))
-        outputs = [DeviceArray(driver, each.shape, each.dtype) for each in point.signature.outputs]
+        outputs = [DeviceArray(driver, each.shape, each.dtype) for each in point.signature.own_outputs]
         arena = DeviceArray(driver, (point.arena_bytes,), np.dtype(np.uint8))
         execution = Execution(artifact.main.program, artifact.code, driver)
         try:

@@ -78,6 +78,10 @@ def pointer_of(w: Writer, op: memref.ExtractAlignedPointerAsIndexOp) -> None:
     w.names[op.aligned_pointer] = w.emit(f"ptrtoint {buffer.pointer_kind} {buffer.pointer} to i64")
 
 
+def zero(w: Writer, op: llvm.ZeroOp) -> None:
+    w.names[op.res] = "zeroinitializer"
+
+
 def to_pointer(w: Writer, op: llvm.IntToPtrOp) -> None:
     kind, target = w.kind(op.input.type), w.kind(op.output.type)
     w.names[op.output] = w.emit(f"inttoptr {kind} {w.names[op.input]} to {target}")
@@ -100,6 +104,7 @@ ROWS: dict[type[Operation], Row] = {
     llvm.CallIntrinsicOp: call_intrinsic,
     llvm.ExtractValueOp: extract_value,
     llvm.IntToPtrOp: to_pointer,
+    llvm.ZeroOp: zero,
     llvm.LoadOp: load,
     memref.ExtractAlignedPointerAsIndexOp: pointer_of,
 }

@@ -72,7 +72,7 @@ PEER = "ptr addrspace(7)"
 
 
 def dynamic_shared(w: Writer, op: gpu.DynamicSharedMemoryOp) -> None:
-    w.helpers["@xmlc_dynamic_shared"] = "@xmlc_dynamic_shared = external addrspace(3) global [0 x i8], align 128"
+    w.helpers["@xmlc_dynamic_shared"] = "@xmlc_dynamic_shared = external addrspace(3) global [0 x i8], align 1024"
     w.buffers[op.result] = w.buffer(op.result.type, "@xmlc_dynamic_shared", [0])
 
 

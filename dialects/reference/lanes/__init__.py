@@ -9,7 +9,6 @@ do not take is run with the lanes that do. Values, by type:
 
 Reported, with the op's place and the thread: an access out of bounds, two accesses of different threads to one place
 that nothing orders and of which one is a write, a barrier or a shuffle that some of its threads do not come to, and a
-wait for a phase of an mbarrier that does not end. Copies by `cp.async` are made when they are waited for.
-Not modelled: how warps of a block run ahead of each other, so code whose warps wait for each other in different
-branches does not end here; copies through tensor maps, and products of warp groups.
+wait for a phase of an mbarrier that does not end. Copies by `cp.async`, or by the tensor memory engine, are made when
+they are waited for. Warps of a kernel that waits for mbarriers are strands of their own: see `strands.py`.
 """

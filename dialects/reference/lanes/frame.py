@@ -21,6 +21,7 @@ Size = tuple[int, int, int]
 
 FILES = (
     "async_copy",
+    "bulk_copy",
     "control",
     "matrix",
     "mbarrier",
@@ -30,6 +31,7 @@ FILES = (
     "synchronization",
     "vector",
     "warp",
+    "wgmma",
 )
 """The files of this folder with rows: op -> f(frame, op). They come before those of the host's interpreter."""
 
@@ -70,6 +72,8 @@ class Launch:
         self.threads = block[0] * block[1] * block[2]
         """Threads of a block."""
         self.order = Order(self.blocks, self.threads)
+        self.global_memories: Mapping[int, Any] = {}
+        """The arrays that the kernel was given, by their addresses on the host."""
 
     def name(self, thread: int) -> str:
         """A thread, counted over the whole grid, for a message."""
@@ -88,6 +92,8 @@ class Group:
         """Shared memory by the op that names it, None for the dynamic one."""
         self.pointed: list[Any] = []
         """The memories into which pointers have been made."""
+        self.windows: dict[int, int] = {}
+        """Where each of them that is shared memory begins, for pointers: by its number in `pointed`."""
         self.state: dict[str, Any] = {}
         """What rows keep of the group's copies and mbarriers from one op to the next."""
 

@@ -11,7 +11,10 @@ from xdsl.ir import Operation, SSAValue
 from xmlc.dialects.nvvm import mbarrier
 from xmlc.dialects.nvvm.async_copy import CpAsyncArriveOp
 from xmlc.dialects.reference.lanes.async_copy import ALL, copies_of
+from xmlc.dialects.reference.lanes.bulk_copy import engine_of
 from xmlc.dialects.reference.lanes.frame import ThreadError, ThreadFrame
+from xmlc.dialects.reference.lanes.races import Order
+from xmlc.dialects.reference.lanes.strands import wait
 
 BYTES = 8
 """The size of an mbarrier, and what its address is a multiple of."""
@@ -24,12 +27,15 @@ Place = tuple[int, int]
 class Phases:
     """The state of an mbarrier."""
 
+    order: Order
     expected: int
     missing: int
     bytes: int = 0
     """Bytes that copies of the phase still have to write; arrivals may say so after copies have begun."""
     number: int = 0
     """How many phases have ended."""
+    ended_at: int = -1
+    """When the last of them did: what was done before that comes before what is done by who waited for it."""
 
     def arrive(self, count: int = 1) -> None:
         self.missing -= count
@@ -40,6 +46,8 @@ class Phases:
         if self.missing == 0 and self.bytes == 0:
             self.number += 1
             self.missing = self.expected
+            self.order.now += 1
+            self.ended_at = self.order.now
 
 
 def places(frame: ThreadFrame, op: Operation, pointer: SSAValue) -> Iterator[tuple[int, Place]]:
@@ -69,7 +77,7 @@ def make(frame: ThreadFrame, op: mbarrier.InitOp) -> None:
         count = int(counts[lane])
         if count < 1:
             raise ThreadError(op, f"{frame.threads.name(lane)}: an mbarrier waits for at least 1 arrival, not {count}")
-        known(frame)[place] = Phases(count, count)
+        known(frame)[place] = Phases(frame.threads.launch.order, count, count)
 
 
 def invalidate(frame: ThreadFrame, op: mbarrier.InvalidateOp) -> None:
@@ -85,8 +93,14 @@ def arrive(frame: ThreadFrame, op: mbarrier.ArriveOp) -> None:
     states = np.zeros(frame.threads.count, np.int64)
     for lane, phases in barriers(frame, op, op.addr):
         states[lane] = phases.number
-        phases.arrive()
+        arrive_once(frame, op, lane, phases)
     frame.set(op, states)
+
+
+def arrive_once(frame: ThreadFrame, op: Operation, lane: int, phases: Phases) -> None:
+    if not phases.missing:  # the phase waits for bytes only
+        raise too_many(frame, op, lane)
+    phases.arrive()
 
 
 def arrive_many(frame: ThreadFrame, op: mbarrier.ArriveManyOp) -> None:
@@ -103,7 +117,7 @@ def arrive_expect_bytes(frame: ThreadFrame, op: mbarrier.ArriveExpectBytesOp) ->
     counts = frame.spread(op.txcount)
     for lane, phases in barriers(frame, op, op.addr):
         phases.bytes += int(counts[lane])
-        phases.arrive()
+        arrive_once(frame, op, lane, phases)
 
 
 def copies_arrive(frame: ThreadFrame, op: CpAsyncArriveOp) -> None:
@@ -117,25 +131,46 @@ def copies_arrive(frame: ThreadFrame, op: CpAsyncArriveOp) -> None:
 
 def test_wait(frame: ThreadFrame, op: mbarrier.TestWaitOp) -> None:
     states, ended = frame.spread(op.state), np.zeros(frame.threads.count, np.bool_)
+    for _, place in places(frame, op, op.addr):
+        while engine_of(frame.threads.group).load_for(place):
+            pass
     for lane, phases in barriers(frame, op, op.addr):
         ended[lane] = phases.number > states[lane]
-    meet(frame, ended)
+        if ended[lane]:
+            come_after(frame, lane, phases)
     frame.set(op, ended)
 
 
 def wait_parity(frame: ThreadFrame, op: mbarrier.WaitParityOp) -> None:
-    parities = frame.spread(op.phase)
-    for lane, phases in barriers(frame, op, op.addr):
-        if phases.number % 2 == parities[lane] & 1:
-            missing = f"{phases.missing} arrivals and {phases.bytes} bytes are missing"
-            raise ThreadError(op, f"{frame.threads.name(lane)} waits for a phase that does not end: {missing}")
-    meet(frame, np.ones(frame.threads.count, np.bool_))
+    """Other warps run on meanwhile, and copies that end at the mbarrier are made."""
+    parities = frame.spread(op.phase).tolist()
+    where = list(places(frame, op, op.addr))
+    engine = engine_of(frame.threads.group)
+    waiting = [(lane, phases, where[lane][1]) for lane, phases in barriers(frame, op, op.addr)]
+
+    def unended() -> tuple[int, Phases] | None:
+        for lane, phases, place in waiting:
+            while phases.number % 2 == parities[lane] & 1:
+                if not engine.load_for(place):
+                    return lane, phases
+        return None
+
+    def stuck() -> ThreadError:
+        found = unended()
+        assert found is not None
+        lane, phases = found
+        missing = f"{phases.missing} arrivals and {phases.bytes} bytes are missing"
+        return ThreadError(op, f"{frame.threads.name(lane)} waits for a phase that does not end: {missing}")
+
+    wait(frame, lambda: unended() is None, stuck)
+    for lane, phases, _ in waiting:
+        come_after(frame, lane, phases)
 
 
-def meet(frame: ThreadFrame, ended: np.typing.NDArray[np.bool_]) -> None:
-    """Threads that saw a phase end come after what was done before the arrivals."""
-    if ended.any():
-        frame.threads.launch.order.barrier(frame.threads.global_number[ended])
+def come_after(frame: ThreadFrame, lane: int, phases: Phases) -> None:
+    """A thread that saw a phase end comes after what was done before the arrivals."""
+    number = frame.threads.global_number[lane]
+    phases.order.at_barrier[number] = max(phases.order.at_barrier[number], phases.ended_at)
 
 
 EVALUATE = {

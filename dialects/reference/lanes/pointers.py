@@ -9,11 +9,16 @@ from xdsl.dialects import llvm, memref
 from xdsl.dialects.builtin import MemRefType, NoneAttr
 from xdsl.ir import Operation, SSAValue
 
+from xmlc.dialects import gpu
 from xmlc.dialects.reference.interpreter import Array, InterpreterError, dtype_of
-from xmlc.dialects.reference.lanes.frame import ThreadError, ThreadFrame
-from xmlc.dialects.reference.lanes.memory import View, fetch, located
+from xmlc.dialects.reference.lanes.frame import Group, ThreadError, ThreadFrame
+from xmlc.dialects.reference.lanes.memory import Memory, View, fetch, located
 
 OFFSET_BITS = 40
+WINDOW = (1 << OFFSET_BITS) - 1
+"""The bits of a pointer that say the byte."""
+SWIZZLE_PERIOD = 1024
+"""Bytes after which swizzles repeat: shared memory begins at a multiple."""
 
 
 def pointer_of(frame: ThreadFrame, op: memref.ExtractAlignedPointerAsIndexOp) -> None:
@@ -25,7 +30,30 @@ def pointer_of(frame: ThreadFrame, op: memref.ExtractAlignedPointerAsIndexOp) ->
     memories = frame.threads.group.pointed
     if view.memory not in memories:
         memories.append(view.memory)
-    frame.set(op, np.int64(memories.index(view.memory) << OFFSET_BITS) + np.asarray(view.offset, np.int64))
+    number = memories.index(view.memory)
+    start = (number << OFFSET_BITS) + window(frame.threads.group, number)
+    frame.set(op, np.int64(start) + np.asarray(view.offset, np.int64))
+
+
+def window(group: Group, number: int) -> int:
+    """Where a memory begins for pointers: shared memories lie one behind the other, as descriptors want it."""
+    memory: Memory = group.pointed[number]
+    if memory.space is not gpu.AddressSpace.Workgroup:
+        return 0
+    if number not in group.windows:
+        ends = [start + group.pointed[each].copies.shape[1] for each, start in group.windows.items()]
+        group.windows[number] = -(-max(ends, default=1) // SWIZZLE_PERIOD) * SWIZZLE_PERIOD
+    return group.windows[number]
+
+
+def shared_at(frame: ThreadFrame, op: Operation, low: int, high: int) -> tuple[Memory, int]:
+    """The shared memory that bytes of the window lie in, and where it begins. ThreadError where there is none."""
+    group = frame.threads.group
+    for number, start in group.windows.items():
+        memory: Memory = group.pointed[number]
+        if start <= low and high < start + memory.copies.shape[1]:
+            return memory, start
+    raise ThreadError(op, f"{frame.threads.name(0)}: bytes {low} to {high} are out of every shared memory")
 
 
 def pointed_at(frame: ThreadFrame, op: Operation, pointer: SSAValue, dtype: Any, count: int) -> View:
@@ -34,8 +62,9 @@ def pointed_at(frame: ThreadFrame, op: Operation, pointer: SSAValue, dtype: Any,
     memories = np.unique(address >> OFFSET_BITS)
     if len(memories) > 1:
         raise ThreadError(op, f"{frame.threads.name(0)}: other threads' pointers are into other memories")
-    offset = address & ((1 << OFFSET_BITS) - 1)
-    return View(frame.threads.group.pointed[int(memories[0])], np.dtype(dtype), offset, (count,), (1,))
+    number = int(memories[0])
+    offset = (address & WINDOW) - window(frame.threads.group, number)
+    return View(frame.threads.group.pointed[number], np.dtype(dtype), offset, (count,), (1,))
 
 
 def each_element(frame: ThreadFrame, count: int) -> Array:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from xdsl.ir import Operation
 
@@ -13,19 +15,39 @@ from xmlc.dialects.nvvm.synchronization import (
     ClusterArriveOp,
     ClusterArriveRelaxedOp,
     ClusterWaitOp,
+    FenceBarrierInitOp,
+    FenceClusterOp,
     GridDependencyOp,
     MemoryBarrierOp,
     SetMaxRegisterOp,
     WarpBarrierOp,
 )
+from xmlc.dialects.reference.interpreter import Array
 from xmlc.dialects.reference.lanes.frame import ThreadError, ThreadFrame
+from xmlc.dialects.reference.lanes.strands import meet, strands_of
 from xmlc.dialects.reference.lanes.warp import expect_lanes
 
 
 def barrier(frame: ThreadFrame, op: Operation) -> None:
     """Every thread of each block that comes to it."""
-    expect_threads(frame, op, frame.threads.launch.threads)
-    frame.threads.launch.order.barrier(frame.threads.global_number)
+    expected = frame.threads.launch.threads
+    if strands_of(frame.threads.group) is None:
+        expect_threads(frame, op, expected)
+        frame.threads.launch.order.barrier(frame.threads.global_number)
+    else:
+        meet_at(frame, op, "barrier 0", expected)
+
+
+def meet_at(frame: ThreadFrame, op: Operation, barrier: str, expected: int) -> None:
+    """Wait for the other warps of the block at one of its barriers."""
+    threads = frame.threads
+    first = threads.global_number[0] - threads.number[0]
+
+    def do(numbers: Array, brought: Sequence[Array]) -> Sequence[Array]:
+        threads.launch.order.barrier(numbers + first)
+        return ()
+
+    meet(frame, op, (barrier, int(threads.block[0])), expected, (), do)
 
 
 def expect_threads(frame: ThreadFrame, op: Operation, expected: int) -> None:
@@ -41,6 +63,9 @@ def expect_threads(frame: ThreadFrame, op: Operation, expected: int) -> None:
 
 def cluster_wait(frame: ThreadFrame, op: ClusterWaitOp) -> None:
     """Every thread of each cluster that comes to it."""
+    if strands_of(frame.threads.group) is not None:
+        cluster_wait_of_strand(frame, op)
+        return
     expect_threads(frame, op, frame.threads.launch.threads)
     order, threads = frame.threads.launch.order, frame.threads
     blocks = np.unique(threads.block) + threads.group.first
@@ -50,11 +75,28 @@ def cluster_wait(frame: ThreadFrame, op: ClusterWaitOp) -> None:
     order.cluster_barrier(threads.global_number)
 
 
+def cluster_wait_of_strand(frame: ThreadFrame, op: ClusterWaitOp) -> None:
+    threads, order = frame.threads, frame.threads.launch.order
+    first = threads.global_number[0] - threads.number[0]
+
+    def do(numbers: Array, brought: Sequence[Array]) -> Sequence[Array]:
+        order.cluster_barrier(numbers + first)
+        return ()
+
+    place = ("cluster", int(threads.block[0]) // order.cluster)
+    meet(frame, op, place, threads.launch.threads * order.cluster, (), do)
+
+
 def some_barrier(frame: ThreadFrame, op: BarrierOp) -> None:
     if op.number_of_threads is None:
         barrier(frame, op)
         return
-    expect_threads(frame, op, int(frame.same(op, op.number_of_threads)))
+    expected = int(frame.same(op, op.number_of_threads))
+    if strands_of(frame.threads.group) is not None:
+        number = 0 if op.barrier_id is None else int(frame.same(op, op.barrier_id))
+        meet_at(frame, op, f"barrier {number}", expected)
+        return
+    expect_threads(frame, op, expected)
     # those that come are all that wait: they are in order among themselves, as a warp is
     frame.threads.launch.order.barrier(frame.threads.global_number)
 
@@ -82,6 +124,8 @@ EVALUATE = {
     ClusterArriveOp: nothing,
     ClusterArriveRelaxedOp: nothing,
     ClusterWaitOp: cluster_wait,
+    FenceBarrierInitOp: nothing,
+    FenceClusterOp: nothing,
     GridDependencyOp: nothing,
     SetMaxRegisterOp: nothing,
 }

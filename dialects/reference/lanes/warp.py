@@ -10,6 +10,7 @@ from xdsl.dialects import llvm
 from xdsl.ir import Operation
 
 from xmlc.dialects import gpu
+from xmlc.dialects.dtypes import TO_NUMPY
 from xmlc.dialects.gpu import WARP
 from xmlc.dialects.nvvm.attributes import MatchKind, VoteKind
 from xmlc.dialects.nvvm.warp import ElectSyncOp, MatchSyncOp, ReduxSyncOp, ShflSyncOp, VoteSyncOp
@@ -225,6 +226,14 @@ def extract_value(frame: ThreadFrame, op: llvm.ExtractValueOp) -> None:
     frame.set(op, found)
 
 
+def zero(frame: ThreadFrame, op: llvm.ZeroOp) -> None:
+    """A struct of zeros."""
+    kind = op.res.type
+    if not isinstance(kind, llvm.LLVMStructType):
+        raise InterpreterError(op, f"it is a {kind}, expected a struct")
+    frame.set(op, tuple(np.zeros((), TO_NUMPY[each]) for each in kind.types))
+
+
 INTRINSICS: dict[str, Callable[..., Any]] = {"llvm.nvvm.ex2.approx.f32": np.exp2}
 """Instructions without an op of their own."""
 
@@ -246,4 +255,5 @@ EVALUATE = {
     ElectSyncOp: elect_sync,
     llvm.CallIntrinsicOp: call_intrinsic,
     llvm.ExtractValueOp: extract_value,
+    llvm.ZeroOp: zero,
 }
