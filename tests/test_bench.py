@@ -18,6 +18,8 @@ import onnx
 import pytest
 from onnx_models import model, node
 
+from xmlc.backends.cpu.jit import assembly
+from xmlc.backends.cpu.target import parse_target
 from xmlc.bench import runner
 from xmlc.bench.case import Array, Case, error_of, random_inputs
 from xmlc.bench.compare import compare
@@ -29,7 +31,7 @@ from xmlc.bench.models import MODELS, model_inputs, models
 from xmlc.bench.peers import PEERS, absent_peers, prepare_numpy, prepare_xmlc
 from xmlc.bench.record import Cell, Outcome, Record, read_record
 from xmlc.bench.reference import reference_of
-from xmlc.bench.roofs import Roofs, measure_roofs
+from xmlc.bench.roofs import Roofs, measure_roofs, peaks, tile_peak_ir
 from xmlc.bench.runner import under_roofs
 from xmlc.bench.session import Orders, run_case
 from xmlc.bench.summary import best_peer, geometric_mean, groups, ratio, share_of_roof, slowest
@@ -270,6 +272,18 @@ def test_a_roof_is_the_larger_of_computing_and_moving_in_the_cache_that_holds_th
     assert share_of_roof(cell) == pytest.approx(cell.bytes / 1e9)
     [model] = under_roofs([small_cell(xmlc=10**9)], ROOFS, {SMALL.name})  # whose work is not counted
     assert share_of_roof(model) is None
+
+
+def test_the_peak_of_the_matrix_unit_is_products_of_tiles_and_nothing_else() -> None:
+    target = parse_target("x86_64-linux-gnu:amx")
+    found = {peak.dtype: peak for peak in peaks(target)}
+    assert {name: peak.name for name, peak in found.items()} == {
+        "f32": "fma", "f64": "fma", "bf16": "tdpbf16ps", "i8": "tdpbssd",
+    }  # fmt: skip
+    text = assembly(tile_peak_ir(found["bf16"], 24), target, 2)
+    loop = re.findall(r"\ttdpbf16ps\t%tmm(\d), %tmm(\d), %tmm(\d)", text)
+    assert len(loop) == 24 and {sums for *_, sums in loop} == set("0123")
+    assert re.search(r"\tldtilecfg\t", text)
 
 
 def test_the_roofs_of_this_machine_are_plausible() -> None:

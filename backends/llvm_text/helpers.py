@@ -56,6 +56,32 @@ def narrow_bf16(symbol: str, kind: str) -> str:
     )
 
 
+def narrow_bf16_by_instruction(symbol: str, kind: str) -> str:
+    """The same in one instruction (AVX-512 BF16), but for subnormals, which that one takes for zero."""
+    if lanes_of(kind) != 16:
+        return narrow_bf16(symbol, kind)
+    return "\n".join(
+        [
+            "declare <16 x i1> @llvm.x86.avx512.fpclass.ps.512(<16 x float>, i32)",
+            "declare <16 x bfloat> @llvm.x86.avx512bf16.cvtneps2bf16.512(<16 x float>)",
+            narrow_bf16(f"{symbol}.exact", kind),
+            f"define internal <16 x i16> {symbol}(<16 x float> %x) alwaysinline nounwind {{",
+            "  %subnormal = call <16 x i1> @llvm.x86.avx512.fpclass.ps.512(<16 x float> %x, i32 32)",
+            "  %lanes = bitcast <16 x i1> %subnormal to i16",
+            "  %any = icmp ne i16 %lanes, 0",
+            "  br i1 %any, label %careful, label %quick",
+            "quick:",
+            "  %rounded = call <16 x bfloat> @llvm.x86.avx512bf16.cvtneps2bf16.512(<16 x float> %x)",
+            "  %bits = bitcast <16 x bfloat> %rounded to <16 x i16>",
+            "  ret <16 x i16> %bits",
+            "careful:",
+            f"  %exact = call <16 x i16> {symbol}.exact(<16 x float> %x)",
+            "  ret <16 x i16> %exact",
+            "}",
+        ]
+    )
+
+
 def widen_f16(symbol: str, kind: str) -> str:
     """f16 bits -> f32: shift into place and scale by 2**112, which is exact and covers subnormals too."""
     return define(

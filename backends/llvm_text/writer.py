@@ -48,6 +48,7 @@ class Writer:
 
     rows: dict[type[Operation], Row]
     soft_half: bool = False
+    helper_texts: Mapping[str, Callable[[str, str], str]] = field(default_factory=lambda: HELPERS)
     pointer_kinds: Mapping[Attribute, str] = field(default_factory=dict[Attribute, str])
     """Memory space of memrefs -> LLVM pointer type; a space that is not there is the generic one, `ptr`."""
     lines: list[str] = field(default_factory=list[str])
@@ -173,7 +174,7 @@ class Writer:
         """The symbol of a helper function of `helpers.HELPERS` for this type, defined once a module."""
         full = f"@xmlc.{name}.{self.mangled(kind)}"
         if full not in self.helpers:
-            self.helpers[full] = HELPERS[name](full, kind)
+            self.helpers[full] = self.helper_texts[name](full, kind)
         return full
 
     def bind_parts(self, value: SSAValue, texts: Sequence[str]) -> None:

@@ -608,16 +608,17 @@ def shared_columns(width: int, most: int, unit: int, threads: int) -> int:
 
 
 def tiles(found: Contraction, machine: Machine) -> list[Schedule]:
-    """The matrix unit, where the machine has one for these factors and the reduction is whole rows of its tiles."""
+    """The matrix unit, where the machine has one for these factors and the reduction is whole rows of tiles, or one."""
     column = column_loop(found)
     if column is None or len(found.reductions) != 1 or not fits(found, machine.tiles):
         return []
     reduction = found.reductions[0]
     wide, other = factors_of(found, column)
     candidates = moves_only(found, other)
-    steps = steps_of(wide.element)
+    group = 32 // bits_of(wide.element)
     width, depth = found.extents[column], found.extents[reduction]
-    if other.strides[column] or not candidates or other.strides[reduction] != 1 or depth % steps:
+    steps = steps_of(wide.element, depth)
+    if other.strides[column] or not candidates or other.strides[reduction] != 1 or depth % steps or steps % group:
         return []
     row = max(candidates, key=lambda loop: found.extents[loop])
     count = found.extents[row]
@@ -629,6 +630,7 @@ def tiles(found: Contraction, machine: Machine) -> list[Schedule]:
     each = depth / steps * TILE_PRODUCTS + ceil(depth / block) * (TILE_START + EXTENT * 6)
     cycles = ceil(count / EXTENT) * ceil(width / EXTENT) * each
     cycles += depth * width * (ROW_COPY if wide.strides[column] == 1 else TRANSPOSED_COPY)
+    cycles += ceil(width / columns) * ceil(count / EXTENT) * EXTENT * depth / (machine.lanes(32) * group)
     cycles *= prod(found.extents[loop] for loop in outer)
     note = f"tiles, blocks of {columns} columns and {block} steps"
     return [Schedule("tiles", cycles, lambda emitter: emit_tiles(emitter, found, plan), note)]

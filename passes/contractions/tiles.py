@@ -6,14 +6,17 @@ tile of two tiles by two.
       for each 64 bytes of the reduction: load two tiles of rows and two of columns, multiply each by each
       store the sums, then add what they start from and go through the epilogue, row by row
 
-Panels hold the steps of a group next to one another, as the unit takes them. Rows are read where they lie; those after
-the last whole 32 are copied to where there is room for 32, of which only results that exist are stored.
+Panels hold the steps of a group next to one another, as the unit takes them. Rows are read where they lie, unless they
+begin at few places of a page, where they would push each other out of the first cache: those are copied (1.3 times as
+quick for 2048 x 2048 x 2048, measured on Emerald Rapids), and so are those after the last whole 32, to where there is
+room for 32, of which only results that exist are stored.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import gcd
 
 from xdsl.dialects.builtin import UnitAttr, bf16, f32, i8, i32
 from xdsl.ir import Attribute, Operation, SSAValue
@@ -42,6 +45,10 @@ SIDE = 2
 """Tiles of sums along rows and along columns: with two of each factor they are all eight registers."""
 EXTENT = SIDE * ROWS
 """Rows, and columns, of a register tile."""
+AHEAD = 2
+"""Steps of tiles by which the lines of a panel are asked for before they are read (2 to 4 % measured)."""
+PAGE, CROWDED = 4096, 2048
+"""Rows a multiple of so many bytes apart begin at few places of a page, which caches are indexed by."""
 ELEMENTS: dict[str, Attribute] = {"bf16": bf16, "i8": i8}
 """What a machine may have tiles of, by the name that it is stated by."""
 
@@ -59,9 +66,9 @@ class Tiles:
     lanes: int
 
 
-def steps_of(element: Attribute) -> int:
-    """Steps of the reduction in a row of a tile."""
-    return ROW_BYTES * 8 // bits_of(element)
+def steps_of(element: Attribute, depth: int) -> int:
+    """Steps of the reduction in a row of a tile: a short reduction does not fill it."""
+    return min(ROW_BYTES * 8 // bits_of(element), depth)
 
 
 def fits(found: Contraction, kinds: Sequence[str]) -> bool:
@@ -83,8 +90,9 @@ class Product:
         self.columns = emitter.view(self.wide, found.extents, last)
         self.rows = emitter.view(self.other, found.extents, plan.reduction)
         self.sums = BlocksOfSums(emitter, found, plan.column, plan.reduction, plan.depth)
-        self.left = TileType.of(ROWS, steps_of(element), element)
-        self.right = TileType.of(ROWS, steps_of(element), element)
+        self.steps = steps_of(element, found.extents[plan.reduction])
+        self.left = TileType.of(ROWS, self.steps, element)
+        self.right = TileType.of(self.steps // self.layout.group, ROW_BYTES * 8 // bits_of(element), element)
         self.total = TileType.of(ROWS, ROW_BYTES // WORD_BYTES, found.element)
 
     def emit(self, batch: Mapping[int, Index], _: Mapping[int, int]) -> None:
@@ -121,9 +129,10 @@ class Product:
         around(emitter, [Steps(plan.row, extents[plan.row], EXTENT)], rows)
 
     def whole_rows(self, at: Mapping[int, Index], count: int, depth: Index) -> View:
-        """The rows of a register tile where they lie, or copied to where tiles of them can be read."""
+        """The rows of a register tile where they lie, or copied to where tiles of them can be read, and quickly."""
         emitter, plan, extents = self.emitter, self.plan, self.found.extents
-        if count == EXTENT:
+        apart = self.other.strides[plan.row] * bits_of(self.other.element) // 8
+        if count == EXTENT and gcd(apart, PAGE) < CROWDED:
             return emitter.corner(self.rows, at, {plan.row: count, plan.reduction: depth})
         block = Block(at, plan.row, plan.reduction, count, depth, extents[plan.row] - 1, extents[plan.reduction])
         return copy_rows(emitter, self.rows, block, self.layout, plan.depth, EXTENT)
@@ -131,20 +140,23 @@ class Product:
     def products(self, scalars: View, panels: View, panel: Index, depth: Index) -> Sequence[SSAValue]:
         """The four tiles of sums over a block."""
         emitter, plan = self.emitter, self.plan
-        steps = steps_of(self.wide.element)
         zeros = [self.made(TileZeroOp, (), self.total) for _ in range(SIDE * SIDE)]
 
         def step(index: Index, carried: Sequence[SSAValue]) -> Sequence[SSAValue]:
+            row = emitter.times(index, self.right.rows)
+            across = ROWS * self.layout.group
+            for ahead in range(self.right.rows if AHEAD else 0):
+                for line in range(SIDE):
+                    place = emitter.plus(row, AHEAD * self.right.rows + ahead)
+                    emitter.prefetch(panels, {PANEL: panel, STEP: place, PLACE: across * line})
             lhs = [
-                self.loaded(scalars, {plan.row: ROWS * i, plan.reduction: emitter.times(index, steps)}, self.left)
+                self.loaded(scalars, {plan.row: ROWS * i, plan.reduction: emitter.times(index, self.steps)}, self.left)
                 for i in range(SIDE)
             ]
-            row = emitter.times(index, ROWS)
-            across = ROWS * self.layout.group
             rhs = [self.loaded(panels, {PANEL: panel, STEP: row, PLACE: across * j}, self.right) for j in range(SIDE)]
             return [self.added(carried[i * SIDE + j], lhs[i], rhs[j]) for i in range(SIDE) for j in range(SIDE)]
 
-        return emitter.fold(emitter.rounded_up(depth, steps), zeros, step, unroll=1)
+        return emitter.fold(emitter.rounded_up(depth, self.steps), zeros, step, unroll=1)
 
     def made(
         self, kind: type[Operation], operands: Sequence[SSAValue], result: Attribute, **properties: Attribute

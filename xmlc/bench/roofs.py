@@ -44,6 +44,10 @@ class Roofs:
 # --- the kernels
 
 
+TILE = "tile"
+"""The type of a register of the matrix unit, which its instructions take by number."""
+
+
 @dataclass(frozen=True)
 class Peak:
     """A multiply-add instruction: its types, call, and how many operations it does."""
@@ -58,7 +62,7 @@ class Peak:
 
 
 def peaks(target: Target) -> list[Peak]:
-    """The instructions that this processor has, the best for each element type; AMX is not among them yet."""
+    """The instructions that this processor has, the best for each element type."""
     features = set(target.features.split(","))
     made: list[Peak] = []
     for dtype, element, bits in (("f32", "float", 32), ("f64", "double", 64)):
@@ -71,11 +75,17 @@ def peaks(target: Target) -> list[Peak]:
     if "+avx512vnni" in features:
         intrinsic = "llvm.x86.avx512.vpdpbusd.512"
         made.append(Peak("i8", "<16 x i32>", "<64 x i8>", intrinsic, True, 128, "vpdpbusd"))
+    if "+amx-bf16" in features:
+        made.append(Peak("bf16", TILE, TILE, "llvm.x86.tdpbf16ps", True, 2 * 16 * 16 * 32, "tdpbf16ps"))
+    if "+amx-int8" in features:
+        made.append(Peak("i8", TILE, TILE, "llvm.x86.tdpbssd", True, 2 * 16 * 16 * 64, "tdpbssd"))
     return made
 
 
-def peak_ir(peak: Peak, target: Target, chains: int) -> str:
-    """A loop of `chains` independent multiply-adds: enough of them hide the latency of each."""
+def peak_ir(peak: Peak, chains: int) -> str:
+    """A loop of `chains` multiply-adds: enough of them are independent to hide the latency of each."""
+    if peak.operand == TILE:
+        return tile_peak_ir(peak, chains)
     types = (
         (peak.accumulator, peak.operand, peak.operand)
         if peak.accumulator_first
@@ -98,6 +108,26 @@ def peak_ir(peak: Peak, target: Target, chains: int) -> str:
     for c in range(chains):
         lines.append(f"  %s{c} = getelementptr {peak.accumulator}, ptr %data, i64 {c + 4}")
         lines.append(f"  store {peak.accumulator} %b{c}, ptr %s{c}")
+    return "\n".join([*lines, "  ret void", "}"])
+
+
+def tile_peak_ir(peak: Peak, chains: int) -> str:
+    """The same of the matrix unit (AMX): sums in tiles 0 to 3, factors in tiles 4 to 7, of 16 rows of 64 bytes each."""
+    configuration = bytes([1, *[0] * 15, *[64, 0] * 8, *[0] * 16, *[16] * 8, *[0] * 8])
+    lines = [f"@configuration = private constant [64 x i8] [{', '.join(f'i8 {byte}' for byte in configuration)}]"]
+    lines += [f"declare void @{peak.intrinsic}(i8, i8, i8)", "declare void @llvm.x86.ldtilecfg(ptr)"]
+    lines += ["declare void @llvm.x86.tilerelease()", "declare void @llvm.x86.tilezero(i8)"]
+    lines += ["declare void @llvm.x86.tileloadd64(i8, ptr, i64)"]
+    lines += ["define void @main.packed(ptr %arguments) {", "entry:", "  %count = load i64, ptr %arguments"]
+    lines += ["  %data.slot = getelementptr i8, ptr %arguments, i64 8", "  %data = load ptr, ptr %data.slot"]
+    lines += ["  call void @llvm.x86.ldtilecfg(ptr @configuration)"]
+    lines += [f"  call void @llvm.x86.tilezero(i8 {tile})" for tile in range(4)]
+    lines += [f"  call void @llvm.x86.tileloadd64(i8 {tile}, ptr %data, i64 64)" for tile in range(4, 8)]
+    lines += ["  br label %loop", "loop:", "  %i = phi i64 [ 0, %entry ], [ %i.next, %loop ]"]
+    for c in range(chains):
+        lines.append(f"  call void @{peak.intrinsic}(i8 {c % 4}, i8 {4 + c % 2}, i8 {6 + c // 2 % 2})")
+    lines += ["  %i.next = add i64 %i, 1", "  %more = icmp ult i64 %i.next, %count"]
+    lines += ["  br i1 %more, label %loop, label %done", "done:", "  call void @llvm.x86.tilerelease()"]
     return "\n".join([*lines, "  ret void", "}"])
 
 
@@ -196,7 +226,7 @@ def best_rate(works_of: Callable[[int], Sequence[Callable[[], None]]], amount: i
 
 def peak_rate(peak: Peak, target: Target, threads: int) -> float:
     chains = 24 if target.vector_registers >= 32 else 12
-    function = loaded(peak_ir(peak, target, chains), target)
+    function = loaded(peak_ir(peak, chains), target)
     memories = [aligned(64 * 64) for _ in range(threads)]
     for memory in memories:
         memory[:] = 0x3C  # 0.011 as f32 and bf16, 1.5e-18 as f64: nothing special, and no zeros

@@ -26,6 +26,7 @@ from xmlc.backends.cpu.emit import amx, grouped, parallel
 from xmlc.backends.cpu.target import Target
 from xmlc.backends.llvm_text import affine_index, arithmetic, control, functions, memory, vectors
 from xmlc.backends.llvm_text.functions import MAY_ALIAS, argument_attributes, refuse_unknown, returned_kind
+from xmlc.backends.llvm_text.helpers import HELPERS, narrow_bf16_by_instruction
 from xmlc.backends.llvm_text.types import (
     BYTES,
     DYNAMIC,
@@ -52,7 +53,8 @@ def emit_module(module: ModuleOp, target: Target, stage: str = "llvm") -> str:
     """
     refuse_unknown((op for op in module.walk() if op is not module), {*ROWS, *TOP}, stage)
     rows = {**ROWS, DotOp: grouped.dot_row(target.instructions)}
-    w = Writer(rows, soft_half=not target.converts_half)
+    texts = HELPERS | {"narrow.bf16": narrow_bf16_by_instruction} if "avx512bf16" in target.instructions else HELPERS
+    w = Writer(rows, soft_half=not target.converts_half, helper_texts=texts)
     pieces = [f'target datalayout = "{target.data_layout}"', f'target triple = "{target.triple}"', ""]
     for op in module.ops:
         w.lines = []

@@ -297,6 +297,20 @@ def test_f64_is_rounded_to_16_bits_once(run: Any) -> None:
         assert found[0] == 1 + (2.0**-10 if dtype == f16 else 2.0**-7)
 
 
+@pytest.mark.parametrize("lanes", [1, 16])
+def test_bf16_is_rounded_to_nearest_even_subnormals_too(run: Any, lanes: int) -> None:
+    """Every bf16 there is, and what lies around the ties beside it; the processor's instruction flushes subnormals."""
+    bits = np.arange(1 << 16, dtype=np.uint32) << 16
+    for low in (0, 1, 0x7FFF, 0x8000, 0x8001, 0xFFFF):
+        for start in range(0, 1 << 16, 1 << 14):
+            x = (bits[start : start + (1 << 14)] | low).view(f32)
+            found = np.zeros(len(x), bf16)
+            text = kernel("arith.truncf %x : {s} to {o}", [f32], bf16, lanes).replace(str(COUNT), str(len(x)))
+            run(text, x, found)
+            with np.errstate(invalid="ignore", over="ignore"):
+                assert_same(found, x.astype(bf16))
+
+
 on_x86 = pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="needs x86-64")
 
 
