@@ -67,9 +67,11 @@ class Group:
     elements: int = 0
     """The largest number of points any of its loop nests visits, contractions counted by their result."""
 
-    @property
-    def bit(self) -> int:
-        return 1 << self.number
+    bit: int = field(init=False)
+    """Stands for the group where groups are sets of bits."""
+
+    def __post_init__(self) -> None:
+        self.bit = 1 << self.number
 
 
 def is_free(op: Operation) -> bool:
@@ -124,7 +126,7 @@ class Grouping:
 
     def __init__(self, block: Block, limit: int):
         self.limit = limit
-        self.groups: list[Group] = []
+        self.groups: dict[int, Group] = {}
         self.group_of: dict[Operation, Group] = {}
         self.last_effect: Group | None = None
         for op in block.ops:
@@ -133,8 +135,8 @@ class Grouping:
 
     def add(self, op: Operation) -> None:
         """Give an op a group of its own, then merge it with the groups of its operands where that is worth it."""
-        group = Group(len(self.groups), [op], heavy=type(op) in HEAVY)
-        self.groups.append(group)
+        group = Group(len(self.group_of), [op], heavy=type(op) in HEAVY)
+        self.groups[group.number] = group
         self.group_of[op] = group
         producers = self.producers(op)
         for producer in producers:
@@ -181,10 +183,11 @@ class Grouping:
         first.needs = needs
         for op in second.ops:
             self.group_of[op] = first
-        self.groups[second.number] = Group(second.number)
-        for each in self.groups:
-            if each is not first and each.needs & (first.bit | second.bit):
-                each.needs = (each.needs | first.bit | needs) & ~second.bit
+        del self.groups[second.number]
+        either, others = first.bit | second.bit, ~second.bit
+        for each in self.groups.values():
+            if each.needs & either and each is not first:
+                each.needs = (each.needs | first.bit | needs) & others
 
     def why_apart(self, first: Group, second: Group) -> str | None:
         """None if two groups may share a kernel, the second after the first; else why not."""
@@ -195,7 +198,8 @@ class Grouping:
         if first.heavy and second.elements > first.elements:
             return f"it visits {second.elements} points, and what is before it only {first.elements}"
         needs = self.needs_of_both(first, second)
-        if any(needs >> each.number & 1 and each.needs & (first.bit | second.bit) for each in self.groups):
+        either = first.bit | second.bit
+        if any(each.needs & either and needs & each.bit for each in self.groups.values()):
             return "another kernel comes between them"
         return None
 
@@ -224,8 +228,7 @@ class Grouping:
 
 def ordered(groups: Iterable[Group], position: Mapping[Operation, int]) -> list[Group]:
     """The groups in an order in which each comes after those it needs, as near to the program's as it can be."""
-    waiting = [group for group in groups if group.ops]
-    waiting.sort(key=lambda group: max(position[op] for op in group.ops))
+    waiting = sorted(groups, key=lambda group: max(position[op] for op in group.ops))
     done, result = 0, list[Group]()
     while waiting:
         ready = next(group for group in waiting if not group.needs & ~done)
@@ -292,7 +295,7 @@ class Outliner:
         grouping = Grouping(block, self.limit)
         if remarks.wanted():
             grouping.remark_on_cuts()
-        groups = ordered(grouping.groups, position)
+        groups = ordered(grouping.groups.values(), position)
         for op in position:
             if op not in constants:
                 op.detach()
