@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from xmlc.jacobians import jacobian as jacobian
     from xmlc.nan_search import debug_nans as debug_nans
     from xmlc.onnx_export import export_onnx as export_onnx
+    from xmlc.open_sizes import Array as Array
     from xmlc.running import load as load
     from xmlc.tensors.compare import compare_kernels as compare_kernels
     from xmlc.tensors.device import Device as Device
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 
 PUBLIC = {
     "Device": "xmlc.tensors.device",
+    "Array": "xmlc.open_sizes",
     "Builder": "xmlc.builder",
     "CompileError": "xmlc.dialects.diagnostics",
     "checkpoint": "xmlc.custom_derivatives",

@@ -13,7 +13,7 @@ from __future__ import annotations
 import functools
 import inspect
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast, overload
 
@@ -26,6 +26,7 @@ from xmlc.compiled import as_array
 from xmlc.dialects.diagnostics import CompileError
 from xmlc.dialects.dtypes import FROM_NUMPY
 from xmlc.dialects.ml.types import shape_text, tensor
+from xmlc.dialects.sizes import Assumptions
 from xmlc.driver import Settings, any_target, emit
 from xmlc.frontend.python.array import Array
 from xmlc.frontend.python.control import cond, scan, while_loop
@@ -33,6 +34,7 @@ from xmlc.frontend.python.places import user_place
 from xmlc.frontend.python.trace import Spec, Traced, current, trace
 from xmlc.frontend.python.tree import Tree, flatten, map_leaves
 from xmlc.nan_search import SEARCHING, explain_nan, has_nan, unsearched
+from xmlc.open_sizes import ForAllSizes, Opened, opened, stated_sizes
 from xmlc.options import DEVICE, EXPLAIN
 from xmlc.tensors.backend import Runner
 from xmlc.tensors.device import KINDS, TRACED_FOR, Device, device_of, expect_one
@@ -157,6 +159,7 @@ class TracedFunction(Generic[P, R]):
         device: Device | None = None,
         donate: Sequence[str] = (),
         returns: str = "arrays",
+        sizes: Mapping[str, Sequence[Any]] | None = None,
     ):
         """`device` is where it runs, or that which the settings compile for; else each call where its tensors are."""
         if returns not in RETURNS:
@@ -167,6 +170,7 @@ class TracedFunction(Generic[P, R]):
         self.signature = inspect.signature(function)
         self.static = frozenset(static)
         self.donate = frozenset(donate)
+        self.sizes = stated_sizes(function, sizes)
         positional = inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD
         kinds = [each.kind in positional for each in self.signature.parameters.values()]
         self.plain = tuple(self.signature.parameters) if all(kinds) and not static else None
@@ -219,12 +223,16 @@ class TracedFunction(Generic[P, R]):
         leaves = [as_leaf(each, device) for each in found]
         if self.donate:
             leaves = self.of_their_own(names, structure, found, leaves, device)
-        key = structure, tuple(map(leaf_key, leaves)), static, device
+        open = self.opened(names, structure, leaves)
+        key = structure, tuple(map(leaf_key, leaves, open.shapes if open else map(np.shape, leaves))), static, device
         entry = self.entries.get(key)
         if entry is None:
             self.explain(key, names)
             lowered = self.traced(names, trees, static)
-            entry = self.entries[key] = lowered.compile()
+            entry = lowered.compile()
+            if open:
+                entry = self.for_all_sizes(entry, names, leaves, structure, static)
+            self.entries[key] = entry
             self.explain_donated(lowered.traced.donated, entry)
         if flat is not None and None not in flat and self.plain is not None:
             self.flat[flat] = entry
@@ -242,6 +250,29 @@ class TracedFunction(Generic[P, R]):
             device.backend.copied(leaf) if type(each) is Tensor and owner in self.donate else leaf
             for owner, each, leaf in zip(owners, found, leaves)
         ]
+
+    def opened(self, names: Sequence[str], structure: Tree, leaves: Sequence[Any]) -> Opened | None:
+        """The shapes of arguments with the sizes that are open as symbols; None where all are as they are."""
+        if not self.sizes:
+            return None
+        if self.device is not None and self.device.kind != "cpu":
+            message = f"{self.name} has open sizes, which programs for {self.device} cannot have"
+            raise CompileError(message, place=user_place(), hint="state numbers, or None")
+        return opened(self.sizes, paths_of(names, structure), leaves)
+
+    def for_all_sizes(
+        self, first: Entry, names: tuple[str, ...], leaves: Sequence[Any], structure: Tree, static: tuple[Any, ...]
+    ) -> Entry:
+        """A program with open sizes, compiled again for arrays that are not as it assumes."""
+        are_numbers = [type(each) in NUMBERS for each in leaves]
+
+        def again(inputs: Sequence[Any]) -> Runner:
+            if EXPLAIN.get():
+                LOG.warning("tracing %s: its sizes are not as an earlier program assumes", self.name)
+            given = [each.item() if is_number else each for each, is_number in zip(inputs, are_numbers)]
+            return self.traced(names, structure.build(given), static).compile().call
+
+        return replace(first, call=ForAllSizes(first.call, again))
 
     def placed(self, names: Sequence[str], found: Sequence[Any], structure: Tree) -> Device:
         """The device that a call runs on. Raises CompileError where an argument is on another."""
@@ -287,7 +318,12 @@ class TracedFunction(Generic[P, R]):
         leaves = [as_leaf(each, device) for each in leaves]
         paths = paths_of(names, structure)
         owners = [name for name, child in zip(names, structure.children) for _ in range(child.leaves)]
-        specs = [spec_of(leaf, path, donated=owner in self.donate) for leaf, path, owner in zip(leaves, paths, owners)]
+        open = self.opened(names, structure, leaves)
+        shapes = open.shapes if open else map(np.shape, leaves)
+        specs = [
+            spec_of(leaf, path, shape, donated=owner in self.donate)
+            for leaf, path, shape, owner in zip(leaves, paths, shapes, owners)
+        ]
 
         def run(arrays: Sequence[Array]) -> Any:
             built = structure.build(arrays)
@@ -295,7 +331,7 @@ class TracedFunction(Generic[P, R]):
 
         before = TRACED_FOR.set(device)
         try:
-            made = trace(run, specs, paths)
+            made = trace(run, specs, paths, open.assumptions() if open else Assumptions())
         finally:
             TRACED_FOR.reset(before)
         return Lowered(made, self.settings or default_settings(device), device)
@@ -392,9 +428,9 @@ def plain_key(arguments: Sequence[Any]) -> tuple[Any, ...] | None:
         return None
 
 
-def leaf_key(leaf: Any) -> Leaf:
+def leaf_key(leaf: Any, shape: tuple[int, ...]) -> Leaf:
     kind = cast("type[Any]", type(leaf))
-    return (kind,) if kind in NUMBERS else (leaf.shape, leaf.dtype)
+    return (kind,) if kind in NUMBERS else (shape, leaf.dtype)
 
 
 def leaf_text(leaf: Leaf) -> str:
@@ -406,12 +442,12 @@ def paths_of(names: Sequence[str], structure: Tree) -> list[str]:
     return [path for name, child in zip(names, structure.children) for path in child.paths(name)]
 
 
-def spec_of(leaf: Any, path: str, *, donated: bool = False) -> Spec:
+def spec_of(leaf: Any, path: str, shape: tuple[int, ...], *, donated: bool = False) -> Spec:
     if type(leaf) in NUMBERS:
         return Spec(tensor((), FROM_NUMPY[np.asarray(leaf).dtype]), weak=True)
     if leaf.dtype not in FROM_NUMPY:
         raise CompileError(f"the argument '{path}' has element type {leaf.dtype}", place=user_place())
-    return Spec(tensor(leaf.shape, FROM_NUMPY[leaf.dtype]), donated=donated)
+    return Spec(tensor(shape, FROM_NUMPY[leaf.dtype]), donated=donated)
 
 
 @overload
@@ -421,6 +457,7 @@ def compile(
     *,
     static: Sequence[str] = (),
     donate: Sequence[str] = (),
+    sizes: Mapping[str, Sequence[Any]] | None = None,
     settings: Settings | None = None,
     device: Device | str | None = None,
     tune: float | None = None,
@@ -432,6 +469,7 @@ def compile(
     *,
     static: Sequence[str] = (),
     donate: Sequence[str] = (),
+    sizes: Mapping[str, Sequence[Any]] | None = None,
     settings: Settings | None = None,
     device: Device | str | None = None,
     tune: float | None = None,
@@ -442,10 +480,12 @@ def compile(
     Arguments are trees of arrays and numbers: tuples, lists, dicts, dataclasses. `static` names those that are none:
     they are hashed, and the function is traced for each of their values. Arrays that it uses from outside are part
     of the program as they are when it is traced. `donate` names arguments whose memory a call may write results to:
-    what they hold afterwards is undefined (docs/python.md). `device` says where it runs, a device or a target such as
-    `"cuda:sm_90a"`, if `settings` do not; else it runs where tensors and arrays of a GPU that it is given are, and on
-    the device of XMLC_DEVICE where there are none. Given tensors it gives tensors, given arrays in a GPU's memory
-    such arrays, else NumPy's; with `returns="caller"`, arrays of the library of its first argument that is an array.
+    what they hold afterwards is undefined (docs/python.md). `sizes` names sizes of arguments that are left open, as
+    annotations `xmlc.Array["batch", 784]` do: one compilation serves them all. `device` says where it runs, a device
+    or a target such as `"cuda:sm_90a"`, if `settings` do not; else it runs where tensors and arrays of a GPU that it is
+    given are, and on the device of XMLC_DEVICE where there are none. Given tensors it gives tensors, given arrays in a
+    GPU's memory such arrays, else NumPy's; with `returns="caller"`, arrays of the library of its first argument that is
+    an array.
     `tune` is how many seconds each compilation for a GPU may spend on timing schedules of
     its kernels there.
     Raises CompileError at the user's line.
@@ -460,5 +500,5 @@ def compile(
             raise CompileError("tune= times kernels of a GPU", place=user_place(), hint='give device="cuda"')
         settings = replace(settings, tune=tune)
     if function is not None:
-        return TracedFunction(function, static, settings, where, donate, returns)
-    return lambda function: TracedFunction(function, static, settings, where, donate, returns)
+        return TracedFunction(function, static, settings, where, donate, returns, sizes)
+    return lambda function: TracedFunction(function, static, settings, where, donate, returns, sizes)

@@ -11,8 +11,9 @@ import operator
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce as reduce_pairs
+from math import prod
 from types import EllipsisType
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, cast
 
 import numpy as np
 from xdsl.dialects.builtin import bf16, f16, f32, f64, i1, i64
@@ -22,6 +23,7 @@ from xmlc.dialects.diagnostics import CompileError
 from xmlc.dialects.dtypes import FROM_NUMPY, TO_NUMPY, is_float, is_unsigned, u64
 from xmlc.dialects.ml import functions as F
 from xmlc.dialects.ml.types import broadcast_shapes, element_of, rank_of, shape_of, shape_text
+from xmlc.dialects.sizes import Size, same_size
 from xmlc.frontend.python.places import user_place
 from xmlc.frontend.python.trace import Trace, active
 
@@ -65,7 +67,7 @@ class Array:
 
     @property
     def size(self) -> int:
-        return int(np.prod(self.shape))
+        return prod(self.shape)
 
     def __repr__(self) -> str:
         return f"<traced {self.value.type}>"
@@ -285,6 +287,8 @@ def as_array(x: ArrayLike) -> Array:
     if isinstance(x, bool | int | float):
         element = i1 if isinstance(x, bool) else integer_of(x) if isinstance(x, int) else f64
         return Array(F.constant(x, element), trace, weak=True)
+    if isinstance(x, Size):  # a size that is open: a number that is known when the program runs
+        return Array(F.reshape(F.sizes_of([cast(int, x)]), ()), trace, weak=True)
     if isinstance(x, np.generic):
         return Array(trace.capture(np.array(x)), trace)
     if hasattr(x, "captured"):  # a tensor: its device may be another than this program's, which it knows
@@ -292,6 +296,11 @@ def as_array(x: ArrayLike) -> Array:
     if hasattr(x, "__dlpack__"):  # NumPy's arrays among them, which this does not copy either
         return Array(trace.capture(x if isinstance(x, np.ndarray) else np.from_dlpack(x)), trace)  # pyright: ignore
     raise CompileError(f"expected an array or a number, found {type(x).__name__}", place=user_place())
+
+
+def size_of(x: Any) -> int:
+    """A size as it is written: a number, or one that is open. TypeError for anything else."""
+    return cast(int, x) if isinstance(x, Size) else operator.index(x)
 
 
 def integer_of(x: int) -> Attribute:
@@ -420,10 +429,10 @@ def reduce(build: Callable[..., SSAValue], x: ArrayLike, axis: int | Sequence[in
 def reshape(x: ArrayLike, /, shape: Sequence[int], *, copy: bool | None = None) -> Array:
     """x under another shape; one size may be -1, which is then what is left."""
     array = as_array(x)
-    sizes = [operator.index(size) for size in shape]
+    sizes = list(map(size_of, shape))
     if -1 in sizes:
-        known = int(np.prod([size for size in sizes if size != -1]))
-        if sizes.count(-1) > 1 or not known or array.size % known:
+        known = prod(size for size in sizes if size != -1)
+        if sizes.count(-1) > 1 or not known or not same_size(array.size // known * known, array.size):
             raise CompileError(
                 f"cannot reshape {shape_text(array.shape)} to {tuple(shape)}",
                 place=user_place(),
@@ -501,8 +510,7 @@ class Taken:
     def add(self, size: int, key: Key) -> None:
         """The next dimension of the array, which has `size` elements."""
         if isinstance(key, slice):
-            start, stop, step = key.indices(size)
-            count = len(range(start, stop, step))
+            start, count, step = taken_by(key, size)
             self.append(start if count else 0, count, step)
             self.shape.append(count)
         elif isinstance(key, Array | np.ndarray):
@@ -518,12 +526,38 @@ class Taken:
                 raise CompileError(
                     f"index {position} is out of range for dimension {dimension} of size {size}", place=user_place()
                 )
-            self.append(position % size, 1, 1)
+            if position < 0 and isinstance(size, Size):  # where that is, is known when the program runs
+                self.gathered.append((len(self.shape), as_array(position + size)))
+                self.append(0, size, 1)
+                self.shape.append(size)
+                return
+            self.append(position + size if position < 0 else position, 1, 1)
 
     def append(self, start: int, size: int, stride: int) -> None:
         self.starts.append(start)
         self.sizes.append(size)
         self.strides.append(stride)
+
+
+def taken_by(key: slice, size: int) -> tuple[int, int, int]:
+    """Where a slice of a dimension starts, how many elements it takes, and its step; the size may be open."""
+    if not isinstance(size, Size):
+        start, stop, step = key.indices(size)
+        return start, len(range(start, stop, step)), step
+    step = 1 if key.step is None else operator.index(key.step)
+    first, last = (0, size) if step > 0 else (size - 1, -1)  # where it starts and ends if nothing is said
+
+    def bounded(place: Any, otherwise: int) -> int:
+        if place is None:
+            return otherwise
+        place = size_of(place)
+        place = place + size if place < 0 else place
+        low, high = (0, size) if step > 0 else (-1, size - 1)
+        return low if place < low else high if place > high else place
+
+    start, stop = bounded(key.start, first), bounded(key.stop, last)
+    distance = stop - start if step > 0 else start - stop
+    return start, (distance + abs(step) - 1) // abs(step) if distance > 0 else 0, step
 
 
 def from_the_end(indices: SSAValue, size: int) -> SSAValue:
@@ -532,7 +566,8 @@ def from_the_end(indices: SSAValue, size: int) -> SSAValue:
         return indices
     negative = F.compare(indices, F.scalar(indices, 0), "lt")
     wide = F.cast(indices, i64)
-    return F.select(negative, F.add(wide, F.scalar(wide, size)), wide)
+    length = as_array(size).value if isinstance(size, Size) else F.scalar(wide, size)
+    return F.select(negative, F.add(wide, length), wide)
 
 
 def unsupported_index(key: Any) -> CompileError:

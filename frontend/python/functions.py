@@ -10,7 +10,7 @@ import math
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, SupportsIndex
+from typing import Any, SupportsIndex, cast
 
 import numpy as np
 from xdsl.dialects.builtin import i64
@@ -20,6 +20,7 @@ from xmlc.dialects.diagnostics import CompileError
 from xmlc.dialects.dtypes import is_float, is_unsigned, u64
 from xmlc.dialects.ml import functions as F
 from xmlc.dialects.ml.types import broadcast_shapes, element_of, rank_of, shape_of, shape_text
+from xmlc.dialects.sizes import Size
 from xmlc.frontend.python.array import (
     DEFAULT_INTEGER,
     Array,
@@ -37,6 +38,7 @@ from xmlc.frontend.python.array import (
     modulo,
     reduce,
     reshape,
+    size_of,
     together,
     unary,
     value_of,
@@ -200,7 +202,7 @@ def asarray(x: ArrayLike, /, *, dtype: Any = None, device: Any = None, copy: boo
 
 
 def sizes_of(shape: int | Sequence[int]) -> tuple[int, ...]:
-    return (operator.index(shape),) if isinstance(shape, SupportsIndex) else tuple(map(operator.index, shape))
+    return (size_of(shape),) if isinstance(shape, SupportsIndex) else tuple(map(size_of, shape))
 
 
 def full(shape: int | Sequence[int], fill_value: ArrayLike, *, dtype: Any = None, device: Any = None) -> Array:
@@ -237,11 +239,12 @@ def arange(
 ) -> Array:
     """start, start + step, … below stop; from 0 where only one bound is given."""
     start, stop = (0, start) if stop is None else (start, stop)
-    whole = isinstance(start, int) and isinstance(stop, int) and isinstance(step, int)
+    whole = isinstance(start, int | Size) and isinstance(stop, int | Size) and isinstance(step, int)
     element = element_named((int if whole else float) if dtype is None else dtype)
-    count = builtins.max(math.ceil((stop - start) / step), 0)
+    count = -((start - stop) // step) if whole else math.ceil((stop - start) / step)
+    count = builtins.max(count, 0)
     wide = element if is_float(element) else i64
-    places = F.iota((count,), 0, wide)
+    places = F.iota((cast(int, count),), 0, wide)
     if step != 1:
         places = F.mul(places, F.scalar(places, step))
     places = F.add(places, F.scalar(places, start)) if start else places

@@ -11,7 +11,6 @@ from types import CodeType
 
 from xdsl.dialects.builtin import FileLineColLoc, IntAttr, StringAttr, UnknownLoc
 from xdsl.ir import Operation
-from xdsl.utils.exceptions import VerifyException
 
 from xmlc.dialects.diagnostics import CompileError, Place
 
@@ -46,7 +45,7 @@ def user_place() -> Place | None:
     return None
 
 
-def at_user_line(error: VerifyException) -> CompileError:
+def at_user_line(error: Exception, hint: str | None = None) -> CompileError:
     """The error of an op that cannot be made, at the line that made it: the innermost that is the user's."""
     trace, place = error.__traceback__, user_place()
     while trace is not None:
@@ -54,7 +53,7 @@ def at_user_line(error: VerifyException) -> CompileError:
             place = place_in(trace.tb_frame.f_code, trace.tb_lasti)
         trace = trace.tb_next
     line = linecache.getline(place.file, place.line).rstrip("\n") if place else None
-    return CompileError(str(error), place=place, source_line=line)
+    return CompileError(str(error), place=place, source_line=line, hint=hint)
 
 
 def is_user(code: CodeType) -> bool:

@@ -22,6 +22,7 @@ from xmlc.dialects.diagnostics import CompileError
 from xmlc.dialects.dtypes import FROM_NUMPY
 from xmlc.dialects.ml import functions as F
 from xmlc.dialects.ml.types import TensorLike, tensor
+from xmlc.dialects.sizes import Assumptions, UnknownSize, assuming, state
 from xmlc.frontend.python.places import at_user_line, locate, user_place
 from xmlc.frontend.python.tree import Tree, flatten
 
@@ -107,24 +108,33 @@ class Traced:
     """The names of arguments whose memory the caller gives away."""
 
 
-def trace(function: Callable[[Sequence[Any]], Any], specs: Sequence[Spec], names: Sequence[str]) -> Traced:
+def trace(
+    function: Callable[[Sequence[Any]], Any],
+    specs: Sequence[Spec],
+    names: Sequence[str],
+    assumptions: Assumptions | None = None,
+) -> Traced:
     """Run a function of a list of arrays once, on arrays that stand for arguments of these types.
+
+    Sizes of the types may be symbols, of which `assumptions` are made where the function branches by them.
 
     Raises CompileError at the user's line for operands that do not fit, and whatever the function itself raises.
     """
     from xmlc.frontend.python.array import Array, value_of
 
-    made = Trace()
+    made, assumptions = Trace(), assumptions or Assumptions()
     for spec, name in zip(specs, names):
         hint = re.sub(r"\W+", "_", name).strip("_")
         made.block.insert_arg(spec.type, len(made.block.args)).name_hint = hint
     before = CURRENT.set(made)
     try:
-        with made.inside(made.block) as arguments:
+        with assuming(assumptions), made.inside(made.block) as arguments:
             leaves, structure = flatten(function([Array(v, made, s.weak) for v, s in zip(arguments, specs)]))
             end = ReturnOp(*map(value_of, leaves))
     except VerifyException as error:
         raise at_user_line(error) from error
+    except UnknownSize as error:
+        raise at_user_line(error, "state a number for this size, or None, instead of a name") from error
     finally:
         CURRENT.reset(before)
     weights = {f"captured.{i}": array for i, (array, _) in enumerate(made.captured.values())}
@@ -135,8 +145,10 @@ def trace(function: Callable[[Sequence[Any]], Any], specs: Sequence[Spec], names
     types = FunctionType.from_lists([v.type for v in made.block.args], [v.type for v in end.operands])
     made_function = FuncOp("main", types, Region(made.block), arg_attrs=ArrayAttr(attributes))
     made_function.location = end.location
+    module = ModuleOp([made_function])
+    state(assumptions, module)
     donated = tuple(name for name, spec in zip(names, specs) if spec.donated)
-    return Traced(ModuleOp([made_function]), weights, structure, donated)
+    return Traced(module, weights, structure, donated)
 
 
 def attributes_of(name: str, spec: Spec) -> dict[str, Attribute]:
