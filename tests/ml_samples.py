@@ -357,3 +357,19 @@ SAMPLES: tuple[Sample, ...] = (
     *derivative_samples(),
     *random_samples(),
 )
+
+
+def grouped(samples: Sequence[Sample], element: Attribute) -> tuple[ModuleOp, list[Array]]:
+    """Several samples as one program, and its inputs."""
+
+    def build(*arguments: SSAValue) -> list[SSAValue]:
+        rest, results = list(arguments), list[SSAValue]()
+        for sample in samples:
+            made = sample.build(*rest[: len(sample.operands)])
+            made = list(made.results) if isinstance(made, Operation) else made
+            results += [made] if isinstance(made, SSAValue) else list(made)
+            rest[: len(sample.operands)] = []
+        return results
+
+    types = [type for sample in samples for type in sample.types(element)]
+    return program(types, build), [x for sample in samples for x in sample.inputs(element)]

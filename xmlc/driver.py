@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, TypeAlias
 
 from xdsl.context import Context
@@ -292,6 +293,22 @@ def machine_code(llvm_ir: str, settings: Settings) -> bytes:
     return code
 
 
+def objects(module: ModuleOp, settings: Settings) -> tuple[bytes, ...]:
+    """The machine code of a module in one or several object files; in one where somebody looks at it."""
+    if settings.is_watched:
+        return (machine_code(llvm_ir(module, settings), settings),)
+    from xmlc.backends.cpu.emit import emit_units
+    from xmlc.backends.cpu.jit import compile_to_objects
+
+    settings.timer.start("stage llvm")
+    texts = emit_units(module, settings.cpu)
+    settings.timer.stop()
+    settings.timer.start("stage obj")
+    code = compile_to_objects(texts, settings.cpu, settings.opt_level)
+    settings.timer.stop()
+    return code
+
+
 def entry_of(module: ModuleOp) -> FuncOp:
     """The function that a module is run by: @main, or the only public one. Raises CompileError where there is none."""
     public = [
@@ -321,25 +338,29 @@ def prepare_of(module: ModuleOp) -> FuncOp | None:
 
 @dataclass(frozen=True)
 class Compiled:
-    """A compiled program as it is kept in the cache: @main and, if there is one, @prepare; the object file of both."""
+    """A compiled program as it is kept in the cache: @main and, if there is one, @prepare; the object files of both."""
 
     main: EntryPoint
     prepare: EntryPoint | None
-    code: bytes
+    code: tuple[bytes, ...]
 
     def to_bytes(self) -> bytes:
         entries = [self.main, *([self.prepare] if self.prepare else [])]
         head = [{"signature": each.signature.to_json(), "arena_bytes": str(each.arena_bytes)} for each in entries]
-        return json.dumps(head).encode() + b"\n" + self.code
+        record = {"entries": head, "sizes": [len(each) for each in self.code]}
+        return b"\n".join([json.dumps(record).encode(), b"".join(self.code)])
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Compiled:
         head, _, code = data.partition(b"\n")
+        record = json.loads(head)
         entries = [
             EntryPoint(Signature.from_json(each["signature"]), read_size(each["arena_bytes"]))
-            for each in json.loads(head)
+            for each in record["entries"]
         ]
-        return cls(entries[0], entries[1] if len(entries) > 1 else None, code)
+        ends = list(accumulate(record["sizes"], initial=0))
+        objects = tuple(code[start:end] for start, end in pairwise(ends))
+        return cls(entries[0], entries[1] if len(entries) > 1 else None, objects)
 
 
 def compile_program(module: ModuleOp, settings: Settings) -> Compiled:
@@ -394,7 +415,7 @@ def compile_anew(module: ModuleOp, settings: Settings) -> Compiled:
     signature, prepare_signature = to_last_mlir(module, settings)
     if settings.profile:
         signature = settings.profile.added_to(signature, entry_of(module))
-    code = machine_code(llvm_ir(module, settings), settings)
+    code = objects(module, settings)
     entry = entry_of(module)
     main = EntryPoint(completed(signature, entry, assumptions_of(module).natural), arena_bytes(entry))
     prepare: EntryPoint | None = None

@@ -7,9 +7,11 @@ import ctypes.util
 import os
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
+from itertools import repeat
 from typing import Any
 
 from xmlc.backends.cpu.elf import ElfSymbols, elf_symbols
@@ -31,6 +33,14 @@ def compile_to_object(llvm_ir: str, target: Target, opt_level: int = 3) -> bytes
     """Machine code for `target` as a relocatable object file."""
     machine = target_machine(target, opt_level)
     return machine_code(optimized(llvm_ir, machine, opt_level), machine, as_text=False)
+
+
+def compile_to_objects(units: Sequence[str], target: Target, opt_level: int = 3) -> tuple[bytes, ...]:
+    """The same for the units of a module, as many at once as there are cores."""
+    if len(units) == 1:
+        return (compile_to_object(units[0], target, opt_level),)
+    with ThreadPoolExecutor(min(len(units), host().cores)) as threads:
+        return tuple(threads.map(compile_to_object, units, repeat(target), repeat(opt_level)))
 
 
 def assembly(llvm_ir: str, target: Target, opt_level: int = 3) -> str:

@@ -1,7 +1,12 @@
-"""LLVM through llvmlite: parsing, its optimisation pipeline, code generation. It lets one thread in at a time."""
+"""LLVM through llvmlite: parsing, its optimisation pipeline, code generation.
+
+llvmlite lets one thread in at a time. LLVM itself works on modules of different contexts at once; so its two functions
+that take nearly all the time are called without llvmlite's lock, straight from its library.
+"""
 
 from __future__ import annotations
 
+import ctypes
 from functools import cache
 from typing import Any
 
@@ -37,10 +42,30 @@ def optimized(llvm_ir: str, machine: Any, opt_level: int) -> Any:
     options.loop_vectorization = options.slp_vectorization = options.loop_interleaving = opt_level >= 2
     builder = binding.create_pass_builder(machine, options)
     passes = builder.getModulePassManager()
-    passes.run(module, builder)
+    library().LLVMPY_RunNewModulePassManager(passes, module, builder)
     return module
 
 
 def machine_code(module: Any, machine: Any, *, as_text: bool) -> bytes:
     """The module as an object file, or as assembly text."""
-    return machine.emit_assembly(module).encode() if as_text else machine.emit_object(module)
+    if as_text:
+        return machine.emit_assembly(module).encode()
+    with binding.ffi.OutputString() as error:
+        buffer = library().LLVMPY_TargetMachineEmitToMemory(machine, module, 1, error)
+        if not buffer:
+            raise RuntimeError(str(error))
+    locked = binding.ffi.lib
+    try:
+        return ctypes.string_at(locked.LLVMPY_GetBufferStart(buffer), locked.LLVMPY_GetBufferSize(buffer))
+    finally:
+        locked.LLVMPY_DisposeMemoryBuffer(buffer)
+
+
+@cache
+def library() -> ctypes.CDLL:
+    """llvmlite's library without its lock: for modules that are this thread's alone. Python's lock is released."""
+    found = ctypes.CDLL(binding.ffi.lib._name)  # as a ctypes library has it, which llvmlite's wrapper stands for
+    for name in ("LLVMPY_RunNewModulePassManager", "LLVMPY_TargetMachineEmitToMemory"):
+        function, locked = getattr(found, name), getattr(binding.ffi.lib, name)
+        function.argtypes, function.restype = locked.argtypes, locked.restype
+    return found

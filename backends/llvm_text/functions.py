@@ -11,7 +11,6 @@ from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, SymbolRefAttr, Unre
 from xdsl.ir import Attribute, Operation
 
 from xmlc.backends.llvm_text import control
-from xmlc.backends.llvm_text.types import symbol
 from xmlc.backends.llvm_text.writer import Row, Writer
 from xmlc.dialects.diagnostics import CompileError, Diagnostic, place_of
 
@@ -71,7 +70,7 @@ def call(w: Writer, op: func.CallOp) -> None:
     ]
     returned = returned_kind(w, [result.type for result in op.results])
     callee = cast("SymbolRefAttr", op.properties["callee"]).string_value()
-    text = f"call {returned} {symbol(callee)}({', '.join(arguments)})"
+    text = f"call {returned} {w.symbol(callee)}({', '.join(arguments)})"
     kinds = [kind for result in op.results for kind in w.part_kinds(result.type)]
     if not kinds:
         w.lines.append("  " + text)

@@ -12,7 +12,17 @@ from xdsl.dialects.utils.fast_math import FastMathFlag
 from xdsl.ir import Attribute, Block, Operation, SSAValue
 
 from xmlc.backends.llvm_text.helpers import HELPERS
-from xmlc.backends.llvm_text.types import BYTES, DYNAMIC, Unprintable, is_memref, is_vector, mangled, spelled, stored
+from xmlc.backends.llvm_text.types import (
+    BYTES,
+    DYNAMIC,
+    Unprintable,
+    is_memref,
+    is_vector,
+    mangled,
+    spelled,
+    stored,
+    symbol,
+)
 from xmlc.dialects.diagnostics import CompileError, place_of
 
 Extent = int | str  # a size, stride or index: known now, or the name of an i64
@@ -51,6 +61,8 @@ class Writer:
     helper_texts: Mapping[str, Callable[[str, str], str]] = field(default_factory=lambda: HELPERS)
     pointer_kinds: Mapping[Attribute, str] = field(default_factory=dict[Attribute, str])
     """Memory space of memrefs -> LLVM pointer type; a space that is not there is the generic one, `ptr`."""
+    shared: frozenset[str] = frozenset()
+    """Functions of the module that are seen outside of what is printed: they have names of their own there."""
     lines: list[str] = field(default_factory=list[str])
     names: dict[SSAValue, str] = field(default_factory=dict[SSAValue, str])
     buffers: dict[SSAValue, Buffer] = field(default_factory=dict[SSAValue, Buffer])
@@ -63,6 +75,10 @@ class Writer:
     _types: dict[int, tuple[Attribute, str]] = field(default_factory=dict[int, tuple[Attribute, str]])
     _flags: dict[int, tuple[Attribute, str]] = field(default_factory=dict[int, tuple[Attribute, str]])
     _mangled: dict[str, str] = field(default_factory=dict[str, str])
+
+    def symbol(self, function: str) -> str:
+        """What a function is called: `kernel.sqrt` for a shared one, which is not the C library's."""
+        return symbol(f"kernel.{function}" if function in self.shared else function)
 
     def kind(self, attribute: Attribute) -> str:
         """The LLVM type of a value. Attributes are looked up by identity: hashing one takes longer."""

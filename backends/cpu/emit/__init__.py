@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from xmlc.backends.cpu.emit.module import ROWS, emit_module
+from xmlc.backends.cpu.emit.module import ROWS, emit_module, emit_units
 
-__all__ = ["ROWS", "emit_module"]
+__all__ = ["ROWS", "emit_module", "emit_units"]

@@ -13,7 +13,6 @@ from typing import Any, cast
 from xdsl.dialects import func, memref
 from xdsl.dialects.builtin import (
     DenseIntOrFPElementsAttr,
-    FunctionType,
     IntegerAttr,
     MemRefType,
     ModuleOp,
@@ -23,6 +22,7 @@ from xdsl.dialects.builtin import (
 from xdsl.ir import Attribute, Operation
 
 from xmlc.backends.cpu.emit import amx, grouped, parallel
+from xmlc.backends.cpu.emit.units import KERNEL, Unit, units_of
 from xmlc.backends.cpu.target import Target
 from xmlc.backends.llvm_text import affine_index, arithmetic, control, functions, memory, vectors
 from xmlc.backends.llvm_text.functions import MAY_ALIAS, argument_attributes, refuse_unknown, returned_kind
@@ -43,7 +43,6 @@ from xmlc.dialects.grouped import DotOp
 
 ALIGN = "llvm.align"  # argument attribute: the alignment that callers promise, in bytes
 INLINE = "xmlc.inline"  # function attribute: always inline
-KERNEL = "xmlc.kernel"  # function attribute: never inlined; LLVM takes far longer for all kernels in one function
 
 
 def emit_module(module: ModuleOp, target: Target, stage: str = "llvm") -> str:
@@ -51,18 +50,36 @@ def emit_module(module: ModuleOp, target: Target, stage: str = "llvm") -> str:
 
     CompileError lists every kind of op that has no row, with its place; `stage` is named in the message.
     """
+    refuse_unspelled(module, stage)
+    return emit_unit(Unit(tuple(module.ops)), target)
+
+
+def emit_units(module: ModuleOp, target: Target, stage: str = "llvm") -> list[str]:
+    """The module as LLVM IR texts whose objects are linked together; raises as `emit_module` does."""
+    refuse_unspelled(module, stage)
+    units = units_of(module)
+    shared = frozenset(kernel.sym_name.data for unit in units for kernel in unit.called)
+    return [emit_unit(unit, target, shared) for unit in units]
+
+
+def refuse_unspelled(module: ModuleOp, stage: str) -> None:
     refuse_unknown((op for op in module.walk() if op is not module), {*ROWS, *TOP}, stage)
+
+
+def emit_unit(unit: Unit, target: Target, shared: frozenset[str] = frozenset()) -> str:
+    """One unit as LLVM IR text; `shared` are the kernels that some unit calls and another defines."""
     rows = {**ROWS, DotOp: grouped.dot_row(target.instructions)}
     texts = HELPERS | {"narrow.bf16": narrow_bf16_by_instruction} if "avx512bf16" in target.instructions else HELPERS
-    w = Writer(rows, soft_half=not target.converts_half, helper_texts=texts)
+    w = Writer(rows, soft_half=not target.converts_half, helper_texts=texts, shared=shared)
     pieces = [f'target datalayout = "{target.data_layout}"', f'target triple = "{target.triple}"', ""]
-    for op in module.ops:
+    for op in unit.defined:
         w.lines = []
         try:
             TOP[type(op)](w, op)
         except Unprintable as error:
             raise CompileError(f"{op.name}: {error}", place=place_of(op.location)) from error
         pieces.append("\n".join(w.lines))
+    pieces += [declaration(w, kernel) for kernel in unit.called]
     pieces += w.helpers.values()
     vectors_ = f'"prefer-vector-width"="{target.vector_bits}"'
     pieces.append(f"attributes #0 = {{ nounwind {vectors_} }}")
@@ -76,14 +93,12 @@ def emit_module(module: ModuleOp, target: Target, stage: str = "llvm") -> str:
 
 
 def function(w: Writer, op: func.FuncOp) -> None:
-    name = symbol(op.sym_name.data)
-    function_type = cast("FunctionType", op.properties["function_type"])
-    returned = returned_kind(w, list(function_type.outputs))
     block = op.body.first_block
     if block is None:
-        kinds = [kind for argument in function_type.inputs for kind in w.part_kinds(argument)]
-        w.lines.append(f"declare {returned} {name}({', '.join(kinds)}) #0")
+        w.lines.append(declaration(w, op))
         return
+    name = w.symbol(op.sym_name.data)
+    returned = returned_kind(w, list(op.function_type.outputs))
     if block.next_block is not None:
         raise Unprintable("the function has several blocks, not structured control flow")
     body = w.start_function()  # what binds parameters may compute strides
@@ -100,12 +115,19 @@ def function(w: Writer, op: func.FuncOp) -> None:
         w.bind_parts(argument, names)
     private = cast("StringAttr | None", op.properties.get("sym_visibility"))
     is_private = private is not None and private.data == "private"
-    linkage = "internal " if is_private else ""
+    linkage = "internal " if is_private and op.sym_name.data not in w.shared else ""
     group = "#1" if INLINE in op.attributes else "#2" if KERNEL in op.attributes else "#0"
     w.block(block)
     w.lines = [f"define {linkage}{returned} {name}({', '.join(parameters)}) {group} {{\nentry:", *w.entry, *body, "}"]
     if not is_private:
         packed(w, op)
+
+
+def declaration(w: Writer, op: func.FuncOp) -> str:
+    """A function that is defined elsewhere."""
+    kinds = [kind for argument in op.function_type.inputs for kind in w.part_kinds(argument)]
+    returned = returned_kind(w, list(op.function_type.outputs))
+    return f"declare {returned} {w.symbol(op.sym_name.data)}({', '.join(kinds)}) #0"
 
 
 def pointer_kind(memref_type: MemRefType[Attribute], attributes: dict[str, Attribute], w: Writer) -> str:

@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ml_samples import SAMPLES, Array, Sample, program
+from ml_samples import SAMPLES, Array, grouped, program
 from random_linalg import program as linalg_program
 from strategies import random_program
 from xdsl.dialects.builtin import ModuleOp, bf16, f16, f32, f64, i8, i32
-from xdsl.ir import Attribute, Operation, SSAValue
+from xdsl.ir import Attribute, SSAValue
 from xdsl.passes import ModulePass
 
 from xmlc import buffers
@@ -220,22 +220,6 @@ def test_every_schedule_can_be_forced(force: Force) -> None:
 
 
 # --- what the other properties are tested with
-
-
-def grouped(samples: Sequence[Sample], element: Attribute) -> tuple[ModuleOp, list[Array]]:
-    """Several samples as one program, and its inputs."""
-
-    def build(*arguments: SSAValue) -> list[SSAValue]:
-        rest, results = list(arguments), list[SSAValue]()
-        for sample in samples:
-            made = sample.build(*rest[: len(sample.operands)])
-            made = list(made.results) if isinstance(made, Operation) else made
-            results += [made] if isinstance(made, SSAValue) else list(made)
-            rest[: len(sample.operands)] = []
-        return results
-
-    types = [type for sample in samples for type in sample.types(element)]
-    return program(types, build), [x for sample in samples for x in sample.inputs(element)]
 
 
 @pytest.mark.parametrize("threads", THREADS)
