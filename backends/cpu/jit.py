@@ -117,7 +117,7 @@ def load_object(objects: bytes | Sequence[bytes], symbols: Mapping[str, Any] | N
     `symbols` gives external functions by name, as ctypes callbacks or addresses. CompileError where code needs
     a function that nobody provides, and where the bytes are no object file for this machine.
     """
-    initialize()
+    initialize(host().triple)
     images = [objects] if isinstance(objects, bytes) else list(objects)
     tables = [elf_symbols(image) for image in images]
     for table in tables:

@@ -219,5 +219,5 @@ def cache_sizes() -> tuple[int, ...]:
 def layout_of(triple: str) -> str:
     from xmlc.backends.cpu.llvm import binding, initialize
 
-    initialize()
+    initialize(triple)
     return str(binding.Target.from_triple(triple).create_target_machine().target_data)

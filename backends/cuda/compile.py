@@ -32,7 +32,7 @@ def ptx(llvm_ir: str, target: CudaTarget) -> str:
 
 
 def target_machine(target: CudaTarget) -> Any:
-    initialize()
+    initialize(TRIPLE)
     return binding.Target.from_triple(TRIPLE).create_target_machine(
         cpu=target.processor, features=target.features, opt=EFFORT
     )
