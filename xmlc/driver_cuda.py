@@ -11,7 +11,7 @@ from xdsl.dialects.func import FuncOp
 
 from xmlc.backends.cuda.artifact import CudaArtifact, Entry
 from xmlc.backends.cuda.driver import Device, NvidiaDriver, driver_of
-from xmlc.backends.cuda.target import CudaTarget
+from xmlc.backends.cuda.target import CudaTarget, parse_cuda
 from xmlc.backends.signature import EntryPoint, Signature, arena_bytes, completed
 from xmlc.compiled import Array
 from xmlc.compiled_cuda import CudaModule
@@ -85,7 +85,8 @@ def for_device(settings: Settings, device: Device) -> Settings:
     target = settings.target
     assert isinstance(target, CudaTarget)
     if target.name == ANY_DEVICE:
-        target = replace(target, processor=device.processor, multiprocessors=device.multiprocessors)
+        there = parse_cuda(f"{ANY_DEVICE}:{device.processor}")
+        target = replace(there, name=target.name, multiprocessors=device.multiprocessors)
     check(target, device.processor, device.name)
     return replace(settings, target=target)
 

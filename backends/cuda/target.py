@@ -13,6 +13,10 @@ PTX_VERSION = "+ptx86"
 """The version of PTX: drivers of CUDA 12.7 and later read it."""
 
 ARCHITECTURE = re.compile(r"sm_(?P<number>[0-9]+)[af]?\Z")
+VERSIONS = {80: 86, 86: 86, 87: 86, 88: 90, 89: 86, 90: 86, 100: 86, 101: 86, 103: 88, 110: 90, 120: 87, 121: 88}
+"""Number of an architecture -> the version of PTX of its code: the first that has the architecture, 8.6 at least."""
+FAMILY_VERSION = 88
+"""The first version of PTX with code for families of architectures, such as sm_100f."""
 LEAST = 80
 """The oldest architecture that kernels are made for: it copies to shared memory asynchronously and rounds to bf16."""
 
@@ -50,4 +54,8 @@ def parse_cuda(text: str) -> CudaTarget:
         raise CompileError(f"unknown target '{text}'", hint="write cuda or cuda:sm_90a")
     if int(match["number"]) < LEAST:
         raise CompileError(f"{processor} is too old", hint=f"kernels are made for sm_{LEAST} and later")
-    return CudaTarget(text, processor)
+    if int(match["number"]) not in VERSIONS:
+        known = ", ".join(f"sm_{number}" for number in VERSIONS)
+        raise CompileError(f"there is no architecture {processor}", hint=f"there are {known}")
+    version = max(VERSIONS[int(match["number"])], FAMILY_VERSION if processor.endswith("f") else 0)
+    return CudaTarget(text, processor, f"+ptx{version}")
