@@ -72,7 +72,7 @@ def fitted(passes: Sequence[ModulePass], target: Target, threads: int = 1) -> li
                     second_cache=sizes.get("second_cache", each.second_cache),
                 )
             case LowerRows():
-                return replace(each, vector_bits=target.vector_bits, **sizes)
+                return replace(each, vector_bits=target.vector_bits, threads=threads, **sizes)
             case LowerTransposes():
                 return replace(
                     each, vector_bits=target.vector_bits, third_cache=sizes.get("third_cache", each.third_cache)

@@ -1,15 +1,19 @@
 // RUN: xmlc opt %s -p lower-rows | filecheck %s
 
-// A reduction and what is done with it: one loop over rows, two sweeps over each, and nothing of a row in memory.
+// A reduction and what is done with it: one loop over rows, two at a time, two sweeps over them, and nothing of a row
+// in memory.
 // CHECK-LABEL: @shifted
 // CHECK-NOT: linalg
 // CHECK: scf.for %[[ROW:[0-9]+]] =
+// CHECK-NEXT: %[[NEXT:[0-9]+]] = arith.addi %[[ROW]]
 // CHECK-NEXT: scf.for %{{.*}} iter_args
 // CHECK: vector.load %x[%[[ROW]]
-// CHECK: arith.cmpf ogt
+// CHECK: vector.load %x[%[[NEXT]]
 // CHECK: %[[HIGHEST:[0-9]+]] = arith.maximumf
+// CHECK: %[[OTHER:[0-9]+]] = arith.maximumf
 // CHECK-NEXT: scf.for
 // CHECK: vector.broadcast %[[HIGHEST]]
+// CHECK: vector.broadcast %[[OTHER]]
 // CHECK: vector.store
 // CHECK-NOT: memref.store
 func.func @shifted(%x: memref<8x512xf32>, %y: memref<8x512xf32>) {

@@ -21,7 +21,8 @@ from xmlc.passes.functions import defined_functions
 from xmlc.passes.index_arithmetic import IndexConstants
 from xmlc.passes.machine import Machine
 from xmlc.passes.memory import byte_size
-from xmlc.passes.rows.emit import emit, lanes_for, vector_loop
+from xmlc.passes.rows.emit import emit
+from xmlc.passes.rows.emitter import lanes_for, vector_loop
 from xmlc.passes.rows.plan import Plan, plan_of
 from xmlc.passes.rows.recognise import Group, groups_of
 
@@ -35,6 +36,7 @@ class LowerRows(ModulePass):
     first_cache: int = Machine.first_cache
     second_cache: int = Machine.second_cache
     third_cache: int = Machine.third_cache
+    threads: int = Machine.threads
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         machine = Machine(
@@ -42,6 +44,7 @@ class LowerRows(ModulePass):
             first_cache=self.first_cache,
             second_cache=self.second_cache,
             third_cache=self.third_cache,
+            threads=self.threads,
         )
         for function in defined_functions(op):
             constants = IndexConstants(function.body.block)
@@ -76,18 +79,13 @@ def description(plan: Plan, loop: int) -> str:
 
 
 def pays(group: Group, loop: int, machine: Machine) -> bool:
-    """A single reduction whose results lie side by side is left to a loop nest that goes through memory in order.
-
-    A chain is left to LLVM, which makes vectors of it as well, unless it computes functions that registers of sixteen
-    numbers compute otherwise, or its results are to be stored past the caches.
+    """A chain is left to LLVM, which makes vectors of it as well, unless it computes functions that registers of
+    sixteen numbers compute otherwise, or its results are to be stored past the caches.
     """
-    if not group.columns:
-        return computes(group, loop, machine) or any(
-            byte_size(cast("Any", each.value.type)) >= machine.third_cache
-            for step in group.steps
-            for each in step.outputs
-        )
-    return group.is_column[loop] or sum(step.is_full for step in group.steps) > 1
+    if group.columns or computes(group, loop, machine):
+        return any(step.is_full for step in group.steps)
+    results = [each for step in group.steps for each in step.outputs]
+    return any(byte_size(cast("Any", each.value.type)) >= machine.third_cache for each in results)
 
 
 def computes(group: Group, loop: int, machine: Machine) -> bool:
