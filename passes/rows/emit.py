@@ -206,8 +206,9 @@ def swept(rows: RowEmitter, number: int, starts: Sequence[Spot], ahead: Sequence
         ]
         state = dict(state)
         for row, next_row in zip(spots, ahead or ()):
-            for spot in row if next_row else ():
-                rows.fetch_ahead(next_row.operands, {**spot.at, **next_row.row})
+            if next_row is not None:
+                for spot in row:
+                    rows.fetch_ahead(next_row.operands, {**spot.at, **next_row.row})
         for each in members:
             for place, row in enumerate(spots):
                 if each.step.fold is None:

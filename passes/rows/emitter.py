@@ -61,8 +61,9 @@ def vector_loop(group: Group) -> int | None:
 
 
 def lanes_for(group: Group, loop: int, machine: Machine) -> int:
-    """How many of the widest elements fill a vector; fewer where the loop is shorter."""
-    bits = max(bits_of(operand.element) for step in group.steps for operand in step.operands)
+    """How many of the widest elements along a loop fill a vector; fewer where the loop is shorter."""
+    moved = [operand for step in group.steps for operand in step.operands if operand.strides[loop]]
+    bits = max(bits_of(operand.element) for operand in moved)
     lanes = machine.lanes(max(bits, 32))
     while lanes > 2 and lanes // 2 >= group.extents[loop]:
         lanes //= 2

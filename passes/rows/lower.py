@@ -23,6 +23,7 @@ from xmlc.passes.machine import Machine
 from xmlc.passes.memory import byte_size
 from xmlc.passes.rows.emit import emit
 from xmlc.passes.rows.emitter import lanes_for, vector_loop
+from xmlc.passes.rows.places import extreme_of, split
 from xmlc.passes.rows.plan import Plan, plan_of
 from xmlc.passes.rows.recognise import Group, groups_of
 
@@ -55,6 +56,9 @@ class LowerRows(ModulePass):
 
 def lower(block: Block, machine: Machine, constants: IndexConstants) -> None:
     """Lower the groups of one block."""
+    for op in [op for op in block.ops if isinstance(op, linalg.ops.GenericOp)]:
+        if (extreme := extreme_of(op)) is not None:
+            split(extreme)
     for group in groups_of(block):
         loop = vector_loop(group)
         if loop is None or not pays(group, loop, machine) or (plan := plan_of(group)) is None:

@@ -39,6 +39,8 @@ PROGRAMS: dict[str, Program] = {
     "product": lambda x, axis: F.reduce_prod(F.mul(x, F.scalar(x, 0.5)), (axis,)),
     "max": lambda x, axis: F.reduce_max(F.exp(x), (axis,)),
     "min of all": lambda x, _: F.reduce_min(x, range(rank_of(x))),
+    "place of the largest": lambda x, axis: F.argmax(x, axis),
+    "place of the smallest": lambda x, axis: F.argmin(F.mul(x, x), axis),
     "chain": lambda x, axis: F.mul(F.tanh(F.add(F.erf(x), x)), F.exp(x)),
     "chain of a softmax": lambda x, axis: F.tanh(F.softmax(F.erf(x), axis)),
     "softmax of rows and columns": lambda x, axis: F.softmax(F.softmax(x, axis), rank_of(x) - 1),
@@ -75,17 +77,29 @@ def compare(shape: tuple[int, ...], axis: int, name: str, x: np.ndarray[tuple[in
 def test_rows_mean_what_the_interpreter_says(data: st.DataObject, shape: tuple[int, ...], name: str) -> None:
     axis = data.draw(st.integers(0, len(shape) - 1))
     x = np.random.default_rng(data.draw(st.integers(0, 99))).standard_normal(shape, np.float32)
-    if shape[axis] or name not in ("max", "min of all"):
+    if shape[axis] or name not in ("max", "min of all", "place of the largest", "place of the smallest"):
         compare(shape, axis, name, x)
 
 
-@pytest.mark.parametrize("name", ["softmax", "sum", "max", "min of all"])
+@pytest.mark.parametrize("name", ["softmax", "sum", "max", "min of all", "place of the largest"])
 @pytest.mark.parametrize("columns", [20, 300])
 def test_nan_and_infinities_stay_in_their_row(name: str, columns: int) -> None:
     x = np.random.default_rng(0).standard_normal((5, columns), np.float32)
     x[1, 17], x[2, 3], x[3, 0] = np.nan, np.inf, -np.inf
     compare((5, columns), 1, name, x)
     compare((columns, 5), 0, name, np.ascontiguousarray(x.T))
+
+
+@pytest.mark.parametrize("dtype", ["f64", "f16", "i8", "ui8", "i32", "i64", "ui64"])
+@pytest.mark.parametrize("find", [F.argmax, F.argmin])
+def test_the_first_of_equal_extremes_is_found(dtype: str, find: Callable[[SSAValue, int], SSAValue]) -> None:
+    x = np.random.default_rng(0).integers(0, 3, (6, 70))
+    builder = xmlc.Builder()
+    with builder.function(x=xmlc.tensor(f"6x70x{dtype}")) as f:
+        f.returns(find(f["x"], 1))
+    given = x.astype(dtype.replace("i", "int").replace("f", "float"))
+    (found,) = builder.compile()(given)
+    np.testing.assert_array_equal(found, x.argmax(1) if find is F.argmax else x.argmin(1))
 
 
 def test_a_softmax_agrees_on_processors_without_a_scaling_instruction() -> None:
