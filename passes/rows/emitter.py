@@ -236,7 +236,11 @@ class RowEmitter:
                 yielded = [step.fold.value] if step.fold else op.operands
                 return [values.get(value, value) for value in yielded]
             if isinstance(op, linalg.ops.IndexOp):
-                values[op.result] = self.position(step.loops[op.dim.value.data], spot)
+                if not all(isinstance(use.operation, arith.IndexCastOp) for use in op.result.uses):
+                    values[op.result] = self.position(step.loops[op.dim.value.data], spot, INDEX)
+            elif isinstance(op, arith.IndexCastOp) and isinstance(op.input.owner, linalg.ops.IndexOp):
+                loop = step.loops[op.input.owner.dim.value.data]
+                values[op.result] = self.position(loop, spot, op.result.type)
             elif step.fold is None or op is not step.fold.combine:
                 values[op.results[0]] = self.computed(op, [values.get(value, value) for value in op.operands], spot)
         raise AssertionError("a body without a yield")
@@ -253,14 +257,14 @@ class RowEmitter:
         )
         return self.emitter.add(made).results[0]
 
-    def position(self, loop: int, spot: Spot) -> SSAValue:
-        """The index of a loop of the group: where vectors run along it, one for each lane."""
-        if loop < 0:
-            return self.emitter.index(0)
-        start = self.emitter.index(spot.at.get(loop, 0))
-        if loop != self.loop or spot.lanes is None:
+    def position(self, loop: int, spot: Spot, element: Attribute) -> SSAValue:
+        """The index of a loop of the group, in this type: where vectors run along it, one for each lane."""
+        start = self.emitter.index(spot.at.get(loop, 0) if loop >= 0 else 0)
+        if element != INDEX:
+            start = self.emitter.add(arith.IndexCastOp.create(operands=(start,), result_types=(element,))).results[0]
+        if loop < 0 or loop != self.loop or spot.lanes is None:
             return start
-        type_ = VectorType(INDEX, (spot.lanes,))
+        type_ = VectorType(element, (spot.lanes,))
         numbers = DenseIntOrFPElementsAttr.from_list(type_, list(range(spot.lanes)))
         steps = arith.ConstantOp.create(result_types=(type_,), properties={"value": numbers})
         operands = (self.emitter.splat(start, spot.lanes), self.emitter.add(steps).results[0])

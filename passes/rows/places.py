@@ -2,7 +2,8 @@
 
     best, place = fold of (x[i], i) over i   ->   best = the extreme of x[i];  place = the least i where x[i] is best
 
-The extreme of a row with NaN is NaN; its place is that of the first NaN.
+The extreme of a row with NaN is NaN; its place is that of the first NaN. Both folds start, as `ml` lowers them, from
+what comes after every element.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from xdsl.ir.affine import AffineMap
 from xdsl.rewriter import InsertPoint
 
 from xmlc.dialects.dtypes import is_float
+from xmlc.dialects.lanewise import CmpfOp, CmpiOp, SelectOp
 from xmlc.passes.building import building
 from xmlc.passes.contractions.recognise import extents_of, operand_of
 from xmlc.passes.lower_ml.combine import COMBINE
@@ -29,6 +31,7 @@ from xmlc.passes.number import build
 FAR = 2**31 - 1
 """A place that no row has."""
 
+SELECT = arith.SelectOp | SelectOp
 LARGEST = {"ugt": True, "ult": False}
 INTEGERS = {"sgt": (True, False), "slt": (False, False), "ugt": (True, True), "ult": (False, True)}
 """How an element is compared with the best so far -> whether the largest is looked for, whether it is unsigned."""
@@ -53,18 +56,18 @@ def extreme_of(op: linalg.ops.GenericOp) -> Extreme | None:
     best, place = op.body.block.args[-2:]
     last = op.body.block.last_op
     assert last is not None
-    match [each.owner for each in last.operands]:
-        case [
-            arith.SelectOp(cond=flag, lhs=value, rhs=kept),
-            arith.SelectOp(cond=other, lhs=SSAValue(owner=arith.IndexCastOp(input=index)), rhs=kept_place),
-        ] if flag is other and kept is best and kept_place is place and is_index(index, reduced[0]):
-            pass
-        case _:
-            return None
-    how = compared(flag)
+    first, second = (each.owner for each in last.operands)
+    if not isinstance(first, SELECT) or not isinstance(second, SELECT) or first.cond is not second.cond:
+        return None
+    here = second.lhs.owner
+    if not isinstance(here, arith.IndexCastOp) or not is_index(here.input, reduced[0]):
+        return None
+    if first.rhs is not best or second.rhs is not place:
+        return None
+    how = compared(first.cond)
     if how is None or not runs_along(op, reduced[0]):
         return None
-    return Extreme(op, reduced[0], value, *how)
+    return Extreme(op, reduced[0], first.lhs, *how)
 
 
 def is_index(value: SSAValue, loop: int) -> bool:
@@ -74,10 +77,10 @@ def is_index(value: SSAValue, loop: int) -> bool:
 def compared(flag: SSAValue) -> tuple[bool, bool] | None:
     """Whether the largest is looked for and whether numbers are unsigned, from how an element is found better."""
     match flag.owner:
-        case arith.AndIOp(lhs=SSAValue(owner=arith.CmpfOp(predicate=predicate))):
+        case arith.AndIOp(lhs=SSAValue(owner=arith.CmpfOp(predicate=predicate) | CmpfOp(predicate=predicate))):
             name = arith.CMPF_COMPARISON_OPERATIONS[predicate.value.data]
             return (LARGEST[name], False) if name in LARGEST else None
-        case arith.CmpiOp(predicate=predicate):
+        case arith.CmpiOp(predicate=predicate) | CmpiOp(predicate=predicate):
             return INTEGERS.get(arith.CMPI_COMPARISON_OPERATIONS[predicate.value.data])
         case _:
             return None
@@ -120,9 +123,13 @@ def split(extreme: Extreme) -> None:
         linalg.ops.FillOp([arith.ConstantOp(IntegerAttr(FAR, i32)).result], [first], [])
         generic([*op.inputs, best], first, [*maps[:-2], kept, kept], op.iterator_types, nearer)
         identity = AffineMapAttr(AffineMap.identity(len(shape)))
-        generic([first], places, [identity, identity], rows, lambda place, _: build(arith.ExtSIOp, (place,), i64))
+        generic([first], places, [identity, identity], rows, widened)
     op.detach()
     op.erase()
+
+
+def widened(place: SSAValue, so_far: SSAValue) -> SSAValue:
+    return build(arith.ExtSIOp, (place,), i64)
 
 
 def element(extreme: Extreme, inputs: Sequence[SSAValue]) -> SSAValue:
