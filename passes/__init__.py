@@ -46,6 +46,7 @@ PASSES: dict[str, Callable[[], type[ModulePass]]] = {
     "map-rows": in_module("xmlc.passes.gpu.map_rows", "MapRows"),
     "map-scans": in_module("xmlc.passes.gpu.map_scans", "MapScans"),
     "map-sorts": in_module("xmlc.passes.gpu.map_sorts", "MapSorts"),
+    "lower-scans": in_module("xmlc.passes.lower_scans", "LowerScans"),
     "lower-rows": in_module("xmlc.passes.rows.lower", "LowerRows"),
     "lower-transposes": in_module("xmlc.passes.lower_transposes", "LowerTransposes"),
     "lower-toy": in_module("xmlc.passes.lower_toy", "LowerToy"),

@@ -17,6 +17,7 @@ from xmlc.passes.contractions.lower import LowerContractions
 from xmlc.passes.contractions.lower_free import LowerFreeContractions
 from xmlc.passes.expand_math.expand import ExpandMath
 from xmlc.passes.lower_linalg import LowerLinalg
+from xmlc.passes.lower_scans import LowerScans
 from xmlc.passes.lower_transposes import LowerTransposes
 from xmlc.passes.pack_weights import PackWeights
 from xmlc.passes.parallelize import Parallelize
@@ -30,7 +31,7 @@ CPU = (
         "structured",
         (
             *(Bufferize(), LowerAttention(), LowerContractions(), LowerFreeContractions(), LowerRows()),
-            *(LowerTransposes(), LowerLinalg(), Parallelize(), ExpandMath(), PlanMemory()),
+            *(LowerScans(), LowerTransposes(), LowerLinalg(), Parallelize(), ExpandMath(), PlanMemory()),
         ),
         removes=("linalg", "tensor", "fused"),
     ),
@@ -73,6 +74,8 @@ def fitted(passes: Sequence[ModulePass], target: Target, threads: int = 1) -> li
                 )
             case LowerRows():
                 return replace(each, vector_bits=target.vector_bits, threads=threads, **sizes)
+            case LowerScans():
+                return replace(each, vector_bits=target.vector_bits, threads=threads)
             case LowerTransposes():
                 return replace(
                     each, vector_bits=target.vector_bits, third_cache=sizes.get("third_cache", each.third_cache)

@@ -12,6 +12,7 @@ from xdsl.dialects.builtin import (
     AnyFloat,
     DenseIntOrFPElementsAttr,
     IntegerAttr,
+    IntegerType,
     MemRefType,
     NoneAttr,
     VectorType,
@@ -264,7 +265,7 @@ class RowEmitter:
             start = self.emitter.add(arith.IndexCastOp.create(operands=(start,), result_types=(element,))).results[0]
         if loop < 0 or loop != self.loop or spot.lanes is None:
             return start
-        type_ = VectorType(element, (spot.lanes,))
+        type_ = VectorType(cast("IntegerType", element), (spot.lanes,))
         numbers = DenseIntOrFPElementsAttr.from_list(type_, list(range(spot.lanes)))
         steps = arith.ConstantOp.create(result_types=(type_,), properties={"value": numbers})
         operands = (self.emitter.splat(start, spot.lanes), self.emitter.add(steps).results[0])

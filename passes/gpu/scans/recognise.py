@@ -19,7 +19,7 @@ from xmlc.passes.parallelize import known, trips
 class Scan:
     """y[r, i] = f(the fold of g(x[r, 0]) … g(x[r, i])), or without the last: `exclusive`; from the end: `reverse`.
 
-    Rows are contiguous. The fold is associative: `ml` does not fix the order of sums.
+    Rows are contiguous, unless that was not asked for. The fold is associative: `ml` does not fix the order of sums.
     """
 
     nest: scf.ForOp
@@ -33,6 +33,8 @@ class Scan:
     store: memref.StoreOp
     reverse: bool
     exclusive: bool
+    axis: int
+    """The dimension that is folded along."""
 
     @property
     def source(self) -> SSAValue:
@@ -66,8 +68,8 @@ class Scan:
         return element_size(buffer_type(self.load.memref).element_type)
 
 
-def scan_of(nest: scf.ForOp) -> Scan | None:
-    """The scan that a loop nest is; None where it is something else."""
+def scan_of(nest: scf.ForOp, any_axis: bool = False) -> Scan | None:
+    """The scan that a loop nest is; None where it is something else, or not along memory unless along `any_axis`."""
     loops = loops_of(nest)
     if loops is None:
         return None
@@ -95,7 +97,10 @@ def scan_of(nest: scf.ForOp) -> Scan | None:
     shape = buffer_type(load.memref).get_shape()
     if reverse is None or not same_place(load, store) or buffer_type(store.memref).get_shape() != shape:
         return None
-    if not covers(load.indices, [*others, last], shape) or not all(map(contiguous_root, (load.memref, store.memref))):
+    axis = scanned_axis(load.indices, [*others, last], shape)
+    if axis is None or 0 in shape or not all(map(contiguous_root, (load.memref, store.memref))):
+        return None
+    if prod(shape[axis + 1 :]) != 1 and not any_axis:
         return None
     if root(load.memref) is root(store.memref):
         return None
@@ -104,7 +109,7 @@ def scan_of(nest: scf.ForOp) -> Scan | None:
     if uses and not exclusive:
         return None
     columns = trips(last)
-    return Scan(nest, prod(shape) // columns, columns, load, combine, start, store, reverse, exclusive)
+    return Scan(nest, prod(shape) // columns, columns, load, combine, start, store, reverse, exclusive, axis)
 
 
 def loops_of(nest: scf.ForOp) -> list[scf.ForOp] | None:
@@ -135,20 +140,20 @@ def same_place(load: memref.LoadOp, store: memref.StoreOp) -> bool:
     return list(load.indices) == list(store.indices)
 
 
-def covers(indices: Sequence[SSAValue], loops: Sequence[scf.ForOp], shape: Sequence[int]) -> bool:
-    """Whether the loops go once through all of a buffer, the last through contiguous elements."""
+def scanned_axis(indices: Sequence[SSAValue], loops: Sequence[scf.ForOp], shape: Sequence[int]) -> int | None:
+    """The dimension that the last loop goes through, if all of them go once through all of a buffer; else None."""
     sizes: dict[SSAValue, int | None] = {}
     for loop in loops:
         lower, upper, step = (known(bound) for bound in loop.operands[:3])
         sizes[loop.body.block.args[0]] = upper if lower == 0 and step == 1 else None
     index = loops[-1].body.block.args[0]
     moving = next((i for i, at in enumerate(indices) if at is index or mirrored(at, index, shape[i])), None)
-    if moving is None or prod(shape[moving + 1 :]) != 1 or sizes[index] != shape[moving]:
-        return False
+    if moving is None or sizes[index] != shape[moving]:
+        return None
     rest = [(at, size) for i, (at, size) in enumerate(zip(indices, shape)) if i != moving]
     if [at for at, _ in rest if at in sizes] != [loop.body.block.args[0] for loop in loops[:-1]]:
-        return False
-    return all(sizes[at] == size if at in sizes else size == 1 for at, size in rest)
+        return None
+    return moving if all(sizes[at] == size if at in sizes else size == 1 for at, size in rest) else None
 
 
 def mirrored(at: SSAValue, index: SSAValue, size: int) -> bool:
