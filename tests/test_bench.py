@@ -165,6 +165,11 @@ SAMPLES = [
     Case("gelu_chain", "", "gelu_chain", "f32", ((4, 8), (8,), (4, 8))),
     Case("sum", "", "sum", "f32", ((4, 8),), {"axis": 1}),
     Case("max", "", "max", "f32", ((4, 8),), {"axis": 0}),
+    Case("argmax", "", "argmax", "f32", ((4, 8),), {"axis": 1}),
+    Case("cumulative_sum", "", "cumulative_sum", "f32", ((4, 8),), {"axis": 0}),
+    Case("sort", "", "sort", "f32", ((4, 8),)),
+    Case("argsort", "", "argsort", "f32", ((4, 8),)),
+    Case("topk", "", "topk", "f32", ((4, 8),), {"k": 3}),
     Case("transpose", "", "transpose", "f32", ((2, 3, 4),), {"order": (2, 0, 1)}),
     Case("attention", "", "attention", "f32", ((1, 2, 4, 64), (1, 2, 5, 64), (1, 2, 5, 64))),
 ]

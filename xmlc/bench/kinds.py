@@ -21,7 +21,10 @@ from xmlc.bench.case import Array
 from xmlc.dialects.ml import functions as F
 
 Nodes: TypeAlias = list[tuple[str, list[str], dict[str, Any]]]
-"""ONNX nodes: operator, inputs, attributes. Each gives one value, named after its position: `v0`, `v1`, …"""
+"""ONNX nodes: operator, inputs, attributes. Each gives one value, named after its position: `v0`, `v1`, …
+
+TopK gives two, the second of which is called `v0.1`, `v1.1`, …
+"""
 Shape: TypeAlias = Sequence[int]
 
 
@@ -34,6 +37,8 @@ class Kind:
     ml: Callable[..., SSAValue]
     onnx: Callable[..., Nodes]
     flops: Callable[[Sequence[Shape], Shape], int]
+    gives_places: bool = False
+    """Whether the result is places of elements, which are integers."""
     library_call: bool = False
     """Whether NumPy, torch, … each make one call of a library for it, so that fusing cannot help."""
     reference: Callable[..., Array] | None = None
@@ -194,6 +199,14 @@ def onnx_sum(x: str, *, axis: int) -> Nodes:
     return [("Constant", [], {"value_ints": [axis]}), ("ReduceSum", [x, "v0"], {"keepdims": 0})]
 
 
+def onnx_first(x: str, k: int, *, largest: int) -> Nodes:
+    """The first k of a row in order, all of them for k = -1: `v2`, and their places `v2.1`."""
+    count: Nodes = [("Constant", [], {"value_ints": [k]}), ("Identity", ["v0"], {})]
+    if k == -1:
+        count = [("Shape", [x], {"start": -1}), ("Identity", ["v0"], {})]
+    return [*count, ("TopK", [x, "v1"], {"largest": largest})]
+
+
 KINDS: dict[str, Kind] = {
     "matmul": MATMUL,
     "matmul_i8": MATMUL_I8,
@@ -236,6 +249,43 @@ KINDS: dict[str, Kind] = {
             ("Constant", [], {"value_ints": [axis]}),
             ("ReduceMax", [x, "v0"], {"keepdims": 0}),
         ],
+        flops=per_element(1),
+    ),
+    "argmax": Kind(
+        arrays=lambda xp, x, *, axis: x.argmax(axis),
+        torch=lambda torch, x, *, axis: x.argmax(axis),
+        ml=lambda x, *, axis: F.argmax(x, axis),
+        onnx=lambda x, *, axis: [("ArgMax", [x], {"axis": axis, "keepdims": 0})],
+        flops=per_element(1),
+        gives_places=True,
+    ),
+    "cumulative_sum": Kind(
+        arrays=lambda xp, x, *, axis: xp.cumsum(x, axis),
+        torch=lambda torch, x, *, axis: torch.cumsum(x, axis),
+        ml=lambda x, *, axis: F.cumulative_sum(x, axis),
+        onnx=lambda x, *, axis: [("Constant", [], {"value_int": axis}), ("CumSum", [x, "v0"], {})],
+        flops=per_element(1),
+    ),
+    "sort": Kind(
+        arrays=lambda xp, x: xp.sort(x, -1),
+        torch=lambda torch, x: torch.sort(x, -1)[0],
+        ml=lambda x: F.sort(x, -1)[0],
+        onnx=lambda x: onnx_first(x, -1, largest=0),
+        flops=per_element(1),
+    ),
+    "argsort": Kind(
+        arrays=lambda xp, x: xp.argsort(x, -1),
+        torch=lambda torch, x: torch.argsort(x, -1),
+        ml=lambda x: F.sort(x, -1)[1],
+        onnx=lambda x: [*onnx_first(x, -1, largest=0), ("Identity", ["v2.1"], {})],
+        flops=per_element(1),
+        gives_places=True,
+    ),
+    "topk": Kind(
+        arrays=lambda xp, x, *, k: xp.flip(xp.sort(x, -1), -1)[..., :k],
+        torch=lambda torch, x, *, k: torch.topk(x, k)[0],
+        ml=lambda x, *, k: F.topk(x, k)[0],
+        onnx=lambda x, *, k: onnx_first(x, k, largest=1),
         flops=per_element(1),
     ),
     "transpose": Kind(

@@ -111,6 +111,16 @@ MATRICES = (
     ((4096, 4096), STREAMED),
 )
 QUICK_MATRICES = {(128, 512), (1024, 1024)}
+# what is done with elements in their order
+ORDERED: tuple[tuple[str, dict[str, int]], ...] = (
+    ("argmax", {"axis": 1}),
+    ("argmax", {"axis": 0}),
+    ("cumulative_sum", {"axis": 1}),
+    ("cumulative_sum", {"axis": 0}),
+    ("sort", {}),
+    ("argsort", {}),
+    ("topk", {"k": 8}),
+)
 # batch, heads, queries, keys, depth
 ATTENTIONS = (
     ((1, 12, 32, 32, 64), CACHED),
@@ -143,6 +153,11 @@ def memory_bound() -> Iterator[Case]:
         for kind, axis in (("sum", 1), ("sum", 0), ("max", 1)):
             what = f"{kind}-axis{axis}"
             yield Case(f"{what}/f32/{name}", f"reduction {where}", kind, "f32", (shape,), {"axis": axis}, quick=quick)
+    for shape, where in MATRICES[1:3]:
+        for kind, options in ORDERED:
+            what = "".join([kind, *(f"-{name}{value}" for name, value in options.items())])
+            quick = shape in QUICK_MATRICES and kind != "argsort"
+            yield Case(f"{what}/f32/{name_of(shape)}", f"order {where}", kind, "f32", (shape,), options, quick=quick)
     for shape, order, where in TRANSPOSITIONS:
         name = f"transpose/f32/{name_of(shape)}-{''.join(map(str, order))}"
         yield Case(name, f"transpose {where}", "transpose", "f32", (shape,), {"order": order}, quick=len(shape) == 2)

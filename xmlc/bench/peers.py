@@ -143,11 +143,13 @@ def onnx_bytes(case: Case, inputs: Sequence[Array]) -> bytes:
     names = [f"x{i}" for i in range(len(inputs))]
     split = len(inputs) - case.weights
     nodes = [
-        helper.make_node(operator, used, [f"v{i}"], **attributes)
+        helper.make_node(operator, used, [f"v{i}", f"v{i}.1"][: 2 if operator == "TopK" else 1], **attributes)
         for i, (operator, used, attributes) in enumerate(KINDS[case.kind].onnx(*names, **case.options))
     ]
     element = {name: helper.np_dtype_to_tensor_dtype(array.dtype) for name, array in zip(names, inputs)}
     out = onnx.TensorProto.INT32 if case.dtype == "i8" else element["x0"]
+    if KINDS[case.kind].gives_places:
+        out = onnx.TensorProto.INT64
     last = f"v{len(nodes) - 1}"
     graph = helper.make_graph(
         nodes,
