@@ -113,6 +113,8 @@ class RowEmitter:
         self.lanes = lanes_for(plan.group, loop, machine)
         self.views: dict[tuple[SSAValue, tuple[int, ...], int], View] = {}
         self.scratch: dict[Value, Operand] = {}
+        self.homes: dict[Value, Value] = {}
+        """Values that wait where a result will be: it is fetched to write them, while they are computed."""
         self.splats: dict[tuple[SSAValue, Block | None], SSAValue] = {}
         for operand in self.touched():
             self.view(operand)
@@ -185,9 +187,9 @@ class RowEmitter:
         far = self.machine.second_cache // 2 if self.plan.sweeps > 1 else self.machine.third_cache
         return [each for each in found.values() if byte_size(cast("Any", each.value.type)) >= far]
 
-    def in_scratch(self, spot: Spot) -> Mapping[int, Index]:
-        """Indices into a buffer of the rows at hand."""
-        return {**spot.at, **spot.local}
+    def in_scratch(self, value: Value, spot: Spot) -> Mapping[int, Index]:
+        """Indices of a value that waits for a later sweep: into a buffer of the rows at hand, or into its home."""
+        return spot.at if value in self.homes else {**spot.at, **spot.local}
 
     def spread(self, value: SSAValue, lanes: int) -> SSAValue:
         """A vector as it is, a scalar in all lanes."""
@@ -208,7 +210,7 @@ class RowEmitter:
         match wanted:
             case Value():
                 if wanted not in spot.known and wanted in self.scratch:
-                    spot.known[wanted] = self.fetched(self.scratch[wanted], spot, self.in_scratch(spot))
+                    spot.known[wanted] = self.fetched(self.scratch[wanted], spot, self.in_scratch(wanted, spot))
                 elif wanted not in spot.known:
                     spot.known[wanted] = self.fetched(wanted.operand, spot, spot.at)
                 return spot.known[wanted]
@@ -279,7 +281,7 @@ class RowEmitter:
             if value.has_columns and value.is_stored:
                 self.put(result, value.operand, spot, spot.at, self.streams(value))
             if value in self.scratch:
-                self.put(result, self.scratch[value], spot, self.in_scratch(spot))
+                self.put(result, self.scratch[value], spot, self.in_scratch(value, spot))
 
     # Folds
 
@@ -376,7 +378,7 @@ class RowEmitter:
             sizes = {row: count, **sizes} if row != self.loop else {**sizes, row: count}
         for scheduled in self.plan.steps:
             for value in scheduled.outputs:
-                if value.crosses and not value.is_stored:
+                if value.crosses and not value.is_stored and not self.finds_home(value):
                     strides = [0] * len(self.group.extents)
                     step = 1
                     for loop, size in reversed(sizes.items()):
@@ -385,6 +387,15 @@ class RowEmitter:
                     buffer = self.emitter.buffer(value.operand.element, (step,))
                     self.scratch[value] = Operand(buffer, tuple(strides))
                     self.views[buffer, tuple(strides), 0] = self.scratch_view(buffer, strides, sizes)
+
+    def finds_home(self, value: Value) -> bool:
+        """Keep a value where a result will be, if there is such a place along memory that the caches are to hold."""
+        home = self.plan.home(value) if self.group.is_column[self.loop] else None
+        if home is None or home in self.homes.values() or self.streams(home):
+            return False
+        self.homes[value] = home
+        self.scratch[value] = home.operand
+        return True
 
     def scratch_view(self, buffer: SSAValue, strides: Sequence[int], sizes: Mapping[int, int]) -> View:
         """A buffer of the rows at hand as the loops see it."""

@@ -60,6 +60,23 @@ class Plan:
         """The steps with columns of one sweep."""
         return [each for each in self.steps if each.step.is_full and each.sweep == number]
 
+    def home(self, value: Value) -> Value | None:
+        """The result that takes a value's place in the step that needs it last, in a buffer of nothing else, if any."""
+        buffers = [root(each.operand.value) for each in self.values()]
+        for each in self.steps:
+            for later in each.outputs if value in each.inputs and each.sweep == max(value.needed) else ():
+                fits = later.is_stored and later.has_columns and later.operand.element == value.operand.element
+                if fits and buffers.count(root(later.operand.value)) == 1:
+                    return later
+        return None
+
+    def values(self) -> list[Value]:
+        """Everything that the steps read or write in buffers that one of them writes."""
+        found: dict[Value, None] = {}
+        for each in self.steps:
+            found.update(dict.fromkeys(x for x in (*each.inputs, *each.befores, *each.outputs) if isinstance(x, Value)))
+        return list(found)
+
     def between(self, number: int) -> list[Scheduled]:
         """The steps without columns that come before a sweep and after the one before it."""
         return [each for each in self.steps if not each.step.is_full and each.sweep == number]
