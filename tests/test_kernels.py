@@ -91,6 +91,12 @@ def test_kernels_are_compared_and_one_is_chosen() -> None:
     assert len(calls) == count + 3
 
 
+def test_a_call_that_names_its_device_is_compared_there() -> None:
+    xmlc.register_kernel(xp.ones, lambda shape: np.ones(shape, np.float32), device="reference", name="NumPy's ones")
+    found = xmlc.compare_kernels(xp.ones, (3,), device="reference", seconds=0.001)
+    assert {each.name for each in found.measured} == {"NumPy's ones", "a program"}
+
+
 def test_numpy_is_a_library() -> None:
     kernels = xmlc.use_library("numpy")
     assert "  numpy matmul: chosen" in xmlc.explain_dispatch(xp.matmul, xmlc.Tensor(X), xmlc.Tensor(X.T))

@@ -89,10 +89,11 @@ def call_of(
 ) -> Callable[[], Any]:
     """A call by one kernel, which computes its results."""
     compute = candidate.compute
+    rest = {name: value for name, value in kwargs.items() if name != "device"}
 
     def call() -> Any:
         if compute is not None:
-            return compute(args, kwargs, device)
+            return compute(args, rest, device)
         made = recorded(function, arguments_of(function, args, kwargs))
         _ = [leaf.buffer for leaf in flatten(made)[0]]
         return made
