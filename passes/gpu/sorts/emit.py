@@ -145,9 +145,17 @@ class SortCode:
             code.add(memref.StoreOp.get(self.words.element(word), self.flat.bring(sort.op.values), [place]))
             code.add(memref.StoreOp.get(self.words.place(word), self.flat.bring(sort.op.indices), [place]))
 
-    def bring_all(self) -> None:
-        for buffer in (self.sort.op.x, self.sort.op.values, self.sort.op.indices):
-            self.flat.bring(buffer)
+    def bring(
+        self, source: SSAValue | None = None, target: SSAValue | None = None
+    ) -> tuple[SSAValue | None, SSAValue | None]:
+        """What the kernel reads and writes, inside of it: words, or where there are none the sort's operands."""
+        op, words = self.sort.op, self.outline.bring
+        if source is None:
+            self.flat.bring(op.x)
+        if target is None:
+            self.flat.bring(op.values)
+            self.flat.bring(op.indices)
+        return None if source is None else words(source), None if target is None else words(target)
 
     def launch(self, name: str) -> None:
         self.outline.launch(name, (self.sort.rows * self.sort.tiles, 1, 1), (THREADS, 1, 1))
@@ -167,7 +175,7 @@ class RowKernel(SortCode):
 
     def emit(self, name: str) -> None:
         code, sort = self.code, self.sort
-        self.bring_all()
+        self.bring()
         self.begin()
         ranks = Ranks(code, self.kernels, self.thread, sort.items)
         places = ranks.places()
@@ -240,13 +248,7 @@ class DigitKernel(SortCode):
     def emit(self, name: str) -> None:
         code, sort = self.code, self.sort
         counts, self.state = self.outline.bring(self.counts), self.outline.bring(self.handed_on)
-        source = None if self.source is None else self.outline.bring(self.source)
-        target = None if self.target is None else self.outline.bring(self.target)
-        if source is None:
-            self.flat.bring(sort.op.x)
-        if target is None:
-            self.flat.bring(sort.op.values)
-            self.flat.bring(sort.op.indices)
+        source, target = self.bring(self.source, self.target)
         self.begin()
         ranks = Ranks(code, self.kernels, self.thread, sort.items)
         shift = self.words.wide(KEY + self.digit * DIGIT_BITS)

@@ -55,9 +55,7 @@ class SelectKernel(SortCode):
 
     def emit(self, name: str) -> None:
         code, sort = self.code, self.sort
-        source = None if self.source is None else self.outline.bring(self.source)
-        target = None if self.target is None else self.outline.bring(self.target)
-        self.bring_all()
+        source, target = self.bring(self.source, self.target)
         self.begin()
         ranks = self.ranks = Ranks(code, self.kernels, self.thread, sort.items)
         self.found = code.value(self.kernels.shared_memory(i32, 2))
