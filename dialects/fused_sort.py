@@ -1,4 +1,4 @@
-"""`fused.sort`: rows in order below the graph, on tensors or buffers, until `map-sorts` makes kernels of it."""
+"""`fused.sort`: rows in order below the graph, until `lower-sorts` or `map-sorts` makes loops of it."""
 
 from __future__ import annotations
 

@@ -47,6 +47,7 @@ PASSES: dict[str, Callable[[], type[ModulePass]]] = {
     "map-scans": in_module("xmlc.passes.gpu.map_scans", "MapScans"),
     "map-sorts": in_module("xmlc.passes.gpu.map_sorts", "MapSorts"),
     "lower-scans": in_module("xmlc.passes.lower_scans", "LowerScans"),
+    "lower-sorts": in_module("xmlc.passes.lower_sorts", "LowerSorts"),
     "lower-rows": in_module("xmlc.passes.rows.lower", "LowerRows"),
     "lower-transposes": in_module("xmlc.passes.lower_transposes", "LowerTransposes"),
     "lower-toy": in_module("xmlc.passes.lower_toy", "LowerToy"),

@@ -18,6 +18,7 @@ from xmlc.passes.contractions.lower_free import LowerFreeContractions
 from xmlc.passes.expand_math.expand import ExpandMath
 from xmlc.passes.lower_linalg import LowerLinalg
 from xmlc.passes.lower_scans import LowerScans
+from xmlc.passes.lower_sorts import LowerSorts
 from xmlc.passes.lower_transposes import LowerTransposes
 from xmlc.passes.pack_weights import PackWeights
 from xmlc.passes.parallelize import Parallelize
@@ -26,12 +27,12 @@ from xmlc.passes.rows.lower import LowerRows
 from xmlc.passes.time_kernels import TimeKernels
 
 CPU = (
-    *graph_stages(fuses_attention=True, fuses_sorts=False),
+    *graph_stages(fuses_attention=True, fuses_sorts=True),
     Stage(
         "structured",
         (
             *(Bufferize(), LowerAttention(), LowerContractions(), LowerFreeContractions(), LowerRows()),
-            *(LowerScans(), LowerTransposes(), LowerLinalg(), Parallelize(), ExpandMath(), PlanMemory()),
+            *(LowerSorts(), LowerScans(), LowerTransposes(), LowerLinalg(), Parallelize(), ExpandMath(), PlanMemory()),
         ),
         removes=("linalg", "tensor", "fused"),
     ),
@@ -76,6 +77,8 @@ def fitted(passes: Sequence[ModulePass], target: Target, threads: int = 1) -> li
                 return replace(each, vector_bits=target.vector_bits, threads=threads, **sizes)
             case LowerScans():
                 return replace(each, vector_bits=target.vector_bits, threads=threads)
+            case LowerSorts():
+                return replace(each, vector_bits=target.vector_bits)
             case LowerTransposes():
                 return replace(
                     each, vector_bits=target.vector_bits, third_cache=sizes.get("third_cache", each.third_cache)

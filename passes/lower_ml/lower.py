@@ -168,7 +168,7 @@ class LowerMl(ModulePass):
 
     name = "lower-ml"
     fuses_sorts: bool = False
-    """Leave sorts that `map-sorts` has kernels for whole, as `fused.sort`."""
+    """Leave sorts that `lower-sorts` and `map-sorts` have kernels for whole, as `fused.sort`."""
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         require_static(op)
