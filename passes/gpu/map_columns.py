@@ -25,7 +25,7 @@ from xmlc.passes.functions import defined_functions
 from xmlc.passes.gpu.code import Code, Index
 from xmlc.passes.gpu.map_loops import on_the_heap
 from xmlc.passes.gpu.map_transpose import vector_at
-from xmlc.passes.gpu.outline import Kernels, Outline, captures, root
+from xmlc.passes.gpu.outline import Kernels, Outline, captures
 from xmlc.passes.gpu.roofline import Demand
 from xmlc.passes.gpu.rows.emit import Flat, merged_loops
 from xmlc.passes.gpu.rows.linear import Linear, linear_of, row_major
@@ -42,6 +42,7 @@ from xmlc.passes.gpu.rows.program import (
 from xmlc.passes.gpu.rows.schedule import ACCESS_BYTES, MULTIPROCESSORS, WARP, power_of_two
 from xmlc.passes.gpu.stated import Candidate, Schedules
 from xmlc.passes.memory import ALIGNMENT, array_type, element_size
+from xmlc.passes.views import root
 
 BLOCK, MOST_ROW_LANES, UNROLLED = 256, 8, 8
 ENOUGH_BLOCKS = 4 * MULTIPROCESSORS

@@ -36,13 +36,14 @@ from xdsl.traits import is_side_effect_free
 
 from xmlc.dialects import gpu
 from xmlc.passes.functions import defined_functions
-from xmlc.passes.gpu.outline import VIEWS, Kernels, Outline, captures, root
+from xmlc.passes.gpu.outline import Kernels, Outline, captures
 from xmlc.passes.gpu.roofline import Demand
 from xmlc.passes.gpu.stated import Candidate, Schedules
 from xmlc.passes.index_arithmetic import index_constant, unwrapped
 from xmlc.passes.memory import ALIGNMENT, array_type, byte_size
 from xmlc.passes.parallelize import is_outside, known, trips, work
 from xmlc.passes.schedule import PARALLEL
+from xmlc.passes.views import VIEWS, root
 
 INDEX = IndexType()
 

@@ -22,11 +22,12 @@ from xdsl.passes import ModulePass
 from xmlc.dialects import gpu
 from xmlc.passes.functions import defined_functions
 from xmlc.passes.gpu.code import Code, Index
-from xmlc.passes.gpu.outline import Kernels, Outline, captures, root
+from xmlc.passes.gpu.outline import Kernels, Outline, captures
 from xmlc.passes.gpu.rows.emit import Flat, aligned, merged_loops
 from xmlc.passes.gpu.rows.linear import Linear, linear_of, row_major
 from xmlc.passes.gpu.rows.program import contiguous_root
 from xmlc.passes.memory import element_size
+from xmlc.passes.views import root
 
 TILE, THREADS = 64, 256
 ACCESS_BYTES, WORD = 16, 4

@@ -17,32 +17,17 @@ from xdsl.dialects.builtin import (
     UnitAttr,
     i64,
 )
-from xdsl.ir import Attribute, Block, Operation, OpResult, SSAValue
+from xdsl.ir import Attribute, Block, Operation, SSAValue
 from xdsl.utils.hints import isa
 
 from xmlc.dialects import gpu
 from xmlc.passes.index_arithmetic import index_constant
+from xmlc.passes.views import VIEWS
 
 KERNELS = "kernels"
 """The name of the gpu.module."""
 BLOCKS_AT_ONCE = "nvvm.minctasm"
 """Attribute of a kernel: how many blocks are to fit on a multiprocessor at once, whatever that costs in registers."""
-
-VIEWS = (
-    memref.CastOp,
-    memref.CollapseShapeOp,
-    memref.ExpandShapeOp,
-    memref.ReinterpretCastOp,
-    memref.SubviewOp,
-)
-"""Ops that only say how memory is seen: a kernel repeats them."""
-
-
-def root(value: SSAValue) -> SSAValue:
-    """The buffer that a value is a view of."""
-    while isinstance(value, OpResult) and isinstance(value.op, VIEWS):
-        value = value.op.operands[0]
-    return value
 
 
 class Kernels:

@@ -11,7 +11,7 @@ from xdsl.ir import Attribute, Operation, SSAValue
 from xmlc.dialects.dtypes import is_unsigned
 from xmlc.dialects.fused_sort import FusedSortOp
 from xmlc.dialects.ml import reduction as ml
-from xmlc.dialects.ml.types import element_of, rank_of, shape_of, tensor
+from xmlc.dialects.ml.types import element_of, has_static_shape, rank_of, shape_of, tensor
 from xmlc.passes.lower_ml import reduction
 from xmlc.passes.lower_ml.shaping import same
 from xmlc.passes.lower_ml.structured import Map, dim, empty, parallel
@@ -39,7 +39,8 @@ def topk(op: ml.TopKOp, x: SSAValue) -> Sequence[SSAValue]:
 def fits(op: ml.SortOp | ml.TopKOp, x: SSAValue, axis: int) -> bool:
     element = element_of(x)
     assert isinstance(element, FixedBitwidthType)
-    return 1 < element.bitwidth <= MOST_BITS and prod(shape_of(x)) > 0 and shape_of(x)[axis] < MOST_ELEMENTS
+    known = has_static_shape(x) and prod(shape_of(x)) > 0 and shape_of(x)[axis] < MOST_ELEMENTS
+    return known and 1 < element.bitwidth <= MOST_BITS
 
 
 def fused(op: ml.SortOp | ml.TopKOp, x: SSAValue, axis: int, k: int, descending: bool) -> Sequence[SSAValue]:

@@ -18,8 +18,8 @@ from xdsl.dialects.builtin import FloatAttr, IntegerAttr, MemRefType
 from xdsl.dialects.linalg.attrs import IteratorType
 from xdsl.ir import Attribute, Block, Operation, SSAValue
 
-from xmlc.passes.gpu.outline import VIEWS, root
 from xmlc.passes.gpu.rows.linear import Linear, linear_of, row_major
+from xmlc.passes.views import VIEWS, root
 
 
 def buffer_type(value: SSAValue) -> MemRefType[Attribute]:

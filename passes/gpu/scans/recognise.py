@@ -9,10 +9,10 @@ from math import prod
 from xdsl.dialects import arith, memref, scf
 from xdsl.ir import Attribute, Block, Operation, SSAValue
 
-from xmlc.passes.gpu.outline import root
 from xmlc.passes.gpu.rows.program import COMBINES, buffer_type, contiguous_root
 from xmlc.passes.memory import element_size
 from xmlc.passes.parallelize import known, trips
+from xmlc.passes.views import root
 
 
 @dataclass(frozen=True)
