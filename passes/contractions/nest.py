@@ -28,7 +28,8 @@ Body = Callable[[Mapping[int, Index], Mapping[int, int]], None]
 
 
 def around(emitter: Emitter, steps: Sequence[Steps], body: Body) -> None:
-    """Loops over all steps, the first outermost; what different steps write are different places."""
+    """Loops over all steps, the first outermost. Different steps write different places, or the same results twice:
+    they may run in any order and at once, but must not read what they write."""
 
     def nested(depth: int, at: Mapping[int, Index], sizes: Mapping[int, int]) -> None:
         if depth == len(steps):

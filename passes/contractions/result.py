@@ -62,7 +62,7 @@ def result_of(emitter: Emitter, found: Contraction, last: int | None = None, kee
     out = emitter.view(found.out, found.extents, last)
     if found.epilogue is None:
         return Result(out, out)
-    keeps = keeps or found.start is None or is_long(found.epilogue)
+    keeps = keeps or found.start is None
     read = tuple(
         each if each is None or isinstance(each, SSAValue) else emitter.view(each, found.extents, last)
         for each in found.epilogue.operands

@@ -220,12 +220,19 @@ class Tile:
         return emitter.load_vector(view, emitter.indices(view, place), shape.lanes, self.mask(group))
 
     def store(self, sums: Sequence[SSAValue], result: Result) -> None:
-        """Store every sum, finished."""
+        """Store every sum, finished.
+
+        Those that wait for a long epilogue have a buffer of their own. Where the results go they may not wait: a tile
+        that was moved back from an edge has elements in common with the one before it, which is another thread's.
+        """
         shape, groups = self.shape, len(self.shape.groups)
         if is_long(result.epilogue) and shape.rows > 1:
-            self.put(sums, result.unfinished)
+            wide = groups * shape.lanes
+            value = self.emitter.buffer(self.element, (shape.rows, wide))
+            waiting = View(value, (shape.row_loop, shape.column_loop), (wide, 1))
+            self.put(sums, waiting)
             with self.emitter.loop(shape.rows) as row:
-                found = [self.load(result.unfinished, row, group) for group in shape.groups]
+                found = [self.load(waiting, row, group) for group in shape.groups]
                 self.put_row(row, self.finished(row, found, result, {}), result.out)
             return
         known: dict[tuple[int, int, int], SSAValue] = {}
