@@ -411,3 +411,21 @@ def test_results_can_be_arrays_of_the_callers_library() -> None:
     assert isinstance(twice({"x": xmlc.Tensor(np.ones(3, np.float32))})["y"], xmlc.Tensor)
     with pytest.raises(CompileError, match="a compiled function returns 'arrays' or 'caller', not 'torch'"):
         xmlc.compile(returns="torch")(lambda x: x)
+
+
+def test_a_lowered_function_is_saved_and_loaded_with_its_weights(tmp_path: Path) -> None:
+    weight = np.linspace(-1, 1, 64 * 64, dtype=np.float32).reshape(64, 64)
+    x = np.linspace(0, 1, 2 * 64, dtype=np.float32).reshape(2, 64)
+    xmlc.compile(lambda x: xnp.tanh(x @ weight)).lower(x).save(tmp_path / "step.mlir")
+    with np.load(tmp_path / "step.npz") as weights:
+        (found,) = xmlc.load(tmp_path / "step.mlir", weights=dict(weights))(x)
+    np.testing.assert_allclose(found, np.tanh(x @ weight), rtol=1e-4, atol=1e-5)
+
+
+def test_a_lowered_function_reports_on_its_kernels() -> None:
+    x = np.ones((64, 64), np.float32)
+    report = xmlc.compile(lambda x: xnp.exp(x @ x)).lower(x).report()
+    assert [row.kernel for row in report.rows] == ["matmul_exp"] and report.seconds > 0
+    assert "matmul_exp" in report.render()
+    with pytest.raises(CompileError, match="kernels are timed on 'cpu', not on 'reference'"):
+        xmlc.compile(lambda x: x, device="reference").lower(x).report()

@@ -15,6 +15,7 @@ import inspect
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast, overload
 
 import numpy as np
@@ -42,6 +43,7 @@ from xmlc.tensors.tensor import Tensor
 
 if TYPE_CHECKING:
     from xmlc.picture import Picture
+    from xmlc.report import Report
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -128,6 +130,38 @@ class Lowered:
         module = self.traced.module.clone()
         emit(module, stage, self.settings)
         return drawn(module, stage)
+
+    def report(self) -> Report:
+        """What each kernel takes, does and could reach, on random inputs for a second; `.render()` is the table.
+
+        Raises CompileError for another device than the processor.
+        """
+        from xmlc.compiled import CompiledModule
+        from xmlc.driver import compile_for_target
+        from xmlc.inputs import Port, random_arrays
+        from xmlc.report import Profile
+        from xmlc.running import reported
+
+        if self.device.kind != "cpu":
+            raise CompileError(f"kernels are timed on 'cpu', not on '{self.device}'", place=user_place())
+        settings = replace(self.settings, profile=Profile())
+        made = compile_for_target(self.traced.module.clone(), self.traced.weights, settings)
+        assert isinstance(made, CompiledModule)
+        ports = [Port(each.name, each.dtype, each.shape) for each in made.signature.inputs]
+        inputs = random_arrays(ports, {}, {}, seed=0)
+        return reported(made, [inputs[port.name] for port in ports], settings)
+
+    def save(self, path: str | Path) -> None:
+        """Write the program as MLIR, and arrays that it uses from outside, if any, beside it as .npz.
+
+        xmlc.load("step.mlir", weights=dict(numpy.load("step.npz"))) gives it back.
+        """
+        from xmlc.files import write_whole
+        from xmlc.inputs import npz
+
+        write_whole(Path(path), str(self))
+        if self.traced.weights:
+            write_whole(Path(path).with_suffix(".npz"), npz(self.traced.weights))
 
     def compile(self) -> Entry:
         made = self.device.backend.compile(self.traced.module.clone(), self.traced.weights, self.settings)

@@ -19,9 +19,8 @@ STRIP = 64
 
 
 def is_totals(plan: Plan) -> bool:
-    """Whether a plan has a single step that goes through all elements, and that folds them."""
-    full = [each for each in plan.steps if each.step.is_full]
-    return len(full) == 1 and full[0].step.fold is not None
+    """Whether a plan has a single step, which folds all elements: with others beside it, answers were wrong."""
+    return len(plan.steps) == 1 and plan.steps[0].step.is_full and plan.steps[0].step.fold is not None
 
 
 def totals(rows: RowEmitter, at: Mapping[int, Index]) -> None:
