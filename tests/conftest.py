@@ -8,11 +8,15 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import hypothesis
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from xmlc import buffers, compiled
+from xmlc.buffers import Outputs
 from xmlc.cli import main
 
 # a shared machine may be slow; CI must give the same verdict each time, elsewhere new examples are welcome
@@ -66,4 +70,29 @@ def cache_of_the_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[N
     """Tests neither read nor fill the user's cache."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XMLC_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+def spoilt(array: NDArray[Any]) -> NDArray[Any]:
+    """Memory as programs before have left it, at its worst: NaN for floats, -1 for integers."""
+    np.ndarray(array.nbytes, np.uint8, array).fill(0xFF)
+    return array
+
+
+@pytest.fixture(scope="session", autouse=True)
+def used_memory() -> Iterator[None]:
+    """Memory of arenas and outputs was used before: fresh memory is zero, and hides reads of what nothing has written."""
+    allocate, maker = buffers.allocate, Outputs.maker
+
+    def spoilt_block(size: int) -> NDArray[Any]:
+        return spoilt(allocate(size))
+
+    def spoilt_maker(self: Outputs, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Callable[[], NDArray[Any]]:
+        make = maker(self, shape, dtype)
+        return lambda: spoilt(make())
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(buffers, "allocate", spoilt_block)
+        patch.setattr(compiled, "allocate", spoilt_block)
+        patch.setattr(Outputs, "maker", spoilt_maker)
         yield

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from xmlc.passes.contractions.recognise import root
 from xmlc.passes.index_arithmetic import Index
 from xmlc.passes.rows.emitter import RowEmitter, Spot
-from xmlc.passes.rows.plan import Plan, Scheduled
+from xmlc.passes.rows.plan import Plan, Scheduled, Value
 
 TOGETHER = 8
 """Rows of memory that are folded at a time: as many streams as processors follow."""
@@ -19,8 +20,19 @@ STRIP = 64
 
 
 def is_totals(plan: Plan) -> bool:
-    """Whether a plan has a single step, which folds all elements: with others beside it, answers were wrong."""
-    return len(plan.steps) == 1 and plan.steps[0].step.is_full and plan.steps[0].step.fold is not None
+    """Whether one step alone goes through all elements, and folds them; its totals wait where they end up.
+
+    So nothing but the fold may ask what was there before.
+    """
+    full = [each for each in plan.steps if each.step.is_full]
+    if len(full) != 1 or full[0].step.fold is None:
+        return False
+    buffer = root(full[0].outputs[0].operand.value)
+    return not any(
+        isinstance(value, Value) and value.producer is None and root(value.operand.value) is buffer
+        for each in plan.between(0)
+        for value in (*each.inputs, *each.befores)
+    )
 
 
 def totals(rows: RowEmitter, at: Mapping[int, Index]) -> None:
@@ -109,11 +121,14 @@ def gather(rows: RowEmitter, folds: Scheduled, spot: Spot, inner: int, places: S
 
 
 def finish(rows: RowEmitter, folds: Scheduled, spot: Spot) -> None:
-    """What is made of totals, once they are complete."""
+    """What is made of totals, once they are complete, and what is made of rows besides."""
     after = rows.plan.between(1)
-    if after:
-        (total,) = folds.outputs
-        spot.known[total] = rows.fetched(total.operand, spot, spot.at)
-        for each in after:
-            rows.do(each, spot)
-        rows.store_rows(spot)
+    if not after and not any(value.is_stored for each in rows.plan.between(0) for value in each.outputs):
+        return
+    for each in rows.plan.between(0):
+        rows.do(each, spot)
+    (total,) = folds.outputs
+    spot.known[total] = rows.fetched(total.operand, spot, spot.at)
+    for each in after:
+        rows.do(each, spot)
+    rows.store_rows(spot)

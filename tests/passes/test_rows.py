@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from oracle import parse
 from xdsl.ir import SSAValue
 
 import xmlc
 from xmlc.backends.cpu.target import parse_target
 from xmlc.dialects.ml import functions as F
 from xmlc.dialects.ml.types import rank_of
-from xmlc.driver import Settings
+from xmlc.driver import Settings, compile_module
 
 Program = Callable[[SSAValue, int], SSAValue]
 
@@ -110,3 +111,37 @@ def test_a_softmax_agrees_on_processors_without_a_scaling_instruction() -> None:
     (wanted,) = builder.interpret(x)
     (found,) = builder.compile(Settings(target=parse_target("cpu:avx2")))(x)
     np.testing.assert_allclose(found, wanted, rtol=2e-5, atol=1e-37)
+
+
+SUMS_OF_COLUMNS = """
+#transposed = affine_map<(i, j) -> (j, i)>
+#outer = affine_map<(i, j) -> (i)>
+func.func @main(%x: tensor<30x70xf32>, %y: tensor<45x70xf32>) -> (tensor<70xf32>, tensor<70xf32>) {
+  %zero = arith.constant 0.0 : f32
+  %e = tensor.empty() : tensor<70xf32>
+  %a = linalg.fill ins(%zero : f32) outs(%e : tensor<70xf32>) -> tensor<70xf32>
+  %s = linalg.generic {indexing_maps = [#transposed, #outer], iterator_types = ["parallel", "reduction"]}
+      ins(%x : tensor<30x70xf32>) outs(%a : tensor<70xf32>) {
+  ^bb0(%v: f32, %t: f32):
+    %w = arith.addf %t, %v fastmath<reassoc> : f32
+    linalg.yield %w : f32
+  } -> tensor<70xf32>
+  %b = linalg.fill ins(%zero : f32) outs(%e : tensor<70xf32>) -> tensor<70xf32>
+  %r = linalg.generic {indexing_maps = [#transposed, #outer], iterator_types = ["parallel", "reduction"]}
+      ins(%y : tensor<45x70xf32>) outs(%b : tensor<70xf32>) {
+  ^bb0(%v: f32, %t: f32):
+    %w = arith.addf %t, %v fastmath<reassoc> : f32
+    linalg.yield %w : f32
+  } -> tensor<70xf32>
+  func.return %s, %r : tensor<70xf32>, tensor<70xf32>
+}
+"""
+
+
+@pytest.mark.parametrize("threads", (1, 2))
+def test_what_is_made_of_rows_beside_totals_is_kept(threads: int) -> None:
+    """What the second sums start from has the rows of the first: it is made with them, and read later."""
+    x, y = (np.random.default_rng(rows).standard_normal((rows, 70), np.float32) for rows in (30, 45))
+    first, second = compile_module(parse(SUMS_OF_COLUMNS), settings=Settings(threads=threads))(x, y)
+    np.testing.assert_allclose(first, x.sum(0), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(second, y.sum(0), rtol=1e-5, atol=1e-5)
