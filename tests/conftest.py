@@ -81,7 +81,7 @@ def spoilt(array: NDArray[Any]) -> NDArray[Any]:
 
 @pytest.fixture(scope="session", autouse=True)
 def used_memory() -> Iterator[None]:
-    """Memory of arenas and outputs was used before: fresh memory is zero, and hides reads of what nothing has written."""
+    """Arenas and outputs are memory used before: fresh memory is zero, and hides reads of what nothing has written."""
     allocate, maker = buffers.allocate, Outputs.maker
 
     def spoilt_block(size: int) -> NDArray[Any]:
