@@ -18,12 +18,10 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter, defaultdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from xmlc.bench.machine import machine
-from xmlc.pipeline import versions
+from xmlc.bench.machine import circumstances
 from xmlc.tensors.device import Device
 
 EXPECTED = Path(__file__).parent / "array_api_xfails.txt"
@@ -97,9 +95,7 @@ def main() -> None:
     record = {
         "what": "array-api-tests",
         "revision": revision.stdout.strip(),
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": machine(),
-        "versions": versions(),
+        **circumstances(),
         "examples": arguments.examples,
         "seed": arguments.seed,
         "policy": arguments.policy,

@@ -14,7 +14,6 @@ import json
 import statistics
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -24,9 +23,8 @@ import numexpr
 import numpy as np
 
 import xmlc
-from xmlc.bench.machine import machine
+from xmlc.bench.machine import circumstances
 from xmlc.driver import Settings
-from xmlc.pipeline import versions
 
 FORMULAS: dict[str, tuple[str, Callable[..., Any]]] = {
     "polynomial": ("a*x**2 + 3.0*x*y - y", lambda a, x, y, m: a * x**2 + 3 * x * y - y),
@@ -92,9 +90,7 @@ def main() -> None:
     peers = {name: version(name) for name in ("numexpr", "numba")}
     record = {
         "what": "formulas over arrays",
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": machine(),
-        "versions": versions(),
+        **circumstances(),
         "peers": peers,
         "threads": 1,
         "rows": rows,

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -20,10 +19,9 @@ import onnxruntime
 from numpy.typing import NDArray
 
 import xmlc
-from xmlc.bench.machine import commit, machine
+from xmlc.bench.machine import circumstances
 from xmlc.files import write_whole
 from xmlc.inputs import Port
-from xmlc.pipeline import versions
 from xmlc.sources import open_source
 from xmlc.versions import Versions
 
@@ -112,10 +110,7 @@ def main() -> None:
     arguments = parser.parse_args()
     made: dict[str, Any] = {
         "what": "one compilation for all sizes, compilations for single shapes, and onnxruntime; one thread",
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": commit(),
-        "versions": versions(),
-        "hardware": machine(),
+        **circumstances(),
         "models": {name: measured(arguments.models / name, sizes) for name, sizes in SHAPES.items()},
     }
     write_whole(arguments.output, json.dumps(made, indent=1).encode() + b"\n")

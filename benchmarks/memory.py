@@ -15,11 +15,12 @@ import argparse
 import json
 import subprocess
 import sys
-from math import prod
 from pathlib import Path
 from typing import Any
 
+from xmlc.bench.machine import circumstances
 from xmlc.bench.models import models
+from xmlc.bench.summary import geometric_mean
 
 BEGIN = """
 import json, re, sys
@@ -101,21 +102,21 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("-o", "--output", type=Path, metavar="FILE.json")
     given = parser.parse_args()
-    record: dict[str, dict[str, float]] = {}
+    rows: dict[str, dict[str, float]] = {}
     print(f"{'MiB':36} {'xmlc':>8} {'onnxruntime':>12} {'ratio':>6}   {'arena':>8} {'live':>8} {'unshared':>8}")
     for case in models(given.dir):
         arguments = (str(given.dir), case.name, str(given.threads))
         plan = told(PLAN, *arguments)
         ours, theirs = told(OURS, *arguments), told(THEIRS, *arguments)
-        record[case.name] = {"xmlc": ours, "onnxruntime": theirs, **plan}
+        rows[case.name] = {"xmlc": ours, "onnxruntime": theirs, **plan}
         columns = [mebibytes(plan[key]) for key in ("arena", "live", "buffer")]
         print(f"{case.name:36} {mebibytes(ours):>8} {mebibytes(theirs):>12} {ours / theirs:6.2f}   "
               f"{columns[0]:>8} {columns[1]:>8} {columns[2]:>8}", flush=True)  # fmt: skip
-    rows = list(record.values())
-    ratio = prod(row["xmlc"] / row["onnxruntime"] for row in rows) ** (1 / len(rows))
-    spare = prod(row["arena"] / row["live"] for row in rows if row["live"]) ** (1 / len(rows))
+    ratio = geometric_mean(row["xmlc"] / row["onnxruntime"] for row in rows.values())
+    spare = geometric_mean(row["arena"] / row["live"] for row in rows.values() if row["live"])
     print(f"geometric means: xmlc over onnxruntime {ratio:.2f}, arena over the least possible {spare:.3f}")
     if given.output is not None:
+        record = {"what": "most memory of models, bytes", "threads": given.threads, **circumstances(), "models": rows}
         given.output.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 

@@ -1,6 +1,6 @@
 """What memory allows a kernel that reads an array once and writes another: the roof of softmax, norms and sums.
 
-    python benchmarks/memory_roofs.py
+    python benchmarks/memory_roofs.py -o benchmarks/results/memory_roofs.json
 
 One thread, loops of four vectors in LLVM IR through our own JIT. "past" stores past the caches (non-temporal). Each
 trial of the last size is preceded by a walk through another array, so that nothing of it is left in a cache.
@@ -8,22 +8,32 @@ trial of the last size is preceded by a walk through another array, so that noth
 
 from __future__ import annotations
 
+import argparse
 import ctypes
+import json
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 
 from xmlc.addresses import address
 from xmlc.backends.cpu.target import Target, host
+from xmlc.bench.machine import circumstances
 from xmlc.bench.roofs import loaded
 from xmlc.buffers import together
+from xmlc.files import write_whole
 
 SIZES = (256 << 10, 4 << 20, 64 << 20)
 UNROLL = 4
 TRIALS = 15
-KINDS = {"read": (True, None), "write": (False, ""), "write past": (False, "past"), "copy": (True, "")}
-KINDS["copy past"] = (True, "past")
+KINDS = {
+    "read": (True, None),
+    "write": (False, ""),
+    "write past the caches": (False, "past"),
+    "copy": (True, ""),
+    "copy, written past the caches": (True, "past"),
+}
 
 
 def loop_ir(target: Target, reads: bool, writes: str | None) -> str:
@@ -68,18 +78,16 @@ def seconds(run: Callable[[], object], between: Callable[[], object]) -> float:
     return min(found)
 
 
-def main() -> None:
-    """Print GB/s of each kind and size; what is read and what is written both count."""
+def rates() -> dict[str, dict[int, float]]:
+    """Bytes a second of each kind and size; what is read and what is written both count."""
     target = host()
     functions = {name: loaded(loop_ir(target, *kind), target) for name, kind in KINDS.items()}
     arrays = together([((max(SIZES) // 4,), np.dtype(np.float32))] * 3)
     for each in arrays:
         each.fill(1)
     x, y, other = (address(each) for each in arrays)
-    print("| | " + " | ".join(f"{size >> 10:,} KiB" for size in SIZES) + " |")
-    print("|---|" + "---|" * len(SIZES))
+    found: dict[str, dict[int, float]] = {name: {} for name in KINDS}
     for name, (reads, writes) in KINDS.items():
-        cells: list[str] = []
         for size in SIZES:
             n = size // (target.vector_bits // 8)
             slots = (ctypes.c_uint64 * 3)(n, x, y)
@@ -95,8 +103,20 @@ def main() -> None:
                     functions["read"](flush)
 
             moved = size * repeats * (reads + (writes is not None))
-            cells.append(f"{moved / seconds(run, walk) / 1e9:.0f} GB/s")
-        print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
+            found[name][size] = moved / seconds(run, walk)
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE.json")
+    arguments = parser.parse_args()
+    found = rates()
+    for name, each in found.items():
+        print(f"{name}: " + ", ".join(f"{size >> 10} KiB {rate / 1e9:.0f} GB/s" for size, rate in each.items()))
+    if arguments.output:
+        record = {"what": "bytes a second of one thread", **circumstances(), "rates": found}
+        write_whole(arguments.output, json.dumps(record, indent=1) + "\n")
 
 
 if __name__ == "__main__":

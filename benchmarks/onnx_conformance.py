@@ -16,7 +16,6 @@ import warnings
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -28,10 +27,9 @@ from onnx.backend.test.loader import load_model_tests
 from onnx.backend.test.runner import Runner
 
 from xmlc import onnx_backend
-from xmlc.bench.machine import machine
+from xmlc.bench.machine import circumstances
 from xmlc.dialects.diagnostics import CompileError
 from xmlc.options import CACHE
-from xmlc.pipeline import versions
 
 
 @cache
@@ -97,9 +95,7 @@ def main() -> None:
     counts = Counter(status for status, _ in found.values())
     record = {
         "what": "ONNX node tests",
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": machine(),
-        "versions": versions(),
+        **circumstances(),
         "cases": len(found),
         "outcomes": dict(counts.most_common()),
         "not_passed": {name: list(ended) for name, ended in found.items() if ended[0] != "pass"},

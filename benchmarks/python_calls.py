@@ -21,6 +21,7 @@ import numpy as np
 
 import xmlc
 from xmlc import numpy as xnp
+from xmlc.bench.machine import circumstances
 from xmlc.files import write_whole
 
 CALLS, SAMPLES, COMPILATIONS = 20_000, 7, 9
@@ -73,7 +74,8 @@ def main() -> None:
     made = {"call_us": mine, "numpy_us": theirs, "beyond_us": mine - theirs, "cold_ms": cold, "cached_ms": cached}
     print(", ".join(f"{name} {value:.2f}" for name, value in made.items()))
     if arguments.output:
-        write_whole(arguments.output, json.dumps(made, indent=1) + "\n")
+        record = {"what": "calls and compilations from Python", **circumstances(), **made}
+        write_whole(arguments.output, json.dumps(record, indent=1) + "\n")
 
 
 if __name__ == "__main__":

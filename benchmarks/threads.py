@@ -30,6 +30,7 @@ from xmlc.backends.cpu import jit
 from xmlc.backends.cpu.pool import SHARE
 from xmlc.backends.cpu.target import host
 from xmlc.bench.case import Case
+from xmlc.bench.machine import circumstances
 from xmlc.bench.measure import Plan, measure
 from xmlc.bench.models import model_inputs, models
 from xmlc.onnx_backend import prepare
@@ -157,7 +158,7 @@ def main() -> None:
             print(json.dumps(gains(cases)), flush=True)
         os._exit(0)  # OpenMP's threads outlive the interpreter badly
     runtimes = [each for each in RUNTIMES if each == "pool" or arguments.openmp is not None]
-    record: dict[str, Any] = {"processor": host().processor, "cores": host().cores, "gains": {}}
+    record: dict[str, Any] = {"what": "speed-up of two threads", **circumstances(), "gains": {}}
     for what, priority in OTHERS.items():
         rounds: dict[str, list[dict[str, float]]] = {runtime: [] for runtime in runtimes}
         for _ in range(arguments.rounds):

@@ -330,9 +330,11 @@ def main() -> None:
         text = ", ".join(f"{each} {time:.2f} ms ({time / mine:.2f})" for each, time in fastest.items())
         print(f"{name}: {text}", flush=True)
     if arguments.output:
+        from xmlc.bench.machine import circumstances
         from xmlc.files import write_whole
 
-        write_whole(arguments.output, json.dumps(made, indent=1) + "\n")
+        record = {"what": "steps of training", **circumstances(), **made}
+        write_whole(arguments.output, json.dumps(record, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -22,6 +23,18 @@ def test_the_code_of_a_page_runs(page: str) -> None:
     command = [sys.executable, "-W", "error", "-c", script, f"docs/{page}.md"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_figures_are_those_of_the_records() -> None:
+    command = [sys.executable, "scripts/figures.py", "--check"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_figure_stands_in_a_page() -> None:
+    functions = runpy.run_path(str(ROOT / "scripts" / "figures.py"))["FIGURES"]
+    pages = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "docs").glob("*.md"))
+    assert [name for name in functions if f"<!-- figures: {name} -->" not in pages] == []
 
 
 def test_the_tour_shows_what_its_commands_print() -> None:

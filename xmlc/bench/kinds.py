@@ -275,7 +275,7 @@ KINDS: dict[str, Kind] = {
     ),
     "argsort": Kind(
         arrays=lambda xp, x: xp.argsort(x, -1, stable=True),
-        torch=lambda torch, x: torch.argsort(x, -1, stable=True),
+        torch=lambda torch, x: torch.argsort(x, dim=-1, stable=True),
         ml=lambda x: F.sort(x, -1)[1],
         onnx=lambda x: [*onnx_first(x, -1, largest=0), ("Identity", ["v2.1"], {})],
         flops=per_element(1),

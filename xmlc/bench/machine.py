@@ -1,14 +1,26 @@
-"""The machine and the sources that a record was made with."""
+"""The machine and the sources that a record was made with, and when."""
 
 from __future__ import annotations
 
 import os
 import platform
 import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from xmlc.backends.cpu.target import host
+from xmlc.pipeline import versions
+
+
+def now() -> str:
+    """Date and time, UTC."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def circumstances() -> dict[str, Any]:
+    """What every record says: when, with which sources and packages, and on what machine it was made."""
+    return {"date": now(), "commit": commit(), "versions": versions(), "machine": machine()}
 
 
 def machine() -> dict[str, Any]:
