@@ -2,11 +2,12 @@
 
     python benchmarks/training.py -o benchmarks/results/training.json
 
-All three train the same network from the same weights on the same batch, in turn in one process on the same cores.
-Torch's step is its compiled network and its fused optimiser; JAX's and xmlc's are one compiled function each, to which
-parameters and optimiser state are donated; how xmlc's fares without that is measured too, and the memory of both. The
-time to prepare is that of the first step, with its compilation (of xmlc with XMLC_CACHE=0). Before steps are timed,
-their losses over some steps are compared: who learns something else is not timed.
+All three train the same network from the same weights on the same batch, in one process on the same cores, step by step
+in an order that is drawn anew for each round: who follows another finds what that one left in the caches. Torch's step
+is its compiled network and its fused optimiser; JAX's and xmlc's are one compiled function each, to which parameters
+and optimiser state are donated; how xmlc's fares without that is measured too, and the memory of both. The time to
+prepare is that of the first step, with its compilation: nobody may use what an earlier process compiled. Before steps
+are timed, their losses over some steps are compared: who learns something else is not timed.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from random import Random
 from time import perf_counter
 from typing import Any
 
@@ -25,6 +28,9 @@ import numpy as np
 RATE = 1e-3
 CHECKED, TOLERANCE = 5, 2e-3
 """Steps whose losses are compared, and how far apart they may be."""
+
+NO_CACHES = {"XMLC_CACHE": "0", "TORCHINDUCTOR_FORCE_DISABLE_CACHES": "1"}
+"""What makes each compile in this process; JAX has no cache on disk unless it is asked for one."""
 
 Step = Callable[[], float]
 """Takes one step and returns the loss before it."""
@@ -296,9 +302,10 @@ def measured(case: Gpt | Cnn, seconds: float, contestants: list[str]) -> dict[st
         losses[name] += [steps[name]() for _ in range(CHECKED - 1)]
         np.testing.assert_allclose(losses[name], losses[contestants[0]], atol=TOLERANCE, err_msg=name)
     samples: dict[str, list[float]] = {name: [] for name in steps}
+    order = Random(0)
     end = perf_counter() + seconds
     while perf_counter() < end:
-        for name, step in steps.items():
+        for name, step in order.sample(list(steps.items()), len(steps)):
             started = perf_counter()
             step()
             samples[name].append(perf_counter() - started)
@@ -321,8 +328,12 @@ def main() -> None:
     parser.add_argument("--contestants", nargs="*", choices=list(CONTESTANTS), default=list(CONTESTANTS))
     arguments = parser.parse_args()
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: arguments.threads])
-    os.environ["OMP_NUM_THREADS"] = str(arguments.threads)
-    made: dict[str, Any] = {"threads": arguments.threads, "steps": {}}
+    os.environ |= {"OMP_NUM_THREADS": str(arguments.threads), **NO_CACHES}
+    made: dict[str, Any] = {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "threads": arguments.threads,
+        "steps": {},
+    }
     for name in arguments.only:
         found = made["steps"][name] = measured(CASES[name], arguments.seconds, arguments.contestants)
         fastest = found["median_ms"]

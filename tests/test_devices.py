@@ -13,6 +13,7 @@ import xmlc
 from xmlc import driver_cuda, random
 from xmlc import numpy as xp
 from xmlc.backends.cuda.arrays import DeviceArray, from_capsule
+from xmlc.compiled import CompiledModule
 from xmlc.dialects.diagnostics import CompileError
 from xmlc.options import DEVICE, EXPLAIN
 from xmlc.tensors.device import KINDS, backend_of, devices
@@ -243,3 +244,13 @@ def test_an_array_of_a_gpu_that_is_not_contiguous_is_refused(gpu: InterpretedDri
 
     with pytest.raises(CompileError, match=r"an array of shape \(6,\) has strides \(8,\), expected a contiguous one"):
         xp.from_dlpack(Strided())
+
+
+def test_a_call_runs_where_a_with_block_says_though_others_ran_elsewhere() -> None:
+    double = xmlc.compile(lambda x: x * 2)
+    for _ in range(2):
+        double(X)
+    with DEVICE.set("reference"):
+        double(X)
+    double(X)
+    assert [type(each.call) for each in double.entries.values()] == [CompiledModule, Interpreted]

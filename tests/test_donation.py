@@ -134,6 +134,35 @@ def test_an_argument_that_cannot_be_donated_is_refused(name: str) -> None:
         assert message in str(caught.value)
 
 
+@pytest.mark.parametrize("name", MISTAKES)
+def test_an_argument_that_cannot_be_donated_is_refused_after_calls_that_could(name: str) -> None:
+    x, y, message = MISTAKES[name]
+    donating = xmlc.compile(donate=("x",))(double)
+    good = np.ones(8, np.float32)
+    for _ in range(3):
+        assert donating(good, Y) is good
+    with pytest.raises(CompileError) as caught:
+        donating(x, y)
+    assert message in str(caught.value)
+    np.testing.assert_array_equal(y, 1)
+    assert donating(good, Y) is good
+    np.testing.assert_array_equal(good, 31)
+
+
+def test_outputs_are_in_order_whether_donated_or_not() -> None:
+    @xmlc.compile(donate=("x", "y"))
+    def mixed(x: Array, y: Array) -> Any:
+        return x.sum(), y + 1, x * 2, y.sum()
+
+    x, y = np.ones(3, np.float32), np.zeros(4, np.float32)
+    for turn in range(3):
+        total, second, first, other = mixed(x, y)
+        assert second is y and first is x
+        assert total == 3 * 2**turn and other == 4 * turn
+    np.testing.assert_array_equal(x, 8)
+    np.testing.assert_array_equal(y, 3)
+
+
 def test_two_donated_arguments_are_not_the_same() -> None:
     update = xmlc.compile(donate=("tree",))(lambda tree: {name: x + 1 for name, x in tree.items()})
     with pytest.raises(CompileError, match=r"'tree\['a'\]' shares memory with 'tree\['b'\]'"):

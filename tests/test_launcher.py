@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from xmlc.launcher import Table, agrees, declined, launcher
+from xmlc.launcher import Row, Table, agrees, declined, launcher
 
 SHAPES = ((2, 3), (), (4, 0))
 ARRAYS = tuple(np.zeros(shape, np.float32) for shape in SHAPES)
@@ -22,7 +22,7 @@ def launched(arrays: tuple[Any, ...]) -> list[int | None] | None:
     slots = (ctypes.c_void_p * 3)()
     entry = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(lambda place: seen.append(list(slots)))
     address = ctypes.cast(entry, ctypes.c_void_p).value or 0
-    table = Table.of(address, slots, [(i, np.dtype(np.float32), shape) for i, shape in enumerate(SHAPES)])
+    table = Table.of(address, slots, [Row(i, np.dtype(np.float32), shape) for i, shape in enumerate(SHAPES)])
     refused = launcher()(arrays, table.place)
     assert bool(refused) != bool(seen)
     return seen[0] if seen else None
@@ -64,6 +64,35 @@ def test_what_a_program_does_not_take_is_not_passed_on(first: Any) -> None:
 @pytest.mark.parametrize("count", [0, 2, 4])
 def test_another_number_of_arrays_is_not_passed_on(count: int) -> None:
     assert launched((*ARRAYS, ARRAYS[0])[:count]) is None
+
+
+WHOLE = np.zeros(16, np.float32)
+FIXED = np.zeros(4, np.float32)
+FIXED.flags.writeable = False
+FOUR, EMPTY = np.zeros(4, np.float32), np.zeros(0, np.float32)
+DONATED: dict[str, tuple[tuple[Any, ...], tuple[bool, ...], bool]] = {
+    "one beside others": ((WHOLE[:4], WHOLE[4:8], FOUR), (True, False, False), True),
+    "all, in any order": ((WHOLE[12:], FOUR, WHOLE[4:8]), (True, True, True), True),
+    "others share memory": ((FOUR, WHOLE, WHOLE), (True, False, False), True),
+    "given twice": ((FOUR, WHOLE, FOUR), (True, False, False), False),
+    "given away twice": ((WHOLE, FOUR, FOUR), (False, True, True), False),
+    "the end of another": ((WHOLE[:8], WHOLE[7:10], FOUR), (True, False, False), False),
+    "inside of another": ((WHOLE, FOUR, WHOLE[2:3]), (False, False, True), False),
+    "around another": ((WHOLE[2:3], FOUR, WHOLE), (False, False, True), False),
+    "read-only": ((FIXED, FOUR, WHOLE), (True, False, False), False),
+    "empty, which Python judges": ((EMPTY, FOUR, WHOLE), (True, False, False), False),
+}
+
+
+@pytest.mark.parametrize("name", DONATED)
+def test_a_donated_array_is_passed_on_if_it_is_its_own(name: str) -> None:
+    arrays, donated, expected = DONATED[name]
+    called: list[int] = []
+    entry = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(called.append)
+    slots = (ctypes.c_void_p * 3)()
+    rows = [Row(i, each.dtype, each.shape, given) for i, (each, given) in enumerate(zip(arrays, donated))]
+    table = Table.of(ctypes.cast(entry, ctypes.c_void_p).value or 0, slots, rows)
+    assert (launcher()(arrays, table.place) == 0) == bool(called) == expected
 
 
 def test_a_launcher_that_reads_other_addresses_is_found_out() -> None:

@@ -50,6 +50,22 @@ SAME_AS_NUMPY: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize("arranged", ["arrays", "trees", "by name"])
+def test_calls_after_the_first_tell_arguments_apart(arranged: str) -> None:
+    minus = xmlc.compile(lambda x, y: x - y)
+    minus_in_trees = xmlc.compile(lambda pair: pair["x"] - pair["y"][0])
+    calls: dict[str, Callable[[Array, Array], Array]] = {
+        "arrays": minus,
+        "trees": lambda x, y: minus_in_trees({"x": x, "y": [y]}),
+        "by name": lambda x, y: minus(y=y, x=x),
+    }
+    of_float64, strided, integers = X.astype(np.float64), np.zeros((3, 8), np.float32)[:, ::2], X.astype(np.int32)
+    for x, y in [(X, Y)] * 3 + [(of_float64, Y), (strided, Y), (X, 2.5), (Y, X), (X, Y), (integers, integers), (X, X)]:
+        found, expected = calls[arranged](x, y), x - y
+        assert found.dtype == expected.dtype
+        np.testing.assert_array_equal(found, expected)
+
+
 @pytest.mark.parametrize("name", SAME_AS_NUMPY)
 def test_a_compiled_function_gives_what_numpy_gives(name: str) -> None:
     function, inputs = SAME_AS_NUMPY[name]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from xmlc.buffers import Outputs, aligned, allocate, together
 from xmlc.dialects.diagnostics import CompileError
 from xmlc.dialects.ml.types import DYNAMIC, shape_text
 from xmlc.dialects.sizes import Size, evaluated, read_size
-from xmlc.launcher import Launch, Table, declined, launcher
+from xmlc.launcher import Launch, Row, Table, declined, launcher
 from xmlc.printing import PRINT_FUNCTIONS
 from xmlc.weights import owned
 
@@ -86,7 +87,7 @@ class CompiledModule:
         self.launch: Launch = declined  # the first call takes less without the launcher than making it does
         self.makers = [self.outputs.maker(spec.shape, spec.dtype) for spec in signature.own_outputs]
         self.is_single = len(self.makers) == 1
-        self.donated = bool(signature.in_place)
+        self.in_place = outputs_among(signature) if signature.in_place else None
 
     def with_layout(self, signature: Signature, arena_bytes: int, slots: Slots) -> CompiledModule:
         """The same code as a function of arrays whose shapes are those of another signature."""
@@ -101,53 +102,52 @@ class CompiledModule:
         Raises CompileError for a wrong number of inputs, a wrong shape or element type, and where an output is to be
         written to an input that cannot be.
         """
-        if self.donated:
-            return self.call_in_place(inputs)
-        outputs = (self.makers[0](),) if self.is_single else tuple([make() for make in self.makers])
-        try:
-            frame = self.frames.pop()  # one that no other call is using; asking first would race with another thread
-        except IndexError:
-            frame = self.new_frame()
-        if self.launch(inputs + outputs, frame.table.place):
-            self.run(self.checked_inputs(inputs), outputs, frame)
-            self.launch = launcher()
-        self.frames.append(frame)
-        return outputs
+        found = self.launched(inputs)
+        return self.checked_call(inputs) if found is None else found
 
-    def call_in_place(self, inputs: Sequence[Any]) -> tuple[Array, ...]:
-        """A call that writes outputs to inputs."""
+    def launched(self, inputs: tuple[Any, ...]) -> tuple[Array, ...] | None:
+        """The outputs, where the launcher takes the inputs as they are; None where they have to be looked at first."""
+        own = (self.makers[0](),) if self.is_single else tuple([make() for make in self.makers])
+        frame = self.free_frame()
+        refused = self.launch(inputs + own, frame.table.place)
+        self.frames.append(frame)
+        if refused:
+            return None
+        return own if self.in_place is None else self.in_place(inputs + own)
+
+    def checked_call(self, inputs: Sequence[Any]) -> tuple[Array, ...]:
+        """The outputs for inputs that are checked, and copied where the program does not take them as they are."""
         arrays = self.checked_inputs(inputs)
-        refuse_overlaps(self.signature, [(address(each), each.nbytes) for each in arrays])
-        own = [make() for make in self.makers]
-        try:
-            frame = self.frames.pop()
-        except IndexError:
-            frame = self.new_frame()
-        self.run(arrays, own, frame)
+        own = tuple([make() for make in self.makers])
+        frame = self.free_frame()
+        for i, array in zip((*self.slots.inputs, *self.slots.outputs), (*arrays, *own)):
+            frame.slots[i] = address(array)
+        self.entry(frame.place)
         self.frames.append(frame)
-        return all_outputs(self.signature, own, dict(enumerate(arrays)))
+        self.launch = launcher()
+        return own if self.in_place is None else self.in_place(arrays + own)
 
-    def checked_inputs(self, inputs: Sequence[Any]) -> list[Array]:
+    def checked_inputs(self, inputs: Sequence[Any]) -> tuple[Array, ...]:
         """Inputs that may be of another kind or memory layout, or wrong, as arrays that the program takes."""
         if len(inputs) != len(self.signature.inputs):
             expected = ", ".join(map(str, self.signature.inputs)) or "nothing"
             message = f"expected {len(self.signature.inputs)} inputs, found {len(inputs)}"
             raise CompileError(message, hint=f"the inputs are {expected}")
         donated = dict(self.signature.in_place)
-        return [
+        arrays = tuple(
             writeable(value, spec) if number in donated else checked(value, spec, "input")
             for number, (value, spec) in enumerate(zip(inputs, self.signature.inputs, strict=True))
-        ]
+        )
+        if donated:
+            refuse_overlaps(self.signature, [(address(each), each.nbytes) for each in arrays])
+        return arrays
 
-    def run(self, inputs: Sequence[Array], outputs: Sequence[Array], frame: Frame) -> None:
-        """Call the program with arrays that are as it takes them."""
-        for i, array in zip((*self.slots.inputs, *self.slots.outputs), (*inputs, *outputs)):
-            frame.slots[i] = address(array)
-        self.entry(frame.place)
-
-    def new_frame(self) -> Frame:
+    def free_frame(self) -> Frame:
         """A frame that no other call is using."""
-        return new_frame(self.signature, self.slots, self.entry, self.weights, self.arena_bytes)
+        try:
+            return self.frames.pop()  # asking first whether there is one would race with another thread
+        except IndexError:
+            return new_frame(self.signature, self.slots, self.entry, self.weights, self.arena_bytes)
 
     def prepared(self, entry: EntryPoint, weights: Mapping[str, Array]) -> dict[str, Array]:
         """What another entry point makes of weights, by name."""
@@ -228,8 +228,12 @@ def new_frame(signature: Signature, slots: Slots, entry: Packed, weights: Sequen
     for i, size in slots.numbers.items():
         values[i] = size
     values[slots.arena] = address(arena)
-    specs = zip((*slots.inputs, *slots.outputs), (*signature.inputs, *signature.own_outputs))
-    rows = [(position, spec.dtype, spec.shape) for position, spec in specs]
+    donated = dict(signature.in_place)
+    rows = [
+        Row(position, spec.dtype, spec.shape, number in donated)
+        for number, (position, spec) in enumerate(zip(slots.inputs, signature.inputs))
+    ]
+    rows += [Row(at, spec.dtype, spec.shape) for at, spec in zip(slots.outputs, signature.own_outputs)]
     return Frame(values, ctypes.addressof(values), arena, Table.of(address_of(entry), values, rows))
 
 
@@ -263,6 +267,13 @@ def all_outputs(signature: Signature, own: Sequence[Any], inputs: Mapping[int, A
     for number, output in sorted(signature.in_place, key=lambda pair: pair[1]):
         made.insert(output, inputs[number])
     return tuple(made)
+
+
+def outputs_among(signature: Signature) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
+    """What picks the outputs, in their order, from the inputs and, behind them, outputs with memory of their own."""
+    inputs, own = range(len(signature.inputs)), range(len(signature.own_outputs))
+    first, *others = all_outputs(signature, [len(inputs) + each for each in own], dict(enumerate(inputs)))
+    return itemgetter(first, *others) if others else lambda arrays: (arrays[first],)
 
 
 def refuse_overlaps(signature: Signature, inputs: Sequence[tuple[int, int]]) -> None:
