@@ -4,12 +4,16 @@ Along memory, the lanes of a vector are scanned in log2(lanes) steps, the first 
 one neighbouring groups: the lanes of the second with the last lane of the first (Sklansky, "Conditional-sum addition
 logic", 1960; most steps stay inside of 128 bits). The vector is then combined with what all before it came to. Across
 memory, a row of totals, a piece of which the first cache holds, goes from one row to the next.
+
+Threads share the columns of wide rows. They share narrow rows themselves: each first folds the rows before its own
+without storing, which takes half as long as scanning them, and so gets fewer of them than the thread before it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import TypeAlias, cast
 
 from xdsl.context import Context
@@ -27,13 +31,17 @@ from xmlc.passes.gpu.scans.recognise import Scan, scan_of
 from xmlc.passes.index_arithmetic import Index, IndexConstants
 from xmlc.passes.lower_transposes import shuffled
 from xmlc.passes.machine import Machine
-from xmlc.passes.number import STRICT
+from xmlc.passes.number import INTEGER_PREDICATES, STRICT
 from xmlc.passes.rows.emitter import LANEWISE
 
 At: TypeAlias = Mapping[int, Index]
 """Where in a buffer: an index for each of its dimensions."""
-STRIP = 64
-"""Vectors of totals across memory that go from row to row together."""
+STRIP = 256
+"""Vectors of totals across memory that go from row to row together: a third of a first cache."""
+NARROW = 32 << 10
+"""Bytes of a row that is too short for threads to share: what one fetches ahead of its columns, another writes."""
+LEAST_SHARED = 1 << 16
+"""Elements, at least, that threads share by rows: folding rows twice is a loss where Parallelize leaves one thread."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +113,8 @@ class Scanned:
         self.source, self.target = whole_view(scan.load.memref), whole_view(scan.store.memref)
         self.shape = shape_of(scan.load.memref)
         bits = (bits_of(each) for each in (scan.folded_type, self.source.element, self.target.element))
-        self.lanes = machine.lanes(max(32, *bits))
+        self.bits = max(32, *bits)
+        self.lanes = machine.lanes(self.bits)
         self.threads = machine.threads
         self.start = self.emitter.number(constant_of(scan.start), VectorType(scan.folded_type, (self.lanes,)))
         self.inner = max((axis for axis, size in enumerate(self.shape) if size > 1), default=scan.axis)
@@ -180,35 +189,67 @@ class Scanned:
 
     def across(self, at: At) -> None:
         """Rows side by side in memory: pieces of a row of totals go through them one after the other."""
-        emitter, lanes = self.emitter, self.lanes
-        size = self.shape[self.inner]
-        share = size if self.threads == 1 else max(lanes, size // (self.threads * lanes) * lanes)
-        strip = min(size, share, STRIP * lanes)
-        whole = size // strip * strip
-        with emitter.loop(whole, strip, parallel=True) as first:
-            self.strip(at, first, strip)
-        if whole < size:
-            self.strip(at, whole, size - whole)
+        size, rows = self.shape[self.inner], self.scan.columns
+        if self.threads == 1:
+            self.strips(at, (0, rows), STRIP * self.lanes)
+        elif size * self.bits // 8 > NARROW or prod(self.shape) > size * rows or size * rows < LEAST_SHARED:
+            share = max(self.lanes, size // (self.threads * self.lanes) * self.lanes)
+            self.strips(at, (0, rows), min(share, STRIP * self.lanes))
+        else:
+            with self.emitter.loop(self.threads, parallel=True) as share:
+                self.strips(at, self.rows_of(share), STRIP * self.lanes)
 
-    def strip(self, at: At, first: Index, size: int) -> None:
-        """All rows of a piece of this size."""
+    def rows_of(self, share: Index) -> tuple[Index, Index]:
+        """The first row of a thread, and the first of the next one: b rows are folded, e - b scanned in twice the time.
+
+        With b + 2(e - b) the same for all threads, they have a half of all rows, a quarter, an eighth, …, scaled.
+        """
+        emitter, threads, rows = self.emitter, self.threads, self.scan.columns
+        bounds = [round(rows * (1 - 2.0**-thread) / (1 - 2.0**-threads)) for thread in range(threads + 1)]
+        places = [emitter.index(0), emitter.index(bounds[1])]
+        for thread in range(1, threads):
+            follows = emitter.compared(INTEGER_PREDICATES["ge"], share, thread)
+            for end, place in enumerate(places):
+                operands = (follows, emitter.index(bounds[thread + end]), place)
+                chosen = SelectOp.create(operands=operands, result_types=(place.type,))
+                places[end] = emitter.add(chosen).results[0]
+        first, last = (emitter.least(place, rows) for place in places)  # so that their bounds are known
+        return first, last
+
+    def strips(self, at: At, rows: tuple[Index, Index], strip: int) -> None:
+        """All columns of some rows, of which `strip` at a time, as far as they go."""
+        size = self.shape[self.inner]
+        strip = min(strip, size)
+        whole = size // strip * strip
+        with self.emitter.loop(whole, strip, parallel=True) as first:
+            self.strip(at, rows, first, strip)
+        if whole < size:
+            self.strip(at, rows, whole, size - whole)
+
+    def strip(self, at: At, rows: tuple[Index, Index], first: Index, size: int) -> None:
+        """A piece of this size of some rows, after all before them have been folded."""
         emitter = self.emitter
         totals = whole_view(emitter.buffer(self.scan.folded_type, (-(-size // self.lanes) * self.lanes,)))
 
         def begin(local: Index, mask: SSAValue | None) -> None:
             emitter.store_vector(self.start, totals, [emitter.index(local)])
 
-        def step(local: Index, mask: SSAValue | None) -> None:
-            here = {**at, self.scan.axis: row, self.inner: emitter.plus(first, local)}
+        def step(row: Index, local: Index, mask: SSAValue | None, stores: bool) -> None:
+            here = {**at, self.scan.axis: self.place(row, 1), self.inner: emitter.plus(first, local)}
             before = emitter.load_vector(totals, [emitter.index(local)], self.lanes)
             total = self.combined(before, self.element(here, mask))
             emitter.store_vector(total, totals, [emitter.index(local)])
-            self.put(before if self.scan.exclusive else total, here, mask)
+            if stores:
+                self.put(before if self.scan.exclusive else total, here, mask)
 
+        begins, ends = rows
         self.each_vector(size, begin)
-        with emitter.loop(self.scan.columns) as index:
-            row = self.place(index, 1)
-            self.each_vector(size, step)
+        if begins != 0:
+            with emitter.loop(begins) as row:
+                self.each_vector(size, lambda local, mask: step(row, local, mask, stores=False))
+        with emitter.loop(emitter.less(ends, begins)) as index:
+            row = emitter.plus(begins, index)
+            self.each_vector(size, lambda local, mask: step(row, local, mask, stores=True))
 
     def each_vector(self, size: int, visit: Callable[[Index, SSAValue | None], None]) -> None:
         """Visit the places of the vectors of a piece; the last may be masked."""

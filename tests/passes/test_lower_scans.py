@@ -57,3 +57,15 @@ def test_scans_mean_what_the_interpreter_says(
 @pytest.mark.parametrize("exclusive", [False, True])
 def test_both_directions_and_both_kinds_along_both_axes(axis: int, reverse: bool, exclusive: bool) -> None:
     compare((70, 37), "sum", axis, "f32", reverse=reverse, exclusive=exclusive)
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+@pytest.mark.parametrize(("reverse", "exclusive"), [(False, False), (True, True)])
+def test_threads_share_the_rows_of_narrow_arrays(threads: int, reverse: bool, exclusive: bool) -> None:
+    compare((1100, 77), "sum", 0, "i32", threads, reverse=reverse, exclusive=exclusive)
+    compare((1100, 77), "largest", 0, "f32", threads, reverse=reverse, exclusive=exclusive)
+
+
+def test_threads_share_the_columns_of_wide_arrays() -> None:
+    compare((8, 9000), "sum", 0, "f32", threads=2)
+    compare((20, 5000), "sum", 0, "f32", threads=2)  # in strips, rows shared
