@@ -237,7 +237,7 @@ CASES: dict[str, Case] = {
     ),
     "series": Case("n=2 o=5 w=21 c=3 q=5", "c q", "n, c, w + q", "o, c, q", "n, o, w"),
 }
-SCHEDULES = ("direct", "sweep", "panelled", "blocked", "dot", "flatten")
+SCHEDULES = ("direct", "sweep", "panelled", "blocked", "dot", "flatten", "stretches")
 
 
 ELEMENTS = {str(each): each for each in (f16, bf16, f32, f64, i1, i8, i16, i32)}
@@ -287,6 +287,43 @@ def test_a_matrix_is_swept_by_tiles_of_rows(start: str, rows: str) -> None:
     small = LowerContractions(schedule="sweep", first_cache=2048, second_cache=2048)
     module = expect_kept(Case("i=13 j=75 k=41", "k", rows, "k, j", "i, j", start), small)
     assert any(op.name == "memref.alloc" for op in module.walk()) == (rows == "i, k")
+
+
+STRETCHED = {
+    "plain": Case("i=9 j=13 k=48", **MATMUL),
+    "onto": Case("i=9 j=13 k=48", **MATMUL, start="out"),
+    "with a bias": Case("i=9 j=13 k=48", **MATMUL, start="j"),
+    "by one for each row": Case("i=9 j=13 k=48", **MATMUL, start="i"),
+    "both transposed": Case("i=9 j=5 k=192", "k", "k, i", "j, k", "i, j"),
+    "result transposed": Case("i=9 j=5 k=192", "k", "i, k", "k, j", "j, i"),
+    "uneven": Case("i=9 j=13 k=45", **MATMUL),
+    "bf16": Case("i=9 j=13 k=96", **MATMUL, element="bf16"),
+    "integers": Case("i=9 j=13 k=192", **MATMUL, element="i8", sums="i32"),
+    "followed": Case("i=9 j=13 k=48", **MATMUL, epilogue="residual"),
+    "followed by much": Case("i=9 j=13 k=48", **MATMUL, epilogue="long"),
+    "one row": Case("j=13 k=192", "k", "k", "k, j", "j"),
+}
+
+
+@pytest.mark.parametrize("name", STRETCHED)
+def test_long_reductions_go_in_stretches(name: str) -> None:
+    heard = Remarks()
+    with heard.collecting():
+        expect_kept(STRETCHED[name], LowerContractions(schedule="stretches", **SMALL))
+    assert [each.message[:10] for each in heard.found] == ["stretches,"]
+
+
+@pytest.mark.parametrize(
+    ("loops", "chosen"), [("i=64 j=64 k=16384", "stretches, 16 of them"), ("i=64 j=64 k=16381", "direct")]
+)
+def test_stretches_are_whole(loops: str, chosen: str) -> None:
+    """Limit: a reduction that has no divisors."""
+    module = parse(program(Case(loops, **MATMUL)))
+    heard = Remarks()
+    with heard.collecting():
+        LowerContractions().apply(Context(), module)
+    (message,) = [each.message for each in heard.found]
+    assert message.startswith(chosen)
 
 
 def test_few_rows_of_what_is_no_weight_are_not_packed() -> None:

@@ -38,10 +38,12 @@ from xmlc.passes.parallelize import Parallelize
 from xmlc.passes.remarks import Remarks
 from xmlc.passes.rows.lower import LowerRows
 
-NAMES = ("direct", "sweep", "panelled", "blocked", "dot", "flatten")
+NAMES = ("direct", "sweep", "panelled", "blocked", "dot", "flatten", "stretches")
 """The schedules of contractions."""
 LOOPS = "loops"
 """No schedule but plain loops, for contractions, rows and transposes."""
+STRETCHES = "stretches"
+"""A contraction schedule for what exceeds the second cache: forced with a tiny one."""
 STREAMS = "streams"
 """Rows and transposes as if all caches were tiny: next rows are prefetched, and results are stored past the caches."""
 SCHEDULES = (*NAMES, LOOPS, STREAMS)
@@ -72,6 +74,8 @@ def force(monkeypatch: pytest.MonkeyPatch) -> Force:
 
 def forced_pass(each: ModulePass, schedule: str) -> ModulePass:
     match each:
+        case LowerContractions() if schedule == STRETCHES:
+            return replace(each, schedule=schedule, second_cache=16384)
         case LowerContractions():
             return replace(each, schedule=None if schedule == STREAMS else schedule)
         case LowerAttention() if schedule == LOOPS:
@@ -111,9 +115,18 @@ TYPES: tuple[Attribute, ...] = (f32, f32, f64, bf16, f16, i8, i32)
 
 def product(choose: random.Random) -> tuple[ModuleOp, list[Array]]:
     """A product of matrices: batched or not, either factor turned or not, perhaps with an epilogue."""
-    element = choose.choice(TYPES)
     m, n, k = (choose.choice(SIZES) for _ in range(3))
-    batch = choose.choice(((), (), (2,), (3, 2)))
+    return product_of(choose, m, n, k, choose.choice(((), (), (2,), (3, 2))))
+
+
+def long_product(choose: random.Random) -> tuple[ModuleOp, list[Array]]:
+    """Few rows and columns, many steps."""
+    m, n = (choose.choice((1, 3, 8, 16, 17)) for _ in range(2))
+    return product_of(choose, m, n, choose.choice((200, 288, 768)), ())
+
+
+def product_of(choose: random.Random, m: int, n: int, k: int, batch: tuple[int, ...]) -> tuple[ModuleOp, list[Array]]:
+    element = choose.choice(TYPES)
     turned = [choose.random() < 0.3 for _ in range(2)]
     shapes = [(k, m) if turned[0] else (m, k), (n, k) if turned[1] else (k, n)]
     shared = choose.random() < 0.3  # the right factor, among all of a batch
@@ -177,7 +190,7 @@ def packed_product(choose: random.Random) -> tuple[ModuleOp, list[Array]]:
     return program(types, build), drawn(choose, types, element)
 
 
-CONTRACTIONS = (product, packed_product, convolution)
+CONTRACTIONS = (product, long_product, packed_product, convolution)
 
 
 def drawn(choose: random.Random, types: Sequence[Any], element: Attribute) -> list[Array]:
