@@ -27,12 +27,12 @@ from xmlc.passes import remarks
 from xmlc.passes.attention.problem import shape_of, whole_view
 from xmlc.passes.contractions.emitter import Emitter, bits_of
 from xmlc.passes.functions import defined_functions
-from xmlc.passes.gpu.scans.recognise import Scan, scan_of
 from xmlc.passes.index_arithmetic import Index, IndexConstants
 from xmlc.passes.lower_transposes import shuffled
 from xmlc.passes.machine import Machine
 from xmlc.passes.number import INTEGER_PREDICATES, STRICT
 from xmlc.passes.rows.emitter import LANEWISE
+from xmlc.passes.scans import Scan, scan_of
 
 At: TypeAlias = Mapping[int, Index]
 """Where in a buffer: an index for each of its dimensions."""

@@ -41,6 +41,7 @@ from xmlc.passes.contractions.transpose import transposed
 from xmlc.passes.index_arithmetic import Index
 from xmlc.passes.lower_ml.winograd import is_winograd
 from xmlc.passes.machine import Machine
+from xmlc.passes.views import row_major
 
 IMAGE, OUTPUT, ROW, COLUMN = range(4)
 """The loops of the convolution: image, output channel, row, column of the result."""
@@ -81,10 +82,6 @@ class Winograd:
 
 def shape_of(value: SSAValue) -> tuple[int, ...]:
     return tuple(cast(MemRefType[Attribute], value.type).get_shape())
-
-
-def row_major(shape: Sequence[int]) -> tuple[int, ...]:
-    return tuple(prod(shape[axis + 1 :]) for axis in range(len(shape)))
 
 
 # Recognition

@@ -28,21 +28,12 @@ from xmlc.passes.gpu.map_transpose import vector_at
 from xmlc.passes.gpu.outline import Kernels, Outline, captures
 from xmlc.passes.gpu.roofline import Demand
 from xmlc.passes.gpu.rows.emit import Flat, merged_loops
-from xmlc.passes.gpu.rows.linear import Linear, linear_of, row_major
-from xmlc.passes.gpu.rows.program import (
-    TRANSPARENT,
-    Kind,
-    Step,
-    buffer_type,
-    combiner,
-    contiguous_root,
-    is_neutral,
-    loop_extents,
-)
+from xmlc.passes.gpu.rows.linear import Linear, linear_of
+from xmlc.passes.gpu.rows.program import TRANSPARENT, Kind, Step, combiner, is_neutral, loop_extents, ops_and_fills
 from xmlc.passes.gpu.rows.schedule import ACCESS_BYTES, MULTIPROCESSORS, WARP, power_of_two
 from xmlc.passes.gpu.stated import Candidate, Schedules
 from xmlc.passes.memory import ALIGNMENT, array_type, element_size
-from xmlc.passes.views import root
+from xmlc.passes.views import buffer_type, contiguous_root, root, row_major
 
 BLOCK, MOST_ROW_LANES, UNROLLED = 256, 8, 8
 ENOUGH_BLOCKS = 4 * MULTIPROCESSORS
@@ -95,21 +86,11 @@ class Reduction:
 def reductions(block: Block) -> list[Reduction]:
     """The column reductions of a block."""
     found: list[Reduction] = []
-    fills: dict[SSAValue, linalg.ops.FillOp] = {}
-    for op in block.ops:
-        if isinstance(op, TRANSPARENT):
-            continue
-        if isinstance(op, linalg.ops.FillOp):
-            fills[root(op.outputs[0])] = op
-            continue
+    for op, fills in ops_and_fills(block):
         if isinstance(op, linalg.ops.GenericOp):
             fill = fills.get(root(op.outputs[0]))
             if fill is not None and (made := reduction_of(op, fill)) is not None:
                 found.append(made)
-        for operand in op.operands:
-            fills.pop(root(operand), None)
-        if op.regions and not isinstance(op, linalg.ops.GenericOp):
-            fills.clear()
     return found
 
 

@@ -16,9 +16,9 @@ from xmlc.passes.gpu.map_loops import on_the_heap
 from xmlc.passes.gpu.outline import Kernels
 from xmlc.passes.gpu.scans.emit import TileScan
 from xmlc.passes.gpu.scans.ladder import HillisSteele, WorkEfficient
-from xmlc.passes.gpu.scans.recognise import scan_of
 from xmlc.passes.gpu.scans.schedule import candidates, choose
 from xmlc.passes.gpu.stated import Schedules
+from xmlc.passes.scans import scan_of
 
 LADDER = {"hillis-steele": HillisSteele, "work-efficient": WorkEfficient}
 LOOK_BACK = "look-back"

@@ -13,10 +13,10 @@ from xmlc.dialects.fused_sort import FusedSortOp
 from xmlc.passes.functions import defined_functions
 from xmlc.passes.gpu.map_loops import on_the_heap
 from xmlc.passes.gpu.outline import Kernels
-from xmlc.passes.gpu.rows.program import buffer_type
 from xmlc.passes.gpu.sorts.emit import Sort, emit_sort
 from xmlc.passes.gpu.sorts.selection import emit_selection, selects
 from xmlc.passes.gpu.sorts.words import Order
+from xmlc.passes.views import buffer_type
 
 
 @dataclass(frozen=True)

@@ -24,10 +24,9 @@ from xmlc.passes.functions import defined_functions
 from xmlc.passes.gpu.code import Code, Index
 from xmlc.passes.gpu.outline import Kernels, Outline, captures
 from xmlc.passes.gpu.rows.emit import Flat, aligned, merged_loops
-from xmlc.passes.gpu.rows.linear import Linear, linear_of, row_major
-from xmlc.passes.gpu.rows.program import contiguous_root
+from xmlc.passes.gpu.rows.linear import Linear, linear_of
 from xmlc.passes.memory import element_size
-from xmlc.passes.views import root
+from xmlc.passes.views import contiguous_root, root, row_major
 
 TILE, THREADS = 64, 256
 ACCESS_BYTES, WORD = 16, 4

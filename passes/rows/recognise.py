@@ -20,25 +20,10 @@ from xdsl.dialects.utils import FastMathFlag
 from xdsl.ir import Attribute, Block, Operation, SSAValue
 from xdsl.ir.affine import AffineExpr
 
+from xmlc.passes.combiners import COMBINERS
 from xmlc.passes.contractions.recognise import Operand, distinct, extents_of, operand_of, root
 
 LinalgOp = linalg.ops.GenericOp | linalg.ops.FillOp
-
-COMBINERS: dict[type[Operation], str] = {
-    arith.AddfOp: "add",
-    arith.MulfOp: "mul",
-    arith.MaximumfOp: "maximumf",
-    arith.MinimumfOp: "minimumf",
-    arith.AddiOp: "add",
-    arith.MuliOp: "mul",
-    arith.MaxSIOp: "maxsi",
-    arith.MinSIOp: "minsi",
-    arith.MaxUIOp: "maxui",
-    arith.MinUIOp: "minui",
-    arith.AndIOp: "and",
-    arith.OrIOp: "or",
-}
-"""Ops that fold elements -> their name as a kind of vector.reduction."""
 
 
 @dataclass(frozen=True)

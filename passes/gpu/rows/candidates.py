@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from xmlc.passes.gpu.roofline import Demand
-from xmlc.passes.gpu.rows.program import Kind, Program, buffer_type
+from xmlc.passes.gpu.rows.program import Kind, Program
 from xmlc.passes.gpu.rows.schedule import (
     LOOPED,
     MOST_THREADS,
@@ -18,6 +18,7 @@ from xmlc.passes.gpu.rows.schedule import (
 )
 from xmlc.passes.gpu.stated import Candidate
 from xmlc.passes.memory import element_size
+from xmlc.passes.views import buffer_type
 
 MOST_HELD = 64
 """Elements of each operand that a thread may hold: more of them spill."""

@@ -30,12 +30,11 @@ from xmlc.passes.gpu.code import Code, Index
 from xmlc.passes.gpu.compute_narrow import NARROW
 from xmlc.passes.gpu.outline import Kernels, Outline, captures
 from xmlc.passes.gpu.rows.levels import levels_of
-from xmlc.passes.gpu.rows.linear import row_major
 from xmlc.passes.gpu.rows.program import Kind, Made, Program, Step, Stored, combiner, split_at
 from xmlc.passes.gpu.rows.schedule import THROUGH_SHARED, WARP, Schedule
 from xmlc.passes.lower_ml.structured import reassociation
 from xmlc.passes.memory import ALIGNMENT, array_type, element_size
-from xmlc.passes.views import root
+from xmlc.passes.views import root, row_major
 
 LOG2_E = 1.4426950408889634
 Elements = list[list[SSAValue]]

@@ -22,16 +22,6 @@ class Linear:
         return Linear(self.start, tuple(self.steps[loop] for loop in loops))
 
 
-def row_major(extents: Sequence[int]) -> tuple[int, ...]:
-    """The steps of loops that run through memory one inside the other."""
-    steps: list[int] = []
-    step = 1
-    for extent in reversed(extents):
-        steps.append(step)
-        step *= extent
-    return tuple(reversed(steps))
-
-
 def linear_of(indices: Sequence[AffineExpr], type_: MemRefType[Attribute], loops: int) -> Linear | None:
     """The address of an access; None where it is not linear, or not known."""
     strides, offset = type_.get_strides(), type_.get_offset()

@@ -7,7 +7,7 @@ read outside the program is stored.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from math import prod
@@ -18,12 +18,9 @@ from xdsl.dialects.builtin import FloatAttr, IntegerAttr, MemRefType
 from xdsl.dialects.linalg.attrs import IteratorType
 from xdsl.ir import Attribute, Block, Operation, SSAValue
 
-from xmlc.passes.gpu.rows.linear import Linear, linear_of, row_major
-from xmlc.passes.views import VIEWS, root
-
-
-def buffer_type(value: SSAValue) -> MemRefType[Attribute]:
-    return cast("MemRefType[Attribute]", value.type)
+from xmlc.passes.combiners import COMBINERS
+from xmlc.passes.gpu.rows.linear import Linear, linear_of
+from xmlc.passes.views import VIEWS, buffer_type, contiguous_root, root, row_major
 
 
 class Kind(Enum):
@@ -109,12 +106,8 @@ def programs(block: Block) -> list[Program]:
     """The programs of a block, as long as they can be, in order."""
     found: list[Program] = []
     now: Program | None = None
-    fills: dict[SSAValue, linalg.ops.FillOp] = {}
-    for op in block.ops:
-        if isinstance(op, TRANSPARENT):
-            continue
+    for op, fills in ops_and_fills(block):
         if isinstance(op, linalg.ops.FillOp):
-            fills[root(op.outputs[0])] = op
             if now is not None and touches(now, root(op.outputs[0])):
                 now = None
             continue
@@ -122,17 +115,28 @@ def programs(block: Block) -> list[Program]:
             made = extended(now, op, fills)
             if made is None and now is not None:
                 made = extended(None, op, fills)
-            for operand in op.operands:
-                fills.pop(root(operand), None)
             if made is not None:
                 if made is not now:
                     found.append(made)
                 now = made
                 continue
-        else:
-            fills.clear()
         now = None
     return found
+
+
+def ops_and_fills(block: Block) -> Generator[tuple[Operation, dict[SSAValue, linalg.ops.FillOp]]]:
+    """The ops of a block that do something; with each, the fills before it whose buffers nothing has touched since."""
+    fills: dict[SSAValue, linalg.ops.FillOp] = {}
+    for op in block.ops:
+        if isinstance(op, TRANSPARENT):
+            continue
+        yield op, fills
+        for operand in op.operands:
+            fills.pop(root(operand), None)
+        if isinstance(op, linalg.ops.FillOp):
+            fills[root(op.outputs[0])] = op
+        elif op.regions and not isinstance(op, linalg.ops.GenericOp):
+            fills.clear()
 
 
 def touches(program: Program, buffer: SSAValue) -> bool:
@@ -239,14 +243,6 @@ def described_step(op: linalg.ops.GenericOp) -> tuple[Step, int] | None:
     return step, prod(known[loop] for loop in reduced)
 
 
-def contiguous_root(value: SSAValue) -> bool:
-    """Whether a buffer is seen through views that keep its elements in order."""
-    whole = root(value)
-    kind = buffer_type(whole)
-    strides = kind.get_strides()
-    return strides is not None and kind.get_offset() == 0 and strides == row_major(kind.get_shape())
-
-
 def sources_of(
     program: Program,
     step: Step,
@@ -329,21 +325,6 @@ def overwrites(program: Program, step: Step, output: SSAValue, rows: int) -> boo
 
 # Folding: how a reduction's partial results are combined
 
-COMBINES = (
-    arith.AddfOp,
-    arith.AddiOp,
-    arith.MulfOp,
-    arith.MuliOp,
-    arith.MaximumfOp,
-    arith.MinimumfOp,
-    arith.MaxSIOp,
-    arith.MinSIOp,
-    arith.MaxUIOp,
-    arith.MinUIOp,
-    arith.OrIOp,
-    arith.AndIOp,
-)
-
 
 def combiner(step: Step) -> Operation | tuple[Operation, Operation] | None:
     """The op that folds a value into the result so far; for an extreme and its place, the two selects.
@@ -357,9 +338,9 @@ def combiner(step: Step) -> Operation | tuple[Operation, Operation] | None:
     if len(carried) == 1:
         (result,) = last.operands
         op = result.owner
-        if isinstance(op, COMBINES) and carried[0].has_one_use() and carried[0] in op.operands:
-            return op
-        return None
+        if not isinstance(op, Operation) or type(op) not in COMBINERS:
+            return None
+        return op if carried[0].has_one_use() and carried[0] in op.operands else None
     if len(carried) == 2:
         first, second = (each.owner for each in last.operands)
         if not (isinstance(first, arith.SelectOp) and isinstance(second, arith.SelectOp) and first.cond is second.cond):

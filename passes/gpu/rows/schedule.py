@@ -12,9 +12,9 @@ from math import gcd
 from xdsl.ir import SSAValue
 
 from xmlc.passes.gpu.rows.levels import levels_of
-from xmlc.passes.gpu.rows.linear import row_major
-from xmlc.passes.gpu.rows.program import Kind, Program, Stored, buffer_type
+from xmlc.passes.gpu.rows.program import Kind, Program, Stored
 from xmlc.passes.memory import element_size
+from xmlc.passes.views import buffer_type, row_major
 
 ACCESS_BYTES = 16
 """The most bytes that a thread moves by one instruction."""

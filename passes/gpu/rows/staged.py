@@ -28,10 +28,10 @@ from xmlc.passes.gpu.code import Index
 from xmlc.passes.gpu.handoff import TAG_BITS, Handoff, handoff_memory, words_of
 from xmlc.passes.gpu.outline import BLOCKS_AT_ONCE
 from xmlc.passes.gpu.rows.emit import Whole, aligned
-from xmlc.passes.gpu.rows.linear import row_major
-from xmlc.passes.gpu.rows.program import Kind, Step, Stored, buffer_type
+from xmlc.passes.gpu.rows.program import Kind, Step, Stored
 from xmlc.passes.gpu.rows.schedule import ACCESS_BYTES, WARP
 from xmlc.passes.memory import element_size
+from xmlc.passes.views import buffer_type, row_major
 
 TURNS = 2
 """Rows whose results have places of their own: no block is more than one row ahead of another."""

@@ -1,5 +1,5 @@
-"""Scans of rows as kernels: found among loops, scheduled, and emitted, by one pass over memory or by older ways.
+"""Scans of rows as kernels: scheduled, and emitted, by one pass over memory or by older ways.
 
-`recognise` finds them, `schedule` chooses who does what, `emit` writes the kernel of the default schedule, `ladder`
-those of the textbook.
+`passes/scans.py` finds them among loops, `schedule` chooses who does what, `emit` writes the kernel of the default
+schedule, `ladder` those of the textbook.
 """

@@ -24,8 +24,8 @@ from xmlc.passes.gpu.map_transpose import store_at, vector_at
 from xmlc.passes.gpu.outline import Kernels, Outline, captures
 from xmlc.passes.gpu.rows.emit import Flat
 from xmlc.passes.gpu.rows.schedule import WARP
-from xmlc.passes.gpu.scans.recognise import Scan
 from xmlc.passes.gpu.scans.schedule import ScanSchedule
+from xmlc.passes.scans import Scan
 
 READY = 1 << 32
 """The tag of a sum that is there."""

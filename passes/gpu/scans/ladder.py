@@ -13,7 +13,7 @@ from xmlc.passes.gpu.code import Index
 from xmlc.passes.gpu.outline import Kernels
 from xmlc.passes.gpu.rows.schedule import WARP, power_of_two
 from xmlc.passes.gpu.scans.emit import ScanCode
-from xmlc.passes.gpu.scans.recognise import Scan
+from xmlc.passes.scans import Scan
 
 MOST_THREADS = 1024
 

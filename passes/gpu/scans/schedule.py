@@ -18,8 +18,8 @@ from math import gcd
 
 from xmlc.passes.gpu.roofline import Demand
 from xmlc.passes.gpu.rows.schedule import ACCESS_BYTES, MULTIPROCESSORS, WARP, power_of_two
-from xmlc.passes.gpu.scans.recognise import Scan
 from xmlc.passes.gpu.stated import Candidate
+from xmlc.passes.scans import Scan
 
 BLOCK = 256
 HELD = 16

@@ -9,10 +9,10 @@ from math import prod
 from xdsl.dialects import arith, memref, scf
 from xdsl.ir import Attribute, Block, Operation, SSAValue
 
-from xmlc.passes.gpu.rows.program import COMBINES, buffer_type, contiguous_root
+from xmlc.passes.combiners import COMBINERS
 from xmlc.passes.memory import element_size
 from xmlc.passes.parallelize import known, trips
-from xmlc.passes.views import root
+from xmlc.passes.views import buffer_type, contiguous_root, root
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,8 @@ def scan_of(nest: scf.ForOp, any_axis: bool = False) -> Scan | None:
     combine = block.last_op.operands[0].owner if block.last_op is not None else None
     carried, index = block.args[1], block.args[0]
     if (
-        not isinstance(combine, COMBINES)
+        not isinstance(combine, Operation)
+        or type(combine) not in COMBINERS
         or carried not in combine.operands
         or combine.operands[0] is combine.operands[1]
     ):
