@@ -9,6 +9,7 @@ import mmap
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import accumulate
 from math import prod
 from threading import Lock
 from typing import Any
@@ -46,15 +47,34 @@ def aligned(owner: Array, size: int) -> Array:
     return owner[start : start + size]
 
 
-def together(kinds: Sequence[tuple[tuple[int, ...], np.dtype[Any]]]) -> list[Array]:
-    """Uninitialised arrays of these shapes and element types, in one allocation: small ones too are on huge pages."""
-    sizes = [-(-prod(shape) * dtype.itemsize // ALIGNMENT) * ALIGNMENT for shape, dtype in kinds]
-    whole = aligned(allocate(sum(sizes)), sum(sizes))
-    starts = [sum(sizes[:i]) for i in range(len(sizes))]
+Kind = tuple[tuple[int, ...], np.dtype[Any]]
+"""Shape and element type of an array."""
+
+
+def room(kind: Kind) -> int:
+    """The bytes of an array, and those after it up to a cache line."""
+    shape, dtype = kind
+    return -(-prod(shape) * dtype.itemsize // ALIGNMENT) * ALIGNMENT
+
+
+def block(kinds: Sequence[Kind]) -> Array:
+    """Uninitialised bytes for arrays of these kinds, in one allocation: small ones too are on huge pages."""
+    size = sum(map(room, kinds))
+    return aligned(allocate(size), size)
+
+
+def arrays_in(whole: Array, kinds: Sequence[Kind]) -> list[Array]:
+    """The arrays of these kinds that a block holds, one after the other, each from the start of a cache line."""
+    starts = accumulate(map(room, kinds), initial=0)
     return [
         whole[start : start + prod(shape) * dtype.itemsize].view(dtype).reshape(shape)
         for start, (shape, dtype) in zip(starts, kinds)
     ]
+
+
+def together(kinds: Sequence[Kind]) -> list[Array]:
+    """Uninitialised arrays of these kinds, in one allocation."""
+    return arrays_in(block(kinds), kinds)
 
 
 def references(arrays: Sequence[Array], position: int) -> int:

@@ -1,9 +1,10 @@
-"""Compiled code on disk: found by the hash of what it was made from, believed only if its own hash is right.
+"""Compiled code and packed weights on disk: found by the hash of what they were made from.
 
 One file an entry, named by the SHA-256 of its key and written whole (a reader never sees a part of one). It holds a
-line of JSON (key, size, hash, time) and then the data. Using an entry renews its file time, and the entries used
-longest ago go first when the folder grows over its limit. The cache is a convenience: whatever goes wrong with it is
-logged, and the program is compiled again.
+line of JSON (key, size, hash, time), with spaces up to a cache line, and then the data. Code is believed only if its
+own hash is right; weights are mapped, not read, and only their size is looked at. Using an entry renews its file time,
+and the entries used longest ago go first when the folder grows over its limit. The cache is a convenience: whatever
+goes wrong with it is logged, and the program is compiled again.
 """
 
 from __future__ import annotations
@@ -14,17 +15,20 @@ import logging
 import os
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import TypeVar, cast
 
-from xmlc.files import replace_file
+from xmlc.buffers import ALIGNMENT
+from xmlc.files import mapped, replace_file
 from xmlc.options import CACHE_DIR, CACHE_LIMIT
 
 LOG = logging.getLogger(__name__)
 FORMAT = "v1"
 SUFFIX = ".xmlc"
+
+Data = TypeVar("Data", bytes, memoryview)
 
 
 class BadEntry(Exception):
@@ -55,11 +59,18 @@ class Cache:
 
     def get(self, key: str) -> bytes | None:
         """The data stored under `key`, or None. A damaged entry is dropped with a warning and counts as none."""
+        return self.found(key, read_entry)
+
+    def mapped(self, key: str) -> memoryview | None:
+        """The same, in a mapping of its file, at the start of a cache line; its hash is not looked at."""
+        return self.found(key, map_entry)
+
+    def found(self, key: str, read: Callable[[Path], tuple[dict[str, object], Data]]) -> Data | None:
         path = self.path(key)
         try:
             if not self.is_ours():
                 return None
-            header, data = read_entry(path)
+            header, data = read(path)
             if header["key"] != key:
                 raise BadEntry("it was stored under another key")
             os.utime(path)
@@ -74,7 +85,7 @@ class Cache:
             return None
         return data
 
-    def put(self, key: str, data: bytes) -> None:
+    def put(self, key: str, data: bytes | memoryview) -> None:
         """Store `data` under `key`, then drop what was used longest ago until the folder is within its limit.
 
         Data larger than the limit is not stored.
@@ -82,14 +93,19 @@ class Cache:
         if len(data) > self.limit:
             LOG.info("not cached: %d bytes are more than the limit of %d", len(data), self.limit)
             return
-        header = {"key": key, "size": len(data), "sha256": hashlib.sha256(data).hexdigest(), "made": time.time()}
+        header: dict[str, object] = {
+            "key": key,
+            "size": len(data),
+            "sha256": hashlib.sha256(data).hexdigest(),
+            "made": time.time(),
+        }
         path = self.path(key)
         try:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             if not self.is_ours():
                 return
             path.parent.mkdir(exist_ok=True)
-            replace_file(path, json.dumps(header).encode() + b"\n" + data)
+            replace_file(path, header_line(header), data)
         except OSError as error:
             LOG.warning("cannot write the cache folder %s: %s", self.folder, error.strerror)
             return
@@ -174,6 +190,12 @@ def read_header(path: Path) -> dict[str, object]:
         return parse_header(file.readline())
 
 
+def header_line(header: dict[str, object]) -> bytes:
+    """A header as it stands in a file: what follows it starts at a cache line, where the file is mapped."""
+    line = json.dumps(header).encode()
+    return line + b" " * (-(len(line) + 1) % ALIGNMENT) + b"\n"
+
+
 def parse_header(line: bytes) -> dict[str, object]:
     try:
         header = json.loads(line)
@@ -187,9 +209,25 @@ def parse_header(line: bytes) -> dict[str, object]:
 def read_entry(path: Path) -> tuple[dict[str, object], bytes]:
     """Header and data of an entry whose hash is right. Raises BadEntry, or OSError."""
     line, _, data = path.read_bytes().partition(b"\n")
-    header = parse_header(line)
-    if header["size"] != len(data):
-        raise BadEntry(f"it holds {len(data)} bytes and should hold {header['size']}")
+    header = sized_header(line, len(data))
     if header["sha256"] != hashlib.sha256(data).hexdigest():
         raise BadEntry("its hash is wrong")
     return header, data
+
+
+def map_entry(path: Path) -> tuple[dict[str, object], memoryview]:
+    """Header and data of an entry of the right size; the data is not read. Raises BadEntry, or OSError."""
+    try:
+        whole = mapped(path)
+    except ValueError as error:
+        raise BadEntry("it is empty") from error
+    line = whole.readline()
+    return sized_header(line, len(whole) - len(line)), memoryview(whole)[len(line) :]
+
+
+def sized_header(line: bytes, size: int) -> dict[str, object]:
+    """The header of an entry that holds so many bytes of data. Raises BadEntry where they should be others."""
+    header = parse_header(line)
+    if header["size"] != size:
+        raise BadEntry(f"it holds {size} bytes and should hold {header['size']}")
+    return header

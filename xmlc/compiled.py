@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 from xmlc.addresses import address
 from xmlc.backends.cpu.jit import LoadedModule, Packed, address_of, load_object
 from xmlc.backends.signature import EntryPoint, Signature, Tensor
-from xmlc.buffers import Outputs, aligned, allocate, together
+from xmlc.buffers import Outputs, aligned, allocate, arrays_in, block
 from xmlc.dialects.diagnostics import CompileError
 from xmlc.dialects.ml.types import DYNAMIC, shape_text
 from xmlc.dialects.sizes import Size, evaluated, read_size
+from xmlc.kept_weights import KeptWeights
 from xmlc.launcher import Launch, Row, Table, declined, launcher
 from xmlc.printing import PRINT_FUNCTIONS
-from xmlc.weights import owned
+from xmlc.weights import copy, owned
 
 Array = NDArray[Any]
 
@@ -58,25 +59,37 @@ class CompiledModule:
         arena_bytes: int,
         weights: Mapping[str, Array],
         prepare: EntryPoint | None = None,
+        kept: KeptWeights | None = None,
     ):
         """Load `code`, object files whose entry point takes what `signature` says, and bind `weights` by name.
 
-        Where there is a `prepare`, it is called with weights now, and its results are weights too, by their names.
+        Where there is a `prepare`, it is called with weights now, and its results are weights too, by their names;
+        unless they are `kept`, as they are afterwards.
         """
         self.module: LoadedModule = load_object(code, CALLBACKS)
         self.entry: Packed = self.module.function(signature.entry)
-        self.weights = self.placed(signature, prepare, weights)
+        kinds = [(spec.shape, spec.dtype) for spec in signature.weights]
+        found = kept.get() if kept is not None else None
+        whole = self.placed(signature, prepare, weights, block(kinds)) if found is None else found
+        if kept is not None and found is None:
+            kept.put(whole)
+        self.weights = arrays_in(whole, kinds)
         self.outputs = Outputs()
         self.lay_out(signature, arena_bytes)
 
-    def placed(self, signature: Signature, prepare: EntryPoint | None, weights: Mapping[str, Array]) -> list[Array]:
-        """The weights that the entry point takes, in its order, in memory of this module."""
+    def placed(
+        self, signature: Signature, prepare: EntryPoint | None, weights: Mapping[str, Array], whole: Array
+    ) -> Array:
+        """A block of the weights that the entry point takes, in its order, once they are there."""
+        names = [spec.name for spec in signature.weights]
+        ours = dict(zip(names, arrays_in(whole, [(spec.shape, spec.dtype) for spec in signature.weights])))
         produced = {spec.name for spec in prepare.signature.outputs} if prepare is not None else set[str]()
         given = replace(signature, weights=tuple(spec for spec in signature.weights if spec.name not in produced))
-        ours = dict(zip((spec.name for spec in given.weights), owned(bound(given, weights))))
+        copied = {spec.name: ours[spec.name] for spec in given.weights}
+        copy(bound(given, weights), list(copied.values()))
         if prepare is not None:
-            ours |= self.prepared(prepare, {**weights, **ours})
-        return bound(signature, ours)
+            self.prepare(prepare, {**weights, **copied}, ours)
+        return whole
 
     def lay_out(self, signature: Signature, arena_bytes: int, slots: Slots | None = None) -> None:
         """Make ready for calls: what each of them asks of the signature is found once for all."""
@@ -149,19 +162,16 @@ class CompiledModule:
         except IndexError:
             return new_frame(self.signature, self.slots, self.entry, self.weights, self.arena_bytes)
 
-    def prepared(self, entry: EntryPoint, weights: Mapping[str, Array]) -> dict[str, Array]:
-        """What another entry point makes of weights, by name."""
+    def prepare(self, entry: EntryPoint, weights: Mapping[str, Array], outputs: Mapping[str, Array]) -> None:
+        """Have another entry point write what it makes of weights, both by name."""
         signature = entry.signature
         given = usable(bound(signature, weights))
-        arrays = together([(spec.shape, spec.dtype) for spec in signature.outputs])
-        outputs = {spec.name: array for spec, array in zip(signature.outputs, arrays)}
         slots = slots_of(signature, entry.arena_bytes)
         function = self.module.function(signature.entry)
         frame = new_frame(signature, slots, function, given, entry.arena_bytes)
-        for i, array in zip(slots.outputs, outputs.values()):
-            frame.slots[i] = address(array)
+        for i, spec in zip(slots.outputs, signature.outputs):
+            frame.slots[i] = address(outputs[spec.name])
         function(frame.place)
-        return outputs
 
 
 @dataclass

@@ -29,6 +29,7 @@ from xmlc.dialects.diagnostics import CompileError, place_of
 from xmlc.dialects.sizes import assumptions_of, read_size
 from xmlc.dynamic import DynamicModule
 from xmlc.importing import quickly
+from xmlc.kept_weights import kept_weights
 from xmlc.options import CACHE, DUMP, EXACT_CONVOLUTIONS, NUM_THREADS, VERIFY
 from xmlc.pipeline import Timer, Watcher, printed, run_passes
 from xmlc.wording import did_you_mean
@@ -376,11 +377,16 @@ def key_of(module: ModuleOp, settings: Settings) -> str:
     )
 
 
+def is_cached(settings: Settings) -> bool:
+    """Whether what is made is kept for other processes: code that times its kernels is not."""
+    return CACHE.get() and not settings.profile
+
+
 def cached(module: ModuleOp, settings: Settings, make: Callable[[Settings], bytes]) -> bytes:
     """What the cache has for a module, or what `make` gives for the settings, with those who watch it."""
     timer = settings.timer
     settings = with_dump(settings)
-    cache = Cache() if CACHE.get() and not settings.profile else None
+    cache = Cache() if is_cached(settings) else None
     timer.start("cache")
     key = key_of(module, settings) if cache else ""
     found = cache.get(key) if cache and not settings.is_watched else None
@@ -438,7 +444,9 @@ def compile_module(
     made = compile_program(module, settings)
     settings.timer.start("load")
     kind = DynamicModule if made.main.signature.sizes else CompiledModule
-    loaded = kind(made.main.signature, made.code, made.main.arena_bytes, weights or {}, made.prepare)
+    weights = weights or {}
+    kept = kept_weights(made.to_bytes(), weights) if is_cached(settings) else None
+    loaded = kind(made.main.signature, made.code, made.main.arena_bytes, weights, made.prepare, kept)
     settings.timer.stop()
     return loaded
 

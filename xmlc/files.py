@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import os
 import secrets
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -31,6 +32,24 @@ def read_bytes(path: Path) -> bytes:
         raise CompileError(f"cannot read '{path}': {reason(error)}") from error
 
 
+class MappedFile(mmap.mmap):
+    """A read-only mapping of a file that is not empty, and which content of which file it is."""
+
+    version: str
+    """Device, number on it, size in bytes, and times of the last write and of the last change of anything, in
+    nanoseconds: another content has another version."""
+
+
+def mapped(path: Path) -> MappedFile:
+    """The file, mapped. Raises OSError, and ValueError for an empty one."""
+    with path.open("rb") as file:
+        made = MappedFile(file.fileno(), 0, access=mmap.ACCESS_READ)
+        status = os.fstat(file.fileno())
+    numbers = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    made.version = ":".join(map(str, numbers))
+    return made
+
+
 Content: TypeAlias = "bytes | mmap.mmap"
 """What is in a file: read, or a read-only mapping of it."""
 
@@ -41,10 +60,7 @@ MAPPED = 1 << 20
 def content(path: Path) -> Content:
     """The content of the user's file; a large one is mapped. Raises CompileError as `read_bytes`."""
     try:
-        if path.stat().st_size < MAPPED:
-            return path.read_bytes()
-        with path.open("rb") as file:
-            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        return path.read_bytes() if path.stat().st_size < MAPPED else mapped(path)
     except OSError as error:
         raise CompileError(f"cannot read '{path}': {reason(error)}") from error
 
@@ -118,12 +134,12 @@ def make_folder(path: Path) -> None:
         raise CompileError(f"cannot make the folder '{path}': {why}") from error
 
 
-def replace_file(path: Path, data: bytes) -> None:
+def replace_file(path: Path, *parts: bytes | memoryview) -> None:
     """Give `path` a new content in one step, keeping its permissions. Raises OSError, and leaves nothing behind."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
     try:
         with temporary.open("xb") as file:
-            file.write(data)
+            file.writelines(parts)
         if path.exists():
             temporary.chmod(path.stat().st_mode)
         temporary.replace(path)

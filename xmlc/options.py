@@ -125,9 +125,12 @@ def default_cache_dir() -> Path:
 
 
 CACHE = option("XMLC_CACHE", lambda: True, read_truth, "keep compiled code on disk and reuse it: 1 or 0")
-CACHE_DIR = option("XMLC_CACHE_DIR", default_cache_dir, Path, "folder of compiled code")
+CACHE_DIR = option("XMLC_CACHE_DIR", default_cache_dir, Path, "folder of compiled code and packed weights")
 CACHE_LIMIT = option(
-    "XMLC_CACHE_LIMIT", lambda: 2**30, read_size, "size that the cache stays under, such as 500M; oldest use goes first"
+    "XMLC_CACHE_LIMIT",
+    lambda: 4 * 2**30,
+    read_size,
+    "size that the cache stays under, such as 500M; oldest use goes first",
 )
 CUDA_SYNC = option(
     "XMLC_CUDA_SYNC",

@@ -13,7 +13,7 @@ from xdsl.dialects.builtin import ModuleOp
 
 from xmlc.dialects.diagnostics import CompileError, Place
 from xmlc.dialects.sizes import TYPICAL, Assumptions, assuming, state
-from xmlc.files import Content, content, decode_text, unchanged_since_now
+from xmlc.files import Content, content, decode_text, mapped, unchanged_since_now
 from xmlc.inputs import Array, Arrays, Port, Sizes, bound, check_sizes, known_sizes
 
 if TYPE_CHECKING:
@@ -210,7 +210,7 @@ def read_onnx(name: str, data: Content) -> Mapped:
     from xmlc.frontend.onnx.mapped import Mapped, load_mapped
 
     if name != STANDARD_INPUT:
-        return load_mapped(data, Path(name))
+        return load_mapped(data, Path(name), mapped)
     try:
         return Mapped(load(bytes(data), None), {}, ())
     except CompileError as error:

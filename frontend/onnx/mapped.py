@@ -11,7 +11,6 @@ and what is left once the large ones are cut out is a small message, parsed as a
 
 from __future__ import annotations
 
-import mmap
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -163,8 +162,8 @@ class Mapped:
     files: tuple[Path, ...]
 
 
-def load_mapped(data: Data, path: Path) -> Mapped:
-    """The model of a file whose bytes are given. Raises CompileError as `load`."""
+def load_mapped(data: Data, path: Path, map_file: Callable[[Path], Data]) -> Mapped:
+    """The model of a file whose bytes are given; `map_file` gives those of another. Raises CompileError as `load`."""
     place = Place(str(path))
     try:
         cut = cut_out(data)
@@ -173,7 +172,7 @@ def load_mapped(data: Data, path: Path) -> Mapped:
     model = parse(bytes(cut.message), place)
     check(model, place)
     arrays: dict[str, Array] = {}
-    mapped: dict[Path, Data] = {}
+    others: dict[Path, Data] = {}
     for tensor in model.graph.initializer:
         if tensor.name in cut.places:
             start, length = cut.places[tensor.name]
@@ -181,19 +180,14 @@ def load_mapped(data: Data, path: Path) -> Mapped:
         elif tensor.data_location == onnx.TensorProto.EXTERNAL:
             file, start, length = external_place(tensor, path.parent, place)
             if length >= LARGE and shared_bytes(tensor) == length:
-                if file not in mapped:
-                    mapped[file] = map_file(file)
-                arrays[tensor.name] = shared(mapped[file], start, length, tensor)
+                if file not in others:
+                    others[file] = map_file(file)
+                arrays[tensor.name] = shared(others[file], start, length, tensor)
                 tensor.data_location = onnx.TensorProto.DEFAULT
     read_all_external(model, path.parent, place)
-    return Mapped(model, arrays, (path, *mapped))
+    return Mapped(model, arrays, (path, *others))
 
 
 def shared(data: Data, start: int, length: int, tensor: onnx.TensorProto) -> Array:
     flat = np.frombuffer(data, np.uint8, length, start)
     return flat.view(dtype_of(tensor.data_type)).reshape(tuple(tensor.dims))
-
-
-def map_file(path: Path) -> Data:
-    with path.open("rb") as file:
-        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)

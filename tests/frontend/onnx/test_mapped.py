@@ -15,6 +15,7 @@ from onnx_models import model, node
 
 import xmlc
 from xmlc.dialects.diagnostics import CompileError
+from xmlc.files import mapped
 from xmlc.frontend.onnx.mapped import LARGE, cut_out, load_mapped
 from xmlc.sources import open_source
 
@@ -60,7 +61,7 @@ def stored_inside(folder: Path) -> Path:
 @pytest.mark.parametrize("make", [stored_inside, stored_outside])
 def test_tensors_are_read_from_the_files(tmp_path: Path, make: Callable[[Path], Path]) -> None:
     path = make(tmp_path)
-    loaded = load_mapped(path.read_bytes(), path)
+    loaded = load_mapped(path.read_bytes(), path, mapped)
     np.testing.assert_array_equal(loaded.arrays["w"], WEIGHT)
     (y,) = xmlc.load(path)(X)
     np.testing.assert_array_equal(y, (X + WEIGHT) * BIAS)
@@ -86,6 +87,6 @@ def test_a_damaged_file_is_the_users_mistake_or_another_model(data: st.DataObjec
     whole[place] = data.draw(st.integers(0, 255))
     end = data.draw(st.integers(0, len(whole)))
     try:
-        load_mapped(bytes(whole[:end]), Path("m.onnx"))
+        load_mapped(bytes(whole[:end]), Path("m.onnx"), mapped)
     except CompileError:
         return
