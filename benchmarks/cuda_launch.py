@@ -11,10 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +19,7 @@ from statistics import median
 from typing import Any
 
 import numpy as np
+from cuda_compile import compiling
 
 LAUNCHES = 20
 ROUNDS, CALLS = 15, 40
@@ -113,7 +111,7 @@ def run(folder: Path) -> dict[str, Any]:
             "call with NumPy us": host_seconds(driver, lambda: module(x)) * 1e6,  # noqa: B023
         }
     result["transfers GB/s"] = transfers(driver)
-    result["compile s"] = compiling()
+    result["compile ms"] = compiling()
     result["errors"] = refusals(CudaModule(artifacts["one"], {}, driver))
     result["libraries"] = libraries(CudaModule(artifacts["one"], {}, driver), x)
     result["large softmax"] = large(CudaModule(artifacts["large"], {}, driver))
@@ -150,46 +148,6 @@ def transfers(driver: Any) -> dict[str, dict[str, float]]:
         np.testing.assert_array_equal(back, x)
         found[f"{mebibytes} MiB"] = {name: x.nbytes / median(each) * 1e-9 for name, each in seconds.items()}
     return found
-
-
-COMPILING = """
-import time
-began = time.perf_counter()
-import xmlc
-from xmlc import ml
-from xmlc.driver import Settings, any_target
-from xmlc.driver_cuda import compile_for_gpu
-from xmlc.backends.cuda.driver import driver_of
-driver_of()
-imported = time.perf_counter()
-def once():
-    builder = xmlc.Builder()
-    with builder.function(x=xmlc.tensor("ROWSx4096xf32".replace("ROWS", str(next(rows))))) as f:
-        f.returns(ml.softmax(f["x"], axis=-1))
-    started = time.perf_counter()
-    compile_for_gpu(builder.module, {}, Settings(target=any_target("cuda")))
-    return time.perf_counter() - started
-rows = iter((2048, 1024, 2048))
-print(imported - began, once(), once(), once())
-"""
-"""A new process: what importing takes, then a softmax that is its first, a second one, and the first again."""
-
-
-def compiling() -> dict[str, float]:
-    """What compiling a softmax takes, to kernels on the device: in new processes, the cache empty and then filled."""
-    made: dict[str, list[float]] = {}
-    for _ in range(5):
-        with tempfile.TemporaryDirectory() as folder:
-            for state in ("cold", "from the cache"):
-                environment = {**os.environ, "XMLC_CACHE_DIR": folder}
-                command = [sys.executable, "-c", COMPILING]
-                done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-                imports, first, second, again = map(float, done.stdout.split())
-                made.setdefault("imports and device", []).append(imports)
-                made.setdefault(f"{state}, first of the process", []).append(first)
-                made.setdefault(f"{state}, second of the process", []).append(second)
-                made.setdefault("known to the process", []).append(again)
-    return {name: median(each) for name, each in made.items()}
 
 
 def large(module: Any) -> dict[str, Any]:

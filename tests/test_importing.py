@@ -6,6 +6,7 @@ import gc
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from xdsl.dialects.arith import AddiOp
@@ -66,3 +67,36 @@ def test_compiling_one_line_imports_nothing_that_it_does_not_need(monkeypatch: p
     imported = set(json.loads(done.stdout))
     assert "xmlc.passes.bufferize" in imported
     assert not imported & set(NOT_NEEDED)
+
+
+CACHED_FOR_A_GPU = """
+import json, sys, xmlc
+from xmlc import driver_cuda
+from xmlc.backends.cuda.driver import Device
+from xmlc.driver import Settings, any_target
+
+class Pretended:
+    device = Device(0, "none", (9, 0), 1 << 37, 132)
+    def load(self, code): return code
+    def function(self, module, name, shared): return name
+    def allocate(self, size, stream): return 256
+
+driver_cuda.driver_of = lambda number: Pretended()
+builder = xmlc.Builder()
+with builder.function(x=xmlc.tensor("64x1024xf32")) as f:
+    f.returns(xmlc.ml.softmax(f["x"], axis=-1))
+driver_cuda.compile_for_gpu(builder.module, {}, Settings(target=any_target("cuda")))
+print(json.dumps(sorted(sys.modules)))
+"""
+
+
+def test_a_program_for_a_gpu_from_the_cache_needs_neither_passes_nor_llvm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XMLC_CACHE_DIR", str(tmp_path))
+    for state in ("compiled", "cached"):
+        command = [sys.executable, "-c", CACHED_FOR_A_GPU]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        imported: list[str] = json.loads(done.stdout)
+        compiling = [each for each in imported if each.startswith(("xmlc.passes.", "xmlc.dialects.nvvm", "llvmlite"))]
+        assert bool(compiling) == (state == "compiled"), compiling

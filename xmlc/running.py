@@ -7,9 +7,9 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, cast
 
-from xmlc.compiled import CompiledModule
+from xmlc.backends.cpu.target import Target
 from xmlc.dialects.diagnostics import CompileError
 from xmlc.driver import Settings, compile_for_target, entry_of
 from xmlc.inputs import Array, Arrays, Port, Sizes, known_sizes, missing
@@ -17,6 +17,7 @@ from xmlc.sources import Program, Source, open_source
 from xmlc.versions import Versions
 
 if TYPE_CHECKING:
+    from xmlc.compiled import CompiledModule
     from xmlc.compiled_cuda import CudaModule
     from xmlc.meaning import Difference, Outcome
     from xmlc.report import Report
@@ -97,8 +98,8 @@ def run_program(
         results = compiled(*given)
     settings.timer.stop()
     report = None
-    if settings.profile and isinstance(compiled, CompiledModule):
-        report, results = reported(compiled, inputs, settings), results[:-1]
+    if settings.profile and isinstance(settings.target, Target):
+        report, results = reported(cast("CompiledModule", compiled), inputs, settings), results[:-1]
     printed = stream.getvalue() if stream else ""
     if printing and printed:
         print(printed, end="")

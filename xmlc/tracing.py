@@ -20,10 +20,11 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast, overlo
 
 import numpy as np
 
+from xmlc.arguments import as_array
 from xmlc.backends.cuda.target import CudaTarget
 from xmlc.backends.signature import Signature
 from xmlc.callers import RETURNS, callers_kind
-from xmlc.compiled import CompiledModule, as_array
+from xmlc.compiled import CompiledModule
 from xmlc.dialects.diagnostics import CompileError
 from xmlc.dialects.dtypes import FROM_NUMPY
 from xmlc.dialects.ml.types import shape_text, tensor

@@ -13,14 +13,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from xmlc.backends.cuda.pinned import ResultPool, StagingPool
 from xmlc.dialects.diagnostics import CompileError
-from xmlc.dialects.nvvm.tensor_map import TensorMap
+
+if TYPE_CHECKING:
+    from xmlc.dialects.nvvm.tensor_map import TensorMap
 
 Array = NDArray[Any]
 Handle = Any

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from onnx import helper
 from xdsl.ir import SSAValue
 
-from xmlc.compiled import as_array
+from xmlc.arguments import as_array
 from xmlc.dialects.diagnostics import CompileError
 from xmlc.dialects.ml.types import shape_of
 from xmlc.files import write_whole
