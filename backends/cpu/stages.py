@@ -78,7 +78,12 @@ def fitted(passes: Sequence[ModulePass], target: Target, threads: int = 1) -> li
             case LowerScans():
                 return replace(each, vector_bits=target.vector_bits, threads=threads)
             case LowerSorts():
-                return replace(each, vector_bits=target.vector_bits)
+                return replace(
+                    each,
+                    vector_bits=target.vector_bits,
+                    vector_registers=target.vector_registers,
+                    second_cache=sizes.get("second_cache", each.second_cache),
+                )
             case LowerTransposes():
                 return replace(
                     each, vector_bits=target.vector_bits, third_cache=sizes.get("third_cache", each.third_cache)

@@ -29,3 +29,21 @@ func.func @four(%x: memref<3x64xi32>, %values: memref<3x4xi32>, %indices: memref
   "fused.sort"(%x, %values, %indices) : (memref<3x64xi32>, memref<3x4xi32>, memref<3x4xi64>) -> ()
   func.return
 }
+
+// Sixteen rows side by side, of whose places nobody asks: a lane for each row, keys of 32 bits alone.
+// CHECK-LABEL: @beside
+// CHECK: %[[WORDS:[0-9]+]] = memref.alloc() {{.*}} : memref<32x16xi32>
+// CHECK: scf.for
+// CHECK-COUNT-16: vector.load %x
+// CHECK: vector.shuffle
+// CHECK: arith.minsi
+// CHECK-NEXT: arith.maxsi
+// CHECK-NOT: vector.shuffle
+// CHECK: vector.load %[[WORDS]]
+// CHECK: vector.store {{.*}} %values
+// CHECK-NOT: memref.store
+func.func @beside(%x: memref<16x32xi32>, %values: memref<16x32xi32>) {
+  %indices = memref.alloc() : memref<16x32xi64>
+  "fused.sort"(%x, %values, %indices) : (memref<16x32xi32>, memref<16x32xi32>, memref<16x32xi64>) -> ()
+  func.return
+}

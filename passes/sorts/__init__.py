@@ -1,0 +1,1 @@
+"""Sorts on processors: what is sorted in the place of elements, and the networks that sort it."""
