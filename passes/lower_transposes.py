@@ -3,6 +3,10 @@
 A tile is read in vectors along the source's memory, transposed in registers, and written in vectors along the
 target's memory, so that every cache line is used whole. A tile of n rows of n elements takes log2(n) steps, each of
 which exchanges halves of pairs of rows (Eklundh, "A fast computer method for matrix transposing", 1972).
+
+Rows of the target that are a multiple of 2 KiB apart crowd: pieces of sixteen of them that are written side by side
+compete for few places of the first cache. Tiles of such a target go through a buffer, from which each row is written
+some vectors at a time.
 """
 
 from __future__ import annotations
@@ -20,7 +24,7 @@ from xdsl.ir import Attribute, SSAValue
 from xdsl.passes import ModulePass
 
 from xmlc.passes import remarks
-from xmlc.passes.contractions.emitter import Emitter, bits_of
+from xmlc.passes.contractions.emitter import Emitter, View, bits_of
 from xmlc.passes.contractions.nest import Steps, around
 from xmlc.passes.contractions.recognise import Operand, distinct, extents_of, operand_of, root
 from xmlc.passes.functions import defined_functions
@@ -33,6 +37,10 @@ CHUNK_BITS = 128
 """Shuffles inside pieces of this size are cheap on every processor with wider vectors."""
 BLOCK = 4
 """Tiles side by side that are done before the next ones below: what is read of a page is read together."""
+RUN = 8
+"""Tiles side by side along the target that are gathered in a buffer, where rows of the target crowd."""
+CROWDED = 2048
+"""Rows crowd that are a multiple of so many bytes apart."""
 LEAST = 4
 """Loops shorter than this are left alone."""
 
@@ -54,6 +62,7 @@ class LowerTransposes(ModulePass):
 
     name = "lower-transposes"
     vector_bits: int = Machine.vector_bits
+    second_cache: int = Machine.second_cache
     third_cache: int = Machine.third_cache
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
@@ -65,9 +74,19 @@ class LowerTransposes(ModulePass):
                 if (found := transposition_of(inner)) is not None:
                     lanes = lanes_for(found, vector_bits)
                     remarks.passed(inner, lambda n=lanes: f"transposed in registers, tiles of {n}x{n} elements")
-                    emit(Emitter(inner, constants), found, lanes, streams(found, lanes, self.third_cache))
+                    self.emit(Emitter(inner, constants), found, lanes)
                     inner.detach()
                     inner.erase()
+
+    def emit(self, emitter: Emitter, found: Transposition, lanes: int) -> None:
+        if streams(found, lanes, self.third_cache):
+            emit(emitter, found, lanes, BLOCK, streams=True)
+        elif not crowds(found):
+            emit(emitter, found, lanes, BLOCK)
+        elif size_of(found.target) <= self.second_cache:
+            emit_runs(emitter, found, lanes)
+        else:
+            emit(emitter, found, lanes, 1)
 
 
 def run_once(module: ModuleOp) -> set[str]:
@@ -140,47 +159,101 @@ def streams(found: Transposition, lanes: int, third_cache: int) -> bool:
 
     Then no tile may overlap another, as the last ones do where an extent is no multiple of a tile's.
     """
-    whole = cast("MemRefType[Attribute]", root(found.target.value).type)
     line = 8 * ALIGNMENT // bits_of(found.target.element)
     starts = [found.target.offset, found.extents[found.read], found.extents[found.written]]
     starts += [stride for loop, stride in enumerate(found.target.strides) if loop != found.written]
+    whole = cast("MemRefType[Attribute]", root(found.target.value).type)
     if lanes % line or any(start % line for start in starts) or not isinstance(whole.layout, NoneAttr):
         return False
-    return 2 * byte_size(whole) >= third_cache
+    return 2 * size_of(found.target) >= third_cache
 
 
-def emit(emitter: Emitter, found: Transposition, lanes: int, streams: bool) -> None:
+def size_of(operand: Operand) -> int:
+    """Bytes of the buffer that an operand is in."""
+    return byte_size(cast("MemRefType[Attribute]", root(operand.value).type))
+
+
+def crowds(found: Transposition) -> bool:
+    """Whether rows of the target compete for places in a cache."""
+    apart = found.target.strides[found.read] * bits_of(found.target.element) // 8
+    return apart % CROWDED == 0
+
+
+def emit(emitter: Emitter, found: Transposition, lanes: int, side_by_side: int, streams: bool = False) -> None:
+    """Tiles from the source to the target; so many beside one another in the source before those below."""
     source = emitter.view(found.source, found.extents, found.read)
     target = emitter.view(found.target, found.extents, found.written)
-    others = [loop for loop in range(len(found.extents)) if loop not in (found.read, found.written)]
-    others.sort(key=lambda loop: -found.target.strides[loop])
-
-    wide = lanes * min(BLOCK, found.extents[found.read] // lanes)
+    wide = lanes * min(side_by_side, found.extents[found.read] // lanes)
 
     def block(at: Mapping[int, Index], _: Mapping[int, int]) -> None:
         with emitter.loop(wide, lanes) as start:
-            tile({**at, found.read: emitter.plus(at[found.read], start)})
+            here = {**at, found.read: emitter.plus(at[found.read], start)}
+            move_tile(emitter, found, lanes, (source, here), (target, here), streams)
 
-    def tile(at: Mapping[int, Index]) -> None:
-        rows = [
-            emitter.load_vector(
-                source,
-                emitter.indices(source, {**at, found.written: emitter.plus(at[found.written], row)}),
-                lanes,
-            )
-            for row in range(lanes)
-        ]
-        for column, value in enumerate(transposed(emitter, rows)):
-            place = {**at, found.read: emitter.plus(at[found.read], column)}
-            store = emitter.stream_vector if streams else emitter.store_vector
-            store(value, target, emitter.indices(target, place))
-
-    steps = [
-        *(Steps(loop, found.extents[loop]) for loop in others),
+    steps = (
         Steps(found.read, found.extents[found.read], wide, overlaps=True),
         Steps(found.written, found.extents[found.written], lanes, overlaps=True),
+    )
+    around(emitter, [*others(found), *steps], block)
+
+
+def emit_runs(emitter: Emitter, found: Transposition, lanes: int) -> None:
+    """Tiles from the source to a buffer, which is copied row by row."""
+    source = emitter.view(found.source, found.extents, found.read)
+    target = emitter.view(found.target, found.extents, found.written)
+    run = lanes * min(RUN, found.extents[found.written] // lanes)
+
+    def block(at: Mapping[int, Index], _: Mapping[int, int]) -> None:
+        apart = run + lanes
+        value = emitter.buffer(found.target.element, (lanes, apart))
+        buffer = View(value, (found.read, found.written), (apart, 1))
+        with emitter.loop(run, lanes) as start:
+            here = {**at, found.written: emitter.plus(at[found.written], start)}
+            move_tile(emitter, found, lanes, (source, here), (buffer, {found.read: 0, found.written: start}))
+        with emitter.loop(lanes) as row, emitter.loop(run, lanes) as start:
+            piece = emitter.indices(buffer, {found.read: row, found.written: start})
+            ends = {
+                **at,
+                found.read: emitter.plus(at[found.read], row),
+                found.written: emitter.plus(at[found.written], start),
+            }
+            value = emitter.load_vector(buffer, piece, lanes)
+            emitter.store_vector(value, target, emitter.indices(target, ends))
+
+    steps = (
+        Steps(found.written, found.extents[found.written], run, overlaps=True),
+        Steps(found.read, found.extents[found.read], lanes, overlaps=True),
+    )
+    around(emitter, [*others(found), *steps], block)
+
+
+def others(found: Transposition) -> list[Steps]:
+    """The loops around those of tiles."""
+    loops = [loop for loop in range(len(found.extents)) if loop not in (found.read, found.written)]
+    loops.sort(key=lambda loop: -found.target.strides[loop])
+    return [Steps(loop, found.extents[loop]) for loop in loops]
+
+
+Place = tuple[View, Mapping[int, Index]]
+"""A view, and where in it."""
+
+
+def move_tile(
+    emitter: Emitter, found: Transposition, lanes: int, source: Place, target: Place, streams: bool = False
+) -> None:
+    """One tile, through registers."""
+    view, at = source
+    rows = [
+        emitter.load_vector(
+            view, emitter.indices(view, {**at, found.written: emitter.plus(at[found.written], row)}), lanes
+        )
+        for row in range(lanes)
     ]
-    around(emitter, steps, block)
+    view, at = target
+    for column, value in enumerate(transposed(emitter, rows)):
+        place = emitter.indices(view, {**at, found.read: emitter.plus(at[found.read], column)})
+        store = emitter.stream_vector if streams else emitter.store_vector
+        store(value, view, place)
 
 
 # In registers

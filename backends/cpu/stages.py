@@ -85,9 +85,8 @@ def fitted(passes: Sequence[ModulePass], target: Target, threads: int = 1) -> li
                     second_cache=sizes.get("second_cache", each.second_cache),
                 )
             case LowerTransposes():
-                return replace(
-                    each, vector_bits=target.vector_bits, third_cache=sizes.get("third_cache", each.third_cache)
-                )
+                far = {name: size for name, size in sizes.items() if name != "first_cache"}
+                return replace(each, vector_bits=target.vector_bits, **far)
             case AssignLayouts() | PackWeights():
                 return replace(each, vector_bits=target.vector_bits)
             case ExpandMath():

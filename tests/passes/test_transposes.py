@@ -38,6 +38,19 @@ def test_a_transposed_array_is_numpys(data: st.DataObject, shape: list[int], dty
     np.testing.assert_array_equal(found, np.transpose(x, order))
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("shape", [(512, 49), (2, 1024, 20), (256, 1100), (2048, 4)])
+@pytest.mark.parametrize("dtype", ["f32", "f64", "bf16", "i8"])
+def test_rows_that_crowd_are_written_one_by_one(shape: tuple[int, ...], dtype: str, threads: int) -> None:
+    """Limit: the third shape exceeds the second cache where elements have 8 bytes."""
+    x = np.random.default_rng(0).integers(0, 100, shape).astype(DTYPES[dtype])
+    builder = xmlc.Builder()
+    with builder.function(x=xmlc.tensor("x".join(map(str, shape)) + "x" + dtype)) as f:
+        f.returns(F.transpose(f["x"], [*range(len(shape) - 2), len(shape) - 1, len(shape) - 2]))
+    (found,) = builder.compile(settings=Settings(threads=threads))(x)
+    np.testing.assert_array_equal(found, np.swapaxes(x, -1, -2))
+
+
 @pytest.mark.parametrize(("count", "chunk"), [(2, 2), (4, 4), (8, 4), (16, 4), (8, 2), (16, 8), (16, 16), (2, 1)])
 def test_the_steps_transpose(count: int, chunk: int) -> None:
     rows = np.arange(count * count).reshape(count, count)
