@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from launched_kernels import launch, program
 from oracle import parse
-from warp_group_kernels import SHARED, box, factors, pointer, product, shared_bytes
+from warp_group_kernels import MAPS, box, factors, pointer, product, shared_bytes
 
 from xmlc.backends.cuda.compile import assembled, llvm_ir, ptx
 from xmlc.backends.cuda.target import parse_cuda
@@ -44,21 +44,9 @@ def test_a_stage_that_is_filled_while_it_is_read_is_reported(fault: str, message
         multiplied(8, 256, "bf16", fault)
 
 
-ENGINE = f"""
-    %memory = gpu.dynamic_shared_memory : {SHARED}
-    %start = "memref.extract_aligned_pointer_as_index"(%memory) : ({SHARED}) -> index
-    %base = arith.index_cast %start : index to i64
-    %ai = "memref.extract_aligned_pointer_as_index"(%a) : (memref<128xi8>) -> index
-    %bi = "memref.extract_aligned_pointer_as_index"(%b) : (memref<128xi8>) -> index
-    %al = arith.index_cast %ai : index to i64
-    %bl = arith.index_cast %bi : index to i64
-    %map_a = llvm.inttoptr %al : i64 to !llvm.ptr
-    %map_b = llvm.inttoptr %bl : i64 to !llvm.ptr
-    %one = arith.constant 1 : i32
-    %zero = arith.constant 0 : i32
+ENGINE = f"""{MAPS}
     %column = arith.constant -4 : i32
     %row = arith.constant 6 : i32
-    %patience = arith.constant 1000000 : i32
     %bytes = arith.constant 512 : i32
     {pointer("near", 0, 3)}{pointer("cluster", 0, 7)}{pointer("full", 1024, 3)}
     %is_first = arith.cmpi eq, %t, %c0 : index
