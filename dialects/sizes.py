@@ -27,6 +27,8 @@ from xdsl.dialects.builtin import ArrayAttr, StringAttr
 from xdsl.ir import Attribute, Operation
 from xdsl.utils.exceptions import VerifyException
 
+from xmlc.dialects.context_variables import setting
+
 
 class UnknownSize(Exception):
     """Something is decided by the value of a size that is known only when the program runs."""
@@ -327,11 +329,8 @@ ASSUMPTIONS: ContextVar[Assumptions | None] = ContextVar("assumptions", default=
 @contextmanager
 def assuming(assumptions: Assumptions) -> Generator[Assumptions]:
     """Within it, comparisons of sizes are decided by these assumptions where they cannot be proved."""
-    token = ASSUMPTIONS.set(assumptions)
-    try:
+    with setting(ASSUMPTIONS, assumptions):
         yield assumptions
-    finally:
-        ASSUMPTIONS.reset(token)
 
 
 ASSUMED = "ml.assumptions"

@@ -21,6 +21,7 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Operation
 from xdsl.passes import ModulePass
 
+from xmlc.dialects.context_variables import setting
 from xmlc.dialects.diagnostics import Place, place_of
 
 
@@ -72,11 +73,8 @@ class Remarks:
     @contextmanager
     def collecting(self) -> Generator[None]:
         """Listen to the passes that run inside the `with` block."""
-        token = LISTENER.set(self)
-        try:
+        with setting(LISTENER, self):
             yield
-        finally:
-            LISTENER.reset(token)
 
     def before(self, transformation: ModulePass, module: ModuleOp) -> None:
         self.transformation = transformation.name

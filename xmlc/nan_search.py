@@ -15,6 +15,7 @@ import numpy as np
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Operation
 
+from xmlc.dialects.context_variables import setting
 from xmlc.dialects.diagnostics import CompileError, place_of
 from xmlc.dialects.ml.shaping import ConstantOp
 from xmlc.dialects.reference.interpreter import Evaluate, Frame, Program
@@ -29,20 +30,14 @@ def debug_nans() -> Generator[None]:
 
     Such a call is repeated in the reference interpreter, operation by operation.
     """
-    before = SEARCHING.set(True)
-    try:
+    with setting(SEARCHING, True):
         yield
-    finally:
-        SEARCHING.reset(before)
 
 
 @contextmanager
 def unsearched() -> Generator[None]:
-    before = SEARCHING.set(False)
-    try:
+    with setting(SEARCHING, False):
         yield
-    finally:
-        SEARCHING.reset(before)
 
 
 def has_nan(value: Any) -> bool:

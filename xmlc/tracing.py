@@ -25,6 +25,7 @@ from xmlc.backends.cuda.target import CudaTarget
 from xmlc.backends.signature import Signature
 from xmlc.callers import RETURNS, callers_kind
 from xmlc.compiled import CompiledModule
+from xmlc.dialects.context_variables import setting
 from xmlc.dialects.diagnostics import CompileError
 from xmlc.dialects.dtypes import FROM_NUMPY
 from xmlc.dialects.ml.types import shape_text, tensor
@@ -383,11 +384,8 @@ class TracedFunction(Generic[P, R]):
             built = structure.build(arrays)
             return call(self.function, self.signature, dict(zip(names, built)) | dict(static))
 
-        before = TRACED_FOR.set(device)
-        try:
+        with setting(TRACED_FOR, device):
             made = trace(run, specs, paths, open.assumptions() if open else Assumptions())
-        finally:
-            TRACED_FOR.reset(before)
         return Lowered(made, self.settings or default_settings(device), device)
 
     def explain(self, key: Key, names: tuple[str, ...]) -> None:

@@ -18,6 +18,7 @@ from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.irdl import AttrConstraint, IntConstraint, VerificationContext
 from xdsl.utils.exceptions import VerifyException
 
+from xmlc.dialects.context_variables import setting
 from xmlc.dialects.dtypes import ELEMENTS
 from xmlc.dialects.sizes import Size, encoding_of, is_symbolic, same_size, sizes_of
 
@@ -174,9 +175,6 @@ def inferred_types(op: Operation) -> list[TensorLike]:
     does not keep its rules.
     """
     collected: list[TensorLike] = []
-    token = INFERRED.set(collected)
-    try:
+    with setting(INFERRED, collected):
         op.verify(verify_nested_ops=False)
-    finally:
-        INFERRED.reset(token)
     return collected

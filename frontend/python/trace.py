@@ -18,6 +18,7 @@ from xdsl.ir import Attribute, Block, BlockArgument, Operation, Region, SSAValue
 from xdsl.rewriter import InsertPoint
 from xdsl.utils.exceptions import VerifyException
 
+from xmlc.dialects.context_variables import setting
 from xmlc.dialects.diagnostics import CompileError
 from xmlc.dialects.dtypes import FROM_NUMPY
 from xmlc.dialects.ml import functions as F
@@ -126,17 +127,14 @@ def trace(
     for spec, name in zip(specs, names):
         hint = re.sub(r"\W+", "_", name).strip("_")
         made.block.insert_arg(spec.type, len(made.block.args)).name_hint = hint
-    before = CURRENT.set(made)
     try:
-        with assuming(assumptions), made.inside(made.block) as arguments:
+        with setting(CURRENT, made), assuming(assumptions), made.inside(made.block) as arguments:
             leaves, structure = flatten(function([Array(v, made, s.weak) for v, s in zip(arguments, specs)]))
             end = ReturnOp(*map(value_of, leaves))
     except VerifyException as error:
         raise at_user_line(error) from error
     except UnknownSize as error:
         raise at_user_line(error, "state a number for this size, or None, instead of a name") from error
-    finally:
-        CURRENT.reset(before)
     weights = {f"captured.{i}": array for i, (array, _) in enumerate(made.captured.values())}
     attributes = [
         *[DictionaryAttr(attributes_of(name, spec)) for name, spec in zip(names, specs)],

@@ -16,6 +16,7 @@ from xdsl.rewriter import InsertPoint, Rewriter
 from xdsl.traits import SymbolTable
 from xdsl.utils.hints import isa
 
+from xmlc.dialects.context_variables import setting
 from xmlc.dialects.float_remainder import RemfOp
 from xmlc.passes.expand_math.device import DEVICE, is_instruction
 from xmlc.passes.expand_math.error_function import erf
@@ -161,12 +162,11 @@ class ExpandMath(ModulePass):
             if self.avx512 and is_register(types[0]):
                 definition = REGISTERS.get(type(inner), definition)
             needed[table, name] = definition, types
-        token = AVX512.set(self.avx512)
-        for (table, name), (definition, types) in needed.items():
-            if SymbolTable.lookup_symbol(table, name) is None:
-                block = table.regions[0].block
-                Rewriter.insert_op(define(name, definition, types), InsertPoint.at_end(block))
-        AVX512.reset(token)
+        with setting(AVX512, self.avx512):
+            for (table, name), (definition, types) in needed.items():
+                if SymbolTable.lookup_symbol(table, name) is None:
+                    block = table.regions[0].block
+                    Rewriter.insert_op(define(name, definition, types), InsertPoint.at_end(block))
 
 
 def supported(op: Operation) -> bool:

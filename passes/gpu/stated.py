@@ -21,6 +21,7 @@ from xdsl.dialects.func import FuncOp
 from xdsl.ir import Attribute
 from xdsl.utils.hints import isa
 
+from xmlc.dialects.context_variables import setting
 from xmlc.dialects.diagnostics import CompileError, place_of
 from xmlc.passes.gpu.roofline import Demand
 
@@ -58,11 +59,8 @@ class Choices:
 
     @contextmanager
     def collecting(self) -> Generator[None]:
-        token = LISTENER.set(self)
-        try:
+        with setting(LISTENER, self):
             yield
-        finally:
-            LISTENER.reset(token)
 
 
 LISTENER: ContextVar[Choices | None] = ContextVar("choices", default=None)

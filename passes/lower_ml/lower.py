@@ -17,6 +17,7 @@ from xdsl.dialects.func import FuncOp
 from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 from xdsl.passes import ModulePass
 
+from xmlc.dialects.context_variables import setting
 from xmlc.dialects.diagnostics import CompileError, Diagnostic, place_of
 from xmlc.dialects.ml.control import YieldOp
 from xmlc.dialects.ml.shaping import ConstantOp
@@ -143,9 +144,8 @@ def lower_function(function: FuncOp, rows: Mapping[type[Operation], Row] = LOWER
     if function.body.blocks:
         source = function.body.block
         block = Block(arg_types=[stored_type(each.type) for each in source.args])
-        token = SIZES.set(SizeValues.of(function, block))
-        Lowering(rows).into(block, source)
-        SIZES.reset(token)
+        with setting(SIZES, SizeValues.of(function, block)):
+            Lowering(rows).into(block, source)
         function.body.detach_block(function.body.block)
         function.body.add_block(block)
 

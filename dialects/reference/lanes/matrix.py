@@ -51,9 +51,14 @@ def registers(frame: ThreadFrame, values: Sequence[SSAValue], elements: str) -> 
     dtype = np.dtype(ELEMENTS[elements])
     whole = np.stack([np.ascontiguousarray(frame.spread(each)) for each in values], axis=1)
     found = whole.reshape(-1, WARP, len(values), 1 if whole.ndim == 2 else whole.shape[2])
-    if elements == "tf32":  # the instruction takes no notice of the 13 bits that tf32 lacks
-        return (found & np.int32(-1 << 13)).view(np.float32)
+    if elements == "tf32":
+        return as_tf32(found)
     return found if found.dtype == dtype else np.ascontiguousarray(found).view(dtype)
+
+
+def as_tf32(words: Array) -> Array:
+    """Words of 32 bits as an instruction sees them: it takes no notice of the 13 bits that tf32 lacks."""
+    return (words.view(np.int32) & np.int32(-1 << 13)).view(np.float32)
 
 
 def factor_a(held: Array, rows: int, depth: int) -> Array:

@@ -20,22 +20,14 @@ from xmlc.dialects.nvvm import wgmma
 from xmlc.dialects.nvvm.attributes import MatrixLayout, ScaleIn, ScaleOut
 from xmlc.dialects.nvvm.tensor_map import swizzled
 from xmlc.dialects.reference.interpreter import Array, InterpreterError
+from xmlc.dialects.reference.lanes import matrix
 from xmlc.dialects.reference.lanes.frame import Group, KernelProgram, ThreadError, ThreadFrame, Threads
-from xmlc.dialects.reference.lanes.matrix import expect_warps
 from xmlc.dialects.reference.lanes.memory import Memory, View, fetch, located
 from xmlc.dialects.reference.lanes.pointers import shared_at
 from xmlc.dialects.reference.lanes.strands import meet
 
 ROWS, GROUP = wgmma.ROWS, wgmma.THREADS
-ELEMENTS: dict[str, Any] = {
-    "f16": np.float16,
-    "bf16": ml_dtypes.bfloat16,
-    "tf32": np.float32,
-    "s8": np.int8,
-    "u8": np.uint8,
-    "e4m3": ml_dtypes.float8_e4m3fn,
-    "e5m2": ml_dtypes.float8_e5m2,
-}
+ELEMENTS: dict[str, Any] = {**matrix.ELEMENTS, "e4m3": ml_dtypes.float8_e4m3fn, "e5m2": ml_dtypes.float8_e5m2}
 SWIZZLES = {0: 0, 1: 128, 2: 64, 3: 32}
 CORE = 8, 16
 """Rows, and bytes of a row, of a core matrix."""
@@ -104,9 +96,7 @@ def factor(
         raise InterpreterError(op, "a factor that does not lie along k needs a swizzle here")
     memory, base = shared_at(frame, op, int(at.min()), int(at.max()))
     held = np.ascontiguousarray(read(frame, op, memory, at - base)).view(dtype)
-    if element == "tf32":  # the instruction takes no notice of the 13 bits that tf32 lacks
-        held = (held.view(np.int32) & np.int32(-1 << 13)).view(np.float32)
-    return held, (memory, at - base)
+    return matrix.as_tf32(held) if element == "tf32" else held, (memory, at - base)
 
 
 def read(frame: ThreadFrame, op: Any, memory: Memory, at: Array) -> Array:
@@ -120,7 +110,7 @@ def read(frame: ThreadFrame, op: Any, memory: Memory, at: Array) -> Array:
 
 def multiply(frame: ThreadFrame, op: wgmma.MultiplyOp) -> None:
     """Sums are exact but for the last rounding; a processor may round sums of products before that."""
-    expect_warps(frame, op)
+    matrix.expect_warps(frame, op)
     inouts = [np.asarray(each) for each in frame[op.inouts]]
     count = frame.threads.count
     brought = [frame.spread(op.descriptor_a), frame.spread(op.descriptor_b)]
