@@ -12,12 +12,15 @@ from typing import Any
 
 from xmlc.addresses import address
 from xmlc.arguments import Array, bound, checked, outputs_among, refuse_overlaps, usable, writeable
-from xmlc.backends.cpu.jit import LoadedModule, Packed, address_of, load_object
+from xmlc.backends.cpu.jit import POOL_LEVEL, LoadedModule, Packed, address_of, load_object
+from xmlc.backends.cpu.pool import pool_text
+from xmlc.backends.cpu.target import host
 from xmlc.backends.signature import EntryPoint, Signature, Tensor
 from xmlc.buffers import Outputs, aligned, allocate, arrays_in, block
 from xmlc.dialects.diagnostics import CompileError
 from xmlc.dialects.ml.types import DYNAMIC
 from xmlc.dialects.sizes import Size, evaluated, read_size
+from xmlc.kept_object import kept_object
 from xmlc.kept_weights import KeptWeights
 from xmlc.launcher import Launch, Row, Table, declined, launcher
 from xmlc.printing import PRINT_FUNCTIONS
@@ -28,6 +31,11 @@ CALLBACKS: dict[str, Any] = {
     "toy_print_newline": ctypes.CFUNCTYPE(None)(PRINT_FUNCTIONS["toy_print_newline"]),
 }
 """External functions that compiled programs may call."""
+
+
+def kept_pool() -> bytes:
+    """The machine code of the pool of threads."""
+    return kept_object(pool_text(host()), POOL_LEVEL)
 
 
 @dataclass
@@ -61,7 +69,7 @@ class CompiledModule:
         Where there is a `prepare`, it is called with weights now, and its results are weights too, by their names;
         unless they are `kept`, as they are afterwards.
         """
-        self.module: LoadedModule = load_object(code, CALLBACKS)
+        self.module: LoadedModule = load_object(code, CALLBACKS, kept_pool)
         self.entry: Packed = self.module.function(signature.entry)
         kinds = [(spec.shape, spec.dtype) for spec in signature.weights]
         found = kept.get() if kept is not None else None

@@ -24,11 +24,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xmlc.addresses import HEAD
-from xmlc.backends.cpu.jit import compile_to_object, load_object
+from xmlc.backends.cpu.jit import load_object
 from xmlc.backends.cpu.target import host
-from xmlc.cache import Cache
-from xmlc.cache_key import cache_key
-from xmlc.options import CACHE
+from xmlc.kept_object import kept_object
 
 Array = NDArray[Any]
 
@@ -206,23 +204,13 @@ def launcher_text() -> str:
     return f'target datalayout = "{host().data_layout}"\ntarget triple = "{host().triple}"\n{text}'
 
 
-def code() -> bytes:
-    """The launcher as an object file, from the cache where it is there: making it takes 10 MB that stay, and 7 ms."""
-    text = launcher_text()
-    kept = Cache() if CACHE.get() else None
-    key = cache_key(text, host(), 2) if kept else ""
-    found = kept.get(key) if kept else None
-    if found is None:
-        found = compile_to_object(text, host(), opt_level=2)
-        if kept:
-            kept.put(key, found)
-    return found
-
-
 @cache
 def launcher() -> Launch:
-    """The launcher of this process; where structs are not as it expects, one that never calls the program."""
-    loaded = load_object(code(), {"numpy.ndarray": id(np.ndarray)})
+    """The launcher of this process; where structs are not as it expects, one that never calls the program.
+
+    To compile it takes 7 ms, and 10 MB that stay.
+    """
+    loaded = load_object(kept_object(launcher_text(), opt_level=2), {"numpy.ndarray": id(np.ndarray)})
     function = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.py_object, ctypes.c_void_p)(loaded.address("xmlc.launch"))
     function.module = loaded  # pyright: ignore[reportAttributeAccessIssue]  # code lives as long as a caller
     return function if agrees(function) else declined

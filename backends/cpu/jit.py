@@ -111,11 +111,25 @@ class LoadedModule:
         return function
 
 
-def load_object(objects: bytes | Sequence[bytes], symbols: Mapping[str, Any] | None = None) -> LoadedModule:
+POOL_LEVEL = 3
+"""How hard LLVM works on the pool."""
+
+
+def pool_code() -> bytes:
+    """The pool's machine code, made anew: 50 ms."""
+    return compile_to_object(pool_text(host()), host(), POOL_LEVEL)
+
+
+def load_object(
+    objects: bytes | Sequence[bytes],
+    symbols: Mapping[str, Any] | None = None,
+    pool_code: Callable[[], bytes] = pool_code,
+) -> LoadedModule:
     """Link object files together and load them into this process.
 
-    `symbols` gives external functions by name, as ctypes callbacks or addresses. CompileError where code needs
-    a function that nobody provides, and where the bytes are no object file for this machine.
+    `symbols` gives external functions by name, as ctypes callbacks or addresses; `pool_code` the machine code of the
+    pool, should these be the first that need it. CompileError where code needs a function that nobody provides, and
+    where the bytes are no object file for this machine.
     """
     initialize(host().triple)
     images = [objects] if isinstance(objects, bytes) else list(objects)
@@ -128,7 +142,7 @@ def load_object(objects: bytes | Sequence[bytes], symbols: Mapping[str, Any] | N
     provided = {name: address_of(callback) for name, callback in (symbols or {}).items()}
     exports = sorted({name for table in tables for name in table.defined})
     needed = {name for table in tables for name in table.undefined}
-    imports = runtime() | (pool() if SHARE in needed else {}) | provided
+    imports = runtime() | (pool(pool_code) if SHARE in needed else {}) | provided
     refuse_missing(tables, imports)
     library: Any = binding.JITLibraryBuilder()
     for image in images:
@@ -172,17 +186,21 @@ def release(engine: Any, tracker: Any) -> None:
     engine.close()
 
 
-@cache
-def pool() -> dict[str, int]:
-    """Addresses of the pool's functions, in this process once for all modules.
+POOL: dict[str, int] = {}
+"""Addresses of the pool's functions, in this process once for all modules, when the first of them has been loaded.
 
-    It stays to the end of the process: its threads never return.
-    """
-    target = host()
-    loaded = load_object(compile_to_object(pool_text(target), target))
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=ctypes.CFUNCTYPE(None)(loaded.address(RESET)))
-    return {SHARE: loaded.address(SHARE)}
+It stays to the end of the process: its threads never return.
+"""
+
+
+def pool(code: Callable[[], bytes] = pool_code) -> dict[str, int]:
+    """The pool's functions; `code` gives its machine code where it is not loaded yet."""
+    if not POOL:
+        loaded = load_object(code())
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=ctypes.CFUNCTYPE(None)(loaded.address(RESET)))
+        POOL[SHARE] = loaded.address(SHARE)
+    return POOL
 
 
 def refuse_missing(tables: Iterable[ElfSymbols], imports: Mapping[str, int]) -> None:

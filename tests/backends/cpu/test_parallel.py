@@ -221,6 +221,10 @@ def test_each_iteration_is_done_once(count: int, threads: int) -> None:
     assert set(done[:count]) <= {20 if count < MOST else 1}
 
 
+def test_the_pool_is_loaded_once() -> None:
+    assert jit.pool() is jit.pool(lambda: pytest.fail("its machine code was asked for again"))
+
+
 def test_a_task_may_share_iterations_itself() -> None:
     count, share = counting(), SHARED(jit.pool()[SHARE])
     done = (ctypes.c_int32 * 64)()
