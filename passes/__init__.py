@@ -38,6 +38,7 @@ PASSES: dict[str, Callable[[], type[ModulePass]]] = {
     "lower-ml": in_module("xmlc.passes.lower_ml.lower", "LowerMl"),
     "lower-print": in_module("xmlc.passes.lower_print", "LowerPrint"),
     "lower-gpu-to-nvvm": in_module("xmlc.passes.gpu.lower_to_nvvm", "LowerToNvvm"),
+    "atomic-updates": in_module("xmlc.passes.gpu.atomic_updates", "AtomicUpdates"),
     "map-loops": in_module("xmlc.passes.gpu.map_loops", "MapLoops"),
     "map-transpose": in_module("xmlc.passes.gpu.map_transpose", "MapTranspose"),
     "map-contractions": in_module("xmlc.passes.gpu.map_contractions", "MapContractions"),

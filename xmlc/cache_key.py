@@ -21,6 +21,7 @@ MEANING = {
     "opt": "optimisation level",
     "threads": "number of threads",
     "convolutions": "exactness of convolutions",
+    "sums": "order of sums",
     "compiler": "xmlc",
     "xdsl": "version of xdsl",
     "llvmlite": "version of llvmlite",
@@ -34,6 +35,7 @@ def cache_key(
     opt_level: int,
     threads: int = 1,
     exact_convolutions: bool = False,
+    deterministic: bool = False,
 ) -> str:
     """The key of a program, given as the text of its module."""
     fields = {
@@ -42,6 +44,7 @@ def cache_key(
         "opt": str(opt_level),
         "threads": str(threads),
         "convolutions": "exact" if exact_convolutions else "quick",
+        "sums": "ordered" if deterministic else "any",
         "compiler": compiler_digest(),
         **{name: version(name) for name in ("xdsl", "llvmlite")},
     }

@@ -28,7 +28,7 @@ from xmlc.cache_key import cache_key, explain_miss
 from xmlc.dialects.diagnostics import CompileError, place_of
 from xmlc.dialects.sizes import assumptions_of, read_size
 from xmlc.importing import imported, quickly
-from xmlc.options import CACHE, DUMP, EXACT_CONVOLUTIONS, NUM_THREADS, VERIFY
+from xmlc.options import CACHE, DETERMINISTIC, DUMP, EXACT_CONVOLUTIONS, NUM_THREADS, VERIFY
 from xmlc.pipeline import Timer, Watcher, printed, run_passes
 from xmlc.wording import did_you_mean
 
@@ -75,6 +75,8 @@ class Settings:
     """How many threads the code is made for; what is too small for them runs in one."""
     exact_convolutions: bool = field(default_factory=EXACT_CONVOLUTIONS.get)
     """Whether convolutions are the sums that they are, without transforms that round more (docs/convolutions.md)."""
+    deterministic: bool = field(default_factory=DETERMINISTIC.get)
+    """Whether a GPU adds floats in an order that is the same in every run, where another one is faster."""
     watchers: Sequence[Watcher] = ()
     stage_watchers: Sequence[StageWatcher] = ()
     timer: Timer = field(default_factory=Timer)
@@ -199,7 +201,7 @@ def fitted_passes(stage: Stage, settings: Settings) -> list[ModulePass]:
     else:
         from xmlc.backends.cuda.stages import fitted as fitted_for_gpu
 
-        passes = fitted_for_gpu(stage.passes, settings.target)
+        passes = fitted_for_gpu(stage.passes, settings.target, settings.deterministic)
     return exact(passes) if settings.exact_convolutions else passes
 
 
@@ -372,7 +374,12 @@ def compile_program(module: ModuleOp, settings: Settings) -> Compiled:
 def key_of(module: ModuleOp, settings: Settings) -> str:
     """The key of what the cache has for a module."""
     return cache_key(
-        printed(module), settings.target, settings.opt_level, settings.threads, settings.exact_convolutions
+        printed(module),
+        settings.target,
+        settings.opt_level,
+        settings.threads,
+        settings.exact_convolutions,
+        settings.deterministic,
     )
 
 

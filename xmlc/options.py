@@ -138,6 +138,12 @@ CUDA_SYNC = option(
     read_truth,
     "wait for each kernel, so that an error names the one that failed: 1 or 0",
 )
+DETERMINISTIC = option(
+    "XMLC_DETERMINISTIC",
+    lambda: False,
+    read_truth,
+    "have GPUs add floats in an order that is the same in every run, where that is slower too: 1 or 0",
+)
 DEVICE = option(
     "XMLC_DEVICE", lambda: "cpu", str, "where tensors are made and compiled functions run by themselves: cpu, cuda"
 )

@@ -12,6 +12,7 @@ from xmlc.backends.graph_stages import graph_stages
 from xmlc.backends.stages import Stage
 from xmlc.passes.bufferize import Bufferize
 from xmlc.passes.expand_math.expand import ExpandMath
+from xmlc.passes.gpu.atomic_updates import AtomicUpdates
 from xmlc.passes.gpu.compute_narrow import ComputeNarrow
 from xmlc.passes.gpu.lower_to_nvvm import LowerToNvvm
 from xmlc.passes.gpu.map_columns import MapColumns
@@ -38,6 +39,7 @@ CUDA = (
             MapColumns(),
             MapRows(),
             LowerLinalg(),
+            AtomicUpdates(),
             MapLoops(),
             ExpandMath(device=True),
             PlanMemory(),
@@ -54,7 +56,17 @@ LARGEST_CLUSTER = 8
 """Blocks of a cluster that every device with clusters runs."""
 
 
-def fitted(passes: Sequence[ModulePass], target: CudaTarget) -> list[ModulePass]:
-    """The passes, those with a cost model given what a device is like."""
+def fitted(passes: Sequence[ModulePass], target: CudaTarget, deterministic: bool = False) -> list[ModulePass]:
+    """The passes, those with a cost model given what a device is like, those that do not keep an order whether to."""
     cluster = LARGEST_CLUSTER if target.has_clusters else 1
-    return [replace(each, most_cluster=cluster) if isinstance(each, MapRows) else each for each in passes]
+
+    def fit(each: ModulePass) -> ModulePass:
+        match each:
+            case MapRows():
+                return replace(each, most_cluster=cluster)
+            case AtomicUpdates():
+                return replace(each, floats=not deterministic)
+            case _:
+                return each
+
+    return [fit(each) for each in passes]

@@ -221,11 +221,12 @@ class Mapping:
             outline.bring(value, lambda load: is_readable_at(load, loop))
         threads = Threads(outline, self.schedule, total)
         for each, index in zip(shared, threads.indices(counts)):
-            lower, _, step = each.operands[:3]
-            if known(step) != 1:
-                index = threads.made(arith.MuliOp, index, step)
-            if known(lower) != 0:
-                index = threads.made(arith.AddiOp, index, outline.inside.get(lower, lower))
+            lower, step = known(each.lb), known(each.step)
+            assert lower is not None and step is not None
+            if step != 1:
+                index = threads.made(arith.MuliOp, index, threads.value(index_constant(step)))
+            if lower != 0:
+                index = threads.made(arith.AddiOp, index, threads.value(index_constant(lower)))
             outline.inside[each.body.block.args[0]] = index
         threads.clone_without(loop, set(shared))
         to_stack(threads.block)
@@ -367,7 +368,6 @@ def parallel_loops(loop: scf.ForOp) -> list[scf.ForOp]:
         each
         for each in nest
         if all(known(bound) is not None for bound in each.operands[:3])
-        and all(is_outside(bound, loop) for bound in each.operands[:3])
         and (PARALLEL in each.attributes or is_independent(each, loop, written))
     ]
 
