@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from xdsl.dialects.builtin import CallSiteLoc, FileLineColLoc, NameLoc
 from xdsl.ir import Attribute
@@ -65,6 +65,10 @@ class CompileError(Exception):
         error = cls(diagnostics[0].message)
         error.diagnostics = tuple(diagnostics)
         return error
+
+    def place_at(self, place: Place | None) -> None:
+        """Say where the mistake is, of diagnostics that do not."""
+        self.diagnostics = tuple(each if each.place else replace(each, place=place) for each in self.diagnostics)
 
     def __str__(self) -> str:
         return "\n".join(diagnostic.render() for diagnostic in self.diagnostics)

@@ -41,19 +41,12 @@ def value_and_grad(
     chosen = (argnums,) if isinstance(argnums, int) else tuple(argnums)
 
     def differentiated(*args: Any) -> tuple[Any, Any]:
+        expect_arguments(chosen, args)
+
         def pull(inner: Inner) -> list[SSAValue]:
-            value = inner.results[0]
-            if shape_of(value) or not is_differentiable(value):
-                raise CompileError(
-                    f"a gradient is of one floating-point number, and the function gives {value.type}",
-                    place=user_place(),
-                    hint="sum what it gives, or use xmlc.vjp with a cotangent for each element",
-                )
-            return vector_jacobian(inner.block, inner.wanted, [F.scalar(value, 1)])
+            return vector_jacobian(inner.block, inner.wanted, [F.scalar(value_to_derive(inner, has_aux), 1)])
 
         inner = Inner(function, args, chosen)
-        if has_aux and not (inner.structure.kind is tuple and len(inner.structure.children) == 2):
-            raise CompileError("with has_aux a function returns two things: its value, and others", place=user_place())
         gradients = inner.trees(inner.finish(pull))
         return inner.output(), gradients[0] if isinstance(argnums, int) else gradients
 
@@ -109,6 +102,37 @@ def jvp(function: Callable[..., Any], arguments: Sequence[Any], tangents: Sequen
         return inner.output(), inner.structure.build([Array(value, inner.trace) for value in found])
 
     return either_way(pushed, function)(arguments, tangents)
+
+
+def expect_arguments(chosen: Sequence[int], args: Sequence[Any]) -> None:
+    """Raise CompileError where a function is to be differentiated by an argument that it is not given."""
+    for each in chosen:
+        if not -len(args) <= each < len(args):
+            message = f"cannot differentiate by argument {each} of {len(args)}"
+            raise CompileError(message, place=user_place(), hint="argnums counts the arguments given from 0")
+
+
+def value_to_derive(inner: Inner, has_aux: bool) -> SSAValue:
+    """The number that a function gives, alone or with has_aux beside others. CompileError where there is none."""
+    structure = inner.structure
+    if has_aux and not (structure.kind is tuple and len(structure.children) == 2):
+        raise CompileError("with has_aux a function returns two things: its value, and others", place=user_place())
+    kind = structure.children[0].kind if has_aux else structure.kind
+    if kind is not None:
+        given = "None" if kind is type(None) else f"a {kind.__name__}"
+        raise CompileError(
+            f"a gradient is of one floating-point number, and the function gives {given}",
+            place=user_place(),
+            hint="return the number alone, or with has_aux=True as the first of two",
+        )
+    value = inner.results[0]
+    if shape_of(value) or not is_differentiable(value):
+        raise CompileError(
+            f"a gradient is of one floating-point number, and the function gives {value.type}",
+            place=user_place(),
+            hint="sum what it gives, or use xmlc.vjp with a cotangent for each element",
+        )
+    return value
 
 
 def expect_structure(found: Tree, wanted: Tree, what: str, of: str) -> None:

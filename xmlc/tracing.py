@@ -16,6 +16,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MethodType
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast, overload
 
 import numpy as np
@@ -189,10 +190,10 @@ class TracedFunction(Generic[P, R]):
     def __init__(
         self,
         function: Callable[P, R],
-        static: Sequence[str] = (),
+        static: str | Sequence[str] = (),
         settings: Settings | None = None,
         device: Device | None = None,
-        donate: Sequence[str] = (),
+        donate: str | Sequence[str] = (),
         returns: str = "arrays",
         sizes: Mapping[str, Sequence[Any]] | None = None,
     ):
@@ -200,6 +201,7 @@ class TracedFunction(Generic[P, R]):
         if returns not in RETURNS:
             message = f"a compiled function returns {' or '.join(map(repr, RETURNS))}, not {returns!r}"
             raise CompileError(message, place=user_place())
+        static, donate = named(static), named(donate)
         self.function = function
         self.gives_callers_kind = returns == "caller"
         self.signature = inspect.signature(function)
@@ -236,10 +238,18 @@ class TracedFunction(Generic[P, R]):
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         if current() is not None:
             return self.function(*args, **kwargs)
-        if self.gives_callers_kind:
-            made = callers_kind(flatten((args, kwargs))[0])
-            return cast(R, map_leaves(made, self.run(*args, **kwargs)))
-        return self.run(*args, **kwargs)
+        try:
+            if self.gives_callers_kind:
+                made = callers_kind(flatten((args, kwargs))[0])
+                return cast(R, map_leaves(made, self.run(*args, **kwargs)))
+            return self.run(*args, **kwargs)
+        except CompileError as error:  # what compiles and runs programs knows nothing of Python
+            error.place_at(user_place())
+            raise
+
+    def __get__(self, instance: Any, owner: type[Any]) -> Any:
+        """The function as a method of what has it, as Python's functions are."""
+        return self if instance is None else MethodType(self, instance)
 
     def run(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """The results of machine code, as we make them."""
@@ -365,6 +375,11 @@ class TracedFunction(Generic[P, R]):
         given.apply_defaults()
         dynamic = {name: value for name, value in given.arguments.items() if name not in self.static}
         static = tuple((name, given.arguments[name]) for name in sorted(self.static))
+        for name, value in static:
+            if not is_hashable(value):
+                message = f"the static argument '{name}' is a {type(value).__name__}, which has no hash to find it by"
+                hint = "give a tuple, a string or a number, or let an array be traced"
+                raise CompileError(message, place=user_place(), hint=hint)
         return tuple(dynamic), tuple(dynamic.values()), static
 
     def traced(self, names: tuple[str, ...], trees: tuple[Any, ...], static: tuple[Any, ...]) -> Lowered:
@@ -426,6 +441,20 @@ def call(function: Callable[..., Any], signature: inspect.Signature, arguments: 
     return function(*bound.args, **bound.kwargs)
 
 
+def is_hashable(value: Any) -> bool:
+    """Whether a value, with all that it holds, can be told from others by its hash."""
+    try:
+        hash(value)
+    except TypeError:
+        return False
+    return True
+
+
+def named(arguments: str | Sequence[str]) -> tuple[str, ...]:
+    """Names of arguments, of which one may stand alone."""
+    return (arguments,) if isinstance(arguments, str) else tuple(arguments)
+
+
 def as_leaf(value: Any, device: Device) -> Any:
     """A leaf of the arguments as a program of a device takes it: a number, or an array that shares its memory."""
     kind = cast("type[Any]", type(value))
@@ -468,7 +497,11 @@ def place_named(name: str) -> tuple[Device, Settings | None]:
     kind, _, rest = name.partition(":")
     if kind in KINDS and (not rest or rest.isdecimal()):
         return Device(name), None
-    settings = Settings(target=any_target(name))
+    try:
+        settings = Settings(target=any_target(name))
+    except CompileError as error:  # the command line has no lines of Python
+        error.place_at(user_place())
+        raise
     return device_for(settings), settings
 
 
@@ -498,7 +531,9 @@ def spec_of(leaf: Any, path: str, shape: tuple[int, ...], *, donated: bool = Fal
     if type(leaf) in NUMBERS:
         return Spec(tensor((), FROM_NUMPY[np.asarray(leaf).dtype]), weak=True)
     if leaf.dtype not in FROM_NUMPY:
-        raise CompileError(f"the argument '{path}' has element type {leaf.dtype}", place=user_place())
+        kinds = ", ".join(map(str, FROM_NUMPY))
+        message = f"the argument '{path}' has element type {leaf.dtype}, which no program computes with"
+        raise CompileError(message, place=user_place(), hint=f"convert it to one of {kinds}")
     return Spec(tensor(shape, FROM_NUMPY[leaf.dtype]), donated=donated)
 
 
@@ -507,8 +542,8 @@ def compile(function: Callable[P, R], /) -> TracedFunction[P, R]: ...
 @overload
 def compile(
     *,
-    static: Sequence[str] = (),
-    donate: Sequence[str] = (),
+    static: str | Sequence[str] = (),
+    donate: str | Sequence[str] = (),
     sizes: Mapping[str, Sequence[Any]] | None = None,
     settings: Settings | None = None,
     device: Device | str | None = None,
@@ -519,8 +554,8 @@ def compile(
     function: Callable[P, R] | None = None,
     /,
     *,
-    static: Sequence[str] = (),
-    donate: Sequence[str] = (),
+    static: str | Sequence[str] = (),
+    donate: str | Sequence[str] = (),
     sizes: Mapping[str, Sequence[Any]] | None = None,
     settings: Settings | None = None,
     device: Device | str | None = None,
@@ -544,8 +579,8 @@ def compile(
     """
     where: Device | None = None
     if device is not None:
-        where, named = place_named(device) if isinstance(device, str) else (device, None)
-        target = named.target if named else any_target(KINDS[where.kind].target)
+        where, found = place_named(device) if isinstance(device, str) else (device, None)
+        target = found.target if found else any_target(KINDS[where.kind].target)
         settings = replace(settings or Settings(), target=target)
     if tune is not None:
         if settings is None or not isinstance(settings.target, CudaTarget):

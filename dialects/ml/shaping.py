@@ -47,7 +47,7 @@ from xmlc.dialects.ml.types import (
     shape_text,
     tensor,
 )
-from xmlc.dialects.sizes import Size, encoding_of, sizes_of
+from xmlc.dialects.sizes import Size, encoding_of, same_size, sizes_of
 
 
 @irdl_op_definition
@@ -156,6 +156,14 @@ class IotaOp(IRDLOperation):
             raise VerifyException("element type i1 is not accepted, expected a number")
 
 
+def broadcast_type(x: SSAValue | Attribute, shape: Sequence[int]) -> TensorLike:
+    """The type of x stretched to a shape."""
+    sizes = tuple(shape)
+    if DYNAMIC not in sizes and broadcast_shapes(shape_of(x), sizes) != sizes:
+        raise VerifyException(f"cannot broadcast {shape_text(shape_of(x))} to {shape_text(sizes)}")
+    return tensor(sizes, element_of(x))
+
+
 @irdl_op_definition
 class BroadcastOp(IRDLOperation):
     """x stretched to the result's shape by NumPy's rules: aligned right, size 1 repeats."""
@@ -167,13 +175,20 @@ class BroadcastOp(IRDLOperation):
     assembly_format = "$x attr-dict `:` type($x) `->` type($out)"
 
     def __init__(self, x: SSAValue, shape: Sequence[int]):
-        super().__init__(operands=(x,), result_types=(tensor(shape, element_of(x)),))
+        super().__init__(operands=(x,), result_types=(broadcast_type(x, shape),))
 
     def verify_(self) -> None:
-        shape = shape_of(self.out)
-        if DYNAMIC not in shape and broadcast_shapes(shape_of(self.x), shape) != shape:
-            raise VerifyException(f"cannot broadcast {shape_text(shape_of(self.x))} to {shape_text(shape)}")
-        expect_type(self.out.type, tensor(shape, element_of(self.x)))
+        expect_type(self.out.type, broadcast_type(self.x, shape_of(self.out)))
+
+
+def reshape_type(x: SSAValue | Attribute, shape: Sequence[int]) -> TensorLike:
+    """The type of x under another shape."""
+    before, after = shape_of(x), tuple(shape)
+    if DYNAMIC not in (*before, *after) and not same_size(prod(before), prod(after)):
+        raise VerifyException(
+            f"cannot reshape {shape_text(before)} to {shape_text(after)}: {prod(before)} elements are not {prod(after)}"
+        )
+    return tensor(after, element_of(x))
 
 
 @irdl_op_definition
@@ -187,16 +202,10 @@ class ReshapeOp(IRDLOperation):
     assembly_format = "$x attr-dict `:` type($x) `->` type($out)"
 
     def __init__(self, x: SSAValue, shape: Sequence[int]):
-        super().__init__(operands=(x,), result_types=(tensor(shape, element_of(x)),))
+        super().__init__(operands=(x,), result_types=(reshape_type(x, shape),))
 
     def verify_(self) -> None:
-        before, after = shape_of(self.x), shape_of(self.out)
-        if DYNAMIC not in (*before, *after) and prod(before) != prod(after):
-            raise VerifyException(
-                f"cannot reshape {shape_text(before)} to {shape_text(after)}: "
-                f"{prod(before)} elements are not {prod(after)}"
-            )
-        expect_type(self.out.type, tensor(after, element_of(self.x)))
+        expect_type(self.out.type, reshape_type(self.x, shape_of(self.out)))
 
 
 def transpose_type(x: Attribute, permutation: Sequence[int]) -> TensorLike:

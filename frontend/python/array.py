@@ -85,6 +85,27 @@ class Array:
     def __float__(self) -> float:
         raise not_yet_known("the number in an array", "make the argument static, or stay with arrays")
 
+    def item(self, *_: Any) -> Any:
+        raise not_yet_known("the number in an array", "stay with arrays, or return it from the function")
+
+    def tolist(self) -> Any:
+        raise not_yet_known("what an array holds", "stay with arrays, or return it from the function")
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        raise CompileError(
+            "an array of a function that is traced does not change: no element can be assigned to",
+            place=user_place(),
+            hint="make another array: xmlc.numpy.where chooses by element, xmlc.numpy.concat joins parts",
+        )
+
+    def __getattr__(self, name: str) -> Any:
+        """AttributeError that says whether there is a function of this name, as NumPy's arrays have more methods."""
+        from xmlc.frontend.python import functions, nn
+
+        place = "numpy" if name in functions.__all__ else "nn" if hasattr(nn, name) else None
+        hint = f": call xmlc.{place}.{name}" if place and not name.startswith("_") else ""
+        raise AttributeError(f"an array of a function that is traced has no attribute '{name}'{hint}")
+
     def __array__(self, *_: Any, **__: Any) -> Any:
         raise not_yet_known("what an array holds", "use the functions of xmlc.numpy in place of NumPy's")
 
@@ -277,7 +298,7 @@ def as_array(x: ArrayLike) -> Array:
     """x as an array of the current trace: a Python number as a weak one, an array from outside as a captured one."""
     trace = active()
     if isinstance(x, Array):
-        if x.trace is not trace:
+        if x.trace is not trace or not trace.has(x.value):
             raise CompileError(
                 "an array of a function that was traced before, or around this one, is used here",
                 place=user_place(),
@@ -340,7 +361,8 @@ def meeting(one: Attribute, other: Attribute) -> Attribute:
     if kind(one) == 1 and is_unsigned(one) != is_unsigned(other) and 8 in (a.itemsize, b.itemsize):
         signed = one if is_unsigned(other) else other
         if TO_NUMPY[signed].itemsize != 8 or a.itemsize == b.itemsize:
-            raise CompileError(f"no integer type holds both {a} and {b}", place=user_place())
+            hint = f"convert one of them: x.astype('{a}')"
+            raise CompileError(f"no integer type holds both {a} and {b}", place=user_place(), hint=hint)
     return FROM_NUMPY[np.promote_types(a, b)]
 
 
@@ -417,13 +439,21 @@ def matmul(a: ArrayLike, b: ArrayLike) -> Array:
     return Array(F.reshape(made, shape), active(), weak)
 
 
-def axes_of(x: Array, axis: int | Sequence[int] | None) -> Sequence[int] | None:
-    return (axis,) if isinstance(axis, int) else axis
+def axes_of(axis: int | Sequence[int] | None) -> Sequence[int] | None:
+    """The dimensions that an argument names. CompileError for what is no integer."""
+    if axis is None:
+        return None
+    named = axis if isinstance(axis, tuple | list) else (axis,)
+    try:
+        return list(map(operator.index, named))  # pyright: ignore[reportArgumentType]
+    except TypeError:
+        message = f"a dimension is named by an integer, or by several in a tuple, found {axis!r}"
+        raise CompileError(message, place=user_place()) from None
 
 
 def reduce(build: Callable[..., SSAValue], x: ArrayLike, axis: int | Sequence[int] | None, keepdims: bool) -> Array:
     array = as_array(x)
-    return Array(build(array.value, axes_of(array, axis), keep_dims=keepdims), array.trace, array.weak)
+    return Array(build(array.value, axes_of(axis), keep_dims=keepdims), array.trace, array.weak)
 
 
 def reshape(x: ArrayLike, /, shape: Sequence[int], *, copy: bool | None = None) -> Array:
@@ -520,7 +550,7 @@ class Taken:
             self.append(0, size, 1)
             self.shape.append(size)
         else:
-            position = operator.index(key)  # pyright: ignore[reportArgumentType]
+            position = integer_index(key)
             if not -size <= position < size:
                 dimension = len(self.starts)
                 raise CompileError(
@@ -568,6 +598,17 @@ def from_the_end(indices: SSAValue, size: int) -> SSAValue:
     wide = F.cast(indices, i64)
     length = as_array(size).value if isinstance(size, Size) else F.scalar(wide, size)
     return F.select(negative, F.add(wide, length), wide)
+
+
+def integer_index(key: Any) -> int:
+    """A part of an index that is one number. CompileError for what is none."""
+    try:
+        return operator.index(key)
+    except TypeError:
+        raise CompileError(
+            f"an index is of integers, slices, None, ... and arrays of integers, found {type(key).__name__}",
+            place=user_place(),
+        ) from None
 
 
 def unsupported_index(key: Any) -> CompileError:

@@ -141,7 +141,11 @@ def scan(
 
     def step(values: Sequence[SSAValue]) -> list[SSAValue]:
         carried = arrays_of(values[: len(inits)], structure, trace)
-        after, output = body(carried, arrays_of(values[len(inits) :], slices, trace))
+        pair = body(carried, arrays_of(values[len(inits) :], slices, trace))
+        if not isinstance(pair, tuple) or len(pair) != 2:  # pyright: ignore[reportUnnecessaryComparison, reportUnnecessaryIsInstance]
+            message = "the body of a scan gives two things: what it carries on, and the output of the step"
+            raise CompileError(message, place=user_place(), hint="return (carried, None) where there is no output")
+        after, output = pair
         made, found = values_of(after)
         expect_same(found, structure, "what a scan carries and what its body gives")
         given, arrangement = values_of(output)

@@ -41,6 +41,8 @@ class Trace:
         self.captured: dict[int, tuple[NDArrayAny, BlockArgument]] = {}
         """Arrays from outside with the arguments that bring them in, by identity."""
         self.builders: list[Builder] = []
+        self.ended: set[Block] = set()
+        """Bodies of loops, branches and differentiated functions that are complete: what is in them is theirs alone."""
 
     @contextmanager
     def inside(self, block: Block) -> Generator[Sequence[SSAValue]]:
@@ -51,6 +53,12 @@ class Trace:
                 yield block.args
         finally:
             self.builders.pop()
+            self.ended.add(block)
+
+    def has(self, value: SSAValue) -> bool:
+        """Whether ops that are made now may use a value: it is no part of a body that is complete."""
+        block = value.owner if isinstance(value.owner, Block) else value.owner.parent
+        return block is not None and block not in self.ended
 
     def insert(self, ops: Sequence[Operation]) -> None:
         """Append ops that belong to no block yet."""

@@ -71,7 +71,8 @@ def repeat(x: Any, repeats: Any, /, *, axis: int | None = None) -> Any:
     return operations.take(line, Tensor.of(places, device), axis=axis or 0)
 
 
-def distinct(x: Any, /) -> Any:
+@LibraryFunction
+def unique_values(x: Any, /) -> Any:
     """The distinct elements, in ascending order; NaNs are all distinct."""
     return np.unique(x, equal_nan=False)
 
@@ -79,4 +80,4 @@ def distinct(x: Any, /) -> Any:
 nonzero = LibraryFunction(np.nonzero)
 nextafter = LibraryFunction(np.nextafter)
 unique_all, unique_counts = LibraryFunction(np.unique_all), LibraryFunction(np.unique_counts)
-unique_inverse, unique_values = LibraryFunction(np.unique_inverse), LibraryFunction(distinct)
+unique_inverse = LibraryFunction(np.unique_inverse)

@@ -26,11 +26,12 @@ from xmlc.frontend.python.array import element_named
 from xmlc.frontend.python.places import user_place
 from xmlc.frontend.python.trace import current
 from xmlc.frontend.python.tree import Tree, flatten
+from xmlc.nan_search import SEARCHING, has_nan
 from xmlc.tensors.backend import Buffer
 from xmlc.tensors.device import CPU, Device, device_named, device_of, expect_here, expect_one
 from xmlc.tensors.dispatch import chosen_kernel, register_kernel
 from xmlc.tensors.evaluate import evaluate
-from xmlc.tensors.graph import LONGEST, Form, Node, Operand, Static, Value, call_of, known
+from xmlc.tensors.graph import LONGEST, Call, Form, Node, Operand, Static, Value, call_of, known
 
 P = ParamSpec("P")
 NDArrayAny = NDArray[Any]
@@ -87,7 +88,18 @@ def recorded(function: Callable[..., Any], arguments: Arguments) -> Any:
         for source, _ in operands:
             evaluate(source)
         node = Node(call, operands, device)
+    if SEARCHING.get():
+        refuse_nan(call, operands, node)
     return call.arranged.build([tensor_of(node, i) for i in range(len(call.types))])
+
+
+def refuse_nan(call: Call, operands: Sequence[Value], node: Node) -> None:
+    """Raise CompileError, at the user's line, for a call that gives a NaN and was given none: see `xmlc.debug_nans`."""
+    fetch = node.device.backend.fetch
+    given = [fetch(evaluate(source)[index]) for source, index in operands]
+    if any(has_nan(fetch(each)) for each in evaluate(node)) and not any(map(has_nan, given)):
+        inputs = ", ".join(f"{each.dtype} of shape {shape_text(each.shape)}" for each in given)
+        raise CompileError(f"{call.form.function.__name__} of {inputs} gives nan", place=user_place())
 
 
 class Arguments(NamedTuple):
@@ -552,13 +564,17 @@ def concrete(x: Any, dtype: Any = None) -> NDArrayAny:
     is_array = hasattr(x, "__dlpack__") or isinstance(x, np.generic)
     if not isinstance(x, np.ndarray) and is_array and not isinstance(x, np.generic) and not hasattr(x, "__array__"):
         x = np.from_dlpack(x)
-    array: NDArrayAny = np.array(cast(Any, x))
+    try:
+        array: NDArrayAny = np.array(cast(Any, x))
+    except ValueError as error:  # sequences of several lengths
+        raise CompileError("expected numbers in nested sequences of equal lengths", place=user_place()) from error
     if dtype is not None:
         return array.astype(np.dtype(dtype) if np.dtype(dtype).kind == "c" else TO_NUMPY[element_named(dtype)])
     if is_array:
         return array
-    if array.dtype == object:
-        raise CompileError("expected numbers in nested sequences of equal lengths", place=user_place())
+    if array.dtype.kind not in "biufc":
+        found = "" if array.dtype == object else f", found {type(cast(Any, x)).__name__}"
+        raise CompileError(f"expected numbers in nested sequences of equal lengths{found}", place=user_place())
     return array.astype({"f": np.float32, "c": np.complex64}.get(array.dtype.kind, array.dtype))
 
 

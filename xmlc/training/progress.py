@@ -53,7 +53,7 @@ class Progress:
         self.bar.update(self.task, advance=1, loss=f"{self.shown:.4f}")
 
 
-def plot_losses(losses: dict[str, Sequence[float]], path: Path) -> None:
+def plot_losses(losses: dict[str, Sequence[float]], path: str | Path) -> None:
     """Write a picture (the suffix says of which kind) of losses by step, one line a name. Needs matplotlib."""
     figures: Any = import_module("matplotlib.figure")
     figure = figures.Figure(figsize=(6, 4), layout="constrained")

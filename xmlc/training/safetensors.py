@@ -34,7 +34,7 @@ ALIGNMENT = 8
 """The header is filled up with spaces to a multiple of this, so that the arrays are aligned."""
 
 
-def save_parameters(path: Path, parameters: Any) -> None:
+def save_parameters(path: str | Path, parameters: Any) -> None:
     """Write a tree of arrays; each leaf is named by its path in the tree: `layers.0.weight`."""
     leaves, structure = flatten(parameters)
     named = dict(zip(names_of(structure), [np.asarray(leaf, order="C") for leaf in leaves]))
@@ -51,15 +51,17 @@ def save_parameters(path: Path, parameters: Any) -> None:
         start += array.nbytes
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % ALIGNMENT)
-    write_whole(path, b"".join([struct.pack("<Q", len(text)), text, *[array.tobytes() for array in named.values()]]))
+    write_whole(
+        Path(path), b"".join([struct.pack("<Q", len(text)), text, *[array.tobytes() for array in named.values()]])
+    )
 
 
-def load_parameters(path: Path, like: Any = None) -> Any:
+def load_parameters(path: str | Path, like: Any = None) -> Any:
     """The arrays of a file by name; or, given a tree `like` the one that was saved, as such a tree.
 
     Raises CompileError for a file that is none, or whose arrays are not those of the tree.
     """
-    found = read(path)
+    found = read(Path(path))
     if like is None:
         return found
     leaves, structure = flatten(like)
