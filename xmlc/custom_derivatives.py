@@ -68,14 +68,13 @@ def custom_gradient(function: Callable[..., tuple[Any, Callable[..., Any]]]) -> 
         with trace.inside(body) as arguments:
             value, pull = function(*arrays_of(arguments, structure, trace))
             results, arrangement = values_of(value)
-        if not all(map(is_differentiable, results)):
-            raise CompileError("a function with a gradient gives floating-point numbers", place=user_place())
-        gradient = Block(arg_types=[each.type for each in results])
-        with trace.inside(gradient) as cotangents:
-            found = pull(arrays_of(cotangents, arrangement, trace))
-            YieldOp(*gradients_of(args, inputs, found))
-        kept = kept_for(gradient, body)
-        with trace.inside(body):
+            if not all(map(is_differentiable, results)):
+                raise CompileError("a function with a gradient gives floating-point numbers", place=user_place())
+            gradient = Block(arg_types=[each.type for each in results])
+            with trace.inside(gradient) as cotangents:
+                found = pull(arrays_of(cotangents, arrangement, trace))
+                YieldOp(*gradients_of(args, inputs, found))
+            kept = kept_for(gradient, body)
             YieldOp(*results, *kept)
         made = CustomGradientOp(inputs, Region(body), Region(gradient), len(kept))
         return arrays_of(made.results[: len(results)], arrangement, trace)

@@ -33,7 +33,7 @@ def jacobian(function: Callable[..., Any], argnum: int = 0) -> Callable[..., Any
             shape, size, dtype = outputs[place].shape, outputs[place].size, outputs[place].dtype
 
             def pulled(row: Array) -> Any:
-                cotangents = [row if i == place else xnp.zeros_like(x) for i, x in enumerate(outputs)]
+                cotangents = [row if i == place else xnp.zeros(x.shape, dtype=x.dtype) for i, x in enumerate(outputs)]
                 return vjp(of_argument, (args[argnum],), inner.structure.build(cotangents))[1][0]
 
             found = vmap(pulled)(xnp.asarray(np.eye(size, dtype=dtype)).reshape(size, *shape))
