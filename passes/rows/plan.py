@@ -65,8 +65,9 @@ class Plan:
         buffers = [root(each.operand.value) for each in self.values()]
         for each in self.steps:
             for later in each.outputs if value in each.inputs and each.sweep == max(value.needed) else ():
+                place = root(later.operand.value)
                 fits = later.is_stored and later.has_columns and later.operand.element == value.operand.element
-                if fits and buffers.count(root(later.operand.value)) == 1:
+                if fits and buffers.count(place) == 1 + (root(value.operand.value) is place):
                     return later
         return None
 
