@@ -28,6 +28,10 @@ RESIDENT_OPS = 400
 UNROLL = 4
 TOGETHER = 2
 """Rows that are done together: while the lanes of one are combined, the other keeps the core busy."""
+LONG_ROW = 1 << 16
+"""Elements of a row that is so long that the next one would be fetched too early."""
+STEPS_AHEAD = 2048
+"""Elements between what is read of a long row and what is fetched: some pages."""
 SHORT_ROW = 64
 """Vectors of a row, at most, that has company. Combining the lanes of a longer one hardly counts."""
 
@@ -164,22 +168,35 @@ def rows_together(rows: RowEmitter, at: Mapping[int, Index], offsets: Sequence[I
 
 @dataclass(frozen=True)
 class Ahead:
-    """The next row, which the second sweep over this one has fetched: the first is bound by memory, the others are not.
+    """What is fetched while a row is read: of a long one what follows in it, else the next row.
 
-    A single sweep does it itself, over rows that lie in memory: the processor's own prefetching ends with each page.
+    The second sweep over a row fetches the next: the first is bound by memory, the others are not. A single sweep does
+    it itself, over rows that lie in memory: the processor's own prefetching ends with each page.
     """
 
     operands: Sequence[Operand]
     row: Mapping[int, Index]
+    steps: int = 0
+    """Elements of the row between what is read and what is fetched."""
 
     @staticmethod
     def of(rows: RowEmitter, at: Mapping[int, Index], distance: int) -> Ahead | None:
         """None where there is no next row, or where all rows are near; the last row counts as its own next."""
         group, emitter = rows.group, rows.emitter
+        if rows.plan.sweeps == 1 and group.extents[rows.loop] >= LONG_ROW:
+            operands = rows.read_next()
+            return Ahead(operands, {}, STEPS_AHEAD) if operands else None
         if not group.rows or not (operands := rows.read_next(group.rows[-1])):
             return None
         row = group.rows[-1]
         return Ahead(operands, {row: emitter.least(emitter.plus(at[row], distance), group.extents[row] - 1)})
+
+    def place(self, rows: RowEmitter, at: Mapping[int, Index]) -> Mapping[int, Index]:
+        """Where what is fetched is, while what is there is read."""
+        if not self.steps:
+            return {**at, **self.row}
+        emitter, loop = rows.emitter, rows.loop
+        return {**at, loop: emitter.least(emitter.plus(at[loop], self.steps), rows.group.extents[loop] - 1)}
 
 
 def swept(rows: RowEmitter, number: int, starts: Sequence[Spot], ahead: Sequence[Ahead | None] | None = None) -> State:
@@ -208,7 +225,7 @@ def swept(rows: RowEmitter, number: int, starts: Sequence[Spot], ahead: Sequence
         for row, next_row in zip(spots, ahead or ()):
             if next_row is not None:
                 for spot in row:
-                    rows.fetch_ahead(next_row.operands, {**spot.at, **next_row.row})
+                    rows.fetch_ahead(next_row.operands, next_row.place(rows, spot.at))
         for each in members:
             for place, row in enumerate(spots):
                 if each.step.fold is None:

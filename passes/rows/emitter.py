@@ -176,13 +176,13 @@ class RowEmitter:
         for operand in operands:
             self.emitter.prefetch(self.view(operand), at)
 
-    def read_next(self, row: int) -> list[Operand]:
+    def read_next(self, *rows: int) -> list[Operand]:
         """What the first sweep reads along the columns, another part for each of these rows, from beyond the caches."""
         found = dict[tuple[SSAValue, tuple[int, ...], int], Operand]()
         for each in self.plan.sweep(0):
             for read in (*each.inputs, *each.befores):
                 operand = read.operand if isinstance(read, Value) and read.producer is None else read
-                if isinstance(operand, Operand) and operand.strides[self.loop] and operand.strides[row]:
+                if isinstance(operand, Operand) and all(operand.strides[loop] for loop in (self.loop, *rows)):
                     found[operand.value, operand.strides, operand.offset] = operand
         far = self.machine.second_cache // 2 if self.plan.sweeps > 1 else self.machine.third_cache
         return [each for each in found.values() if byte_size(cast("Any", each.value.type)) >= far]

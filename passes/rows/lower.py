@@ -26,6 +26,7 @@ from xmlc.passes.rows.emitter import lanes_for, vector_loop
 from xmlc.passes.rows.places import extreme_of, split
 from xmlc.passes.rows.plan import Plan, plan_of
 from xmlc.passes.rows.recognise import Group, groups_of
+from xmlc.passes.rows.shares import share
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,7 @@ def lower(block: Block, machine: Machine, constants: IndexConstants) -> None:
     for op in [op for op in block.ops if isinstance(op, linalg.ops.GenericOp)]:
         if (extreme := extreme_of(op)) is not None:
             split(extreme)
+    share(block, machine.threads)
     for group in groups_of(block):
         loop = vector_loop(group)
         if loop is None or not pays(group, loop, machine) or (plan := plan_of(group)) is None:

@@ -145,3 +145,27 @@ def test_what_is_made_of_rows_beside_totals_is_kept(threads: int) -> None:
     first, second = compile_module(parse(SUMS_OF_COLUMNS), settings=Settings(threads=threads))(x, y)
     np.testing.assert_allclose(first, x.sum(0), rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(second, y.sum(0), rtol=1e-5, atol=1e-5)
+
+
+WHOLES: dict[str, Callable[[SSAValue, tuple[int, ...]], SSAValue]] = {
+    "sum of squares": lambda x, axes: F.reduce_sum(F.mul(x, x), axes),
+    "largest": F.reduce_max,
+    "mean of powers": lambda x, axes: F.reduce_mean(F.exp(x), axes),
+}
+
+
+@pytest.mark.parametrize("name", sorted(WHOLES))
+@pytest.mark.parametrize("shape", [(600, 480), (1, 4, 70000), (600, 481)])
+@pytest.mark.parametrize("threads", [2, 3])
+def test_threads_share_the_fold_of_a_whole_array(name: str, shape: tuple[int, ...], threads: int) -> None:
+    x = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    builder = xmlc.Builder()
+    with builder.function(x=xmlc.tensor("x".join(map(str, shape)) + "xf32")) as f:
+        f.returns(WHOLES[name](f["x"], tuple(range(len(shape)))))
+    compiled = builder.compile(Settings(threads=threads))
+    for place in (None, 0, x.size // 2, -1):  # where there is a NaN
+        given = x.copy()
+        if place is not None:
+            given.flat[place] = np.nan
+        for _ in range(2):  # the second call finds in memory what the first left
+            np.testing.assert_allclose(compiled(given)[0], builder.interpret(given)[0], rtol=1e-4)
