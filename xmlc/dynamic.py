@@ -70,7 +70,7 @@ class DynamicModule(CompiledModule):
         except (AttributeError, IndexError):
             inputs = tuple(map(np.asarray, inputs))
             key = self.told(inputs)
-        found = self.layouts.get(key)
+        found = self.kept(key)
         if found is None:
             check_sizes(self.signature, inputs)
             found = self.laid_out(key)
@@ -100,6 +100,14 @@ class DynamicModule(CompiledModule):
         made = self.with_layout(signature, evaluated(self.arena_bytes, value), slots)
         self.keep(key, made)
         return made
+
+    def kept(self, key: tuple[int, ...]) -> CompiledModule | None:
+        """The function that is kept for these sizes, now the last of all to be let go."""
+        try:
+            self.layouts.move_to_end(key)
+            return self.layouts[key]
+        except KeyError:  # never met, or let go: perhaps by another thread just now
+            return None
 
     def keep(self, key: tuple[int, ...], made: CompiledModule) -> None:
         """Keep the function for a later call, if no other thread is about to keep one.

@@ -14,6 +14,7 @@ from xdsl.ir import Attribute, SSAValue
 from xdsl.rewriter import Rewriter
 from xdsl.utils.exceptions import VerifyException
 
+from xmlc import dynamic
 from xmlc.dialects.diagnostics import CompileError
 from xmlc.dialects.ml import functions as F
 from xmlc.dialects.ml.shaping import ConstantOp
@@ -140,6 +141,20 @@ def test_a_lock_that_nobody_gives_back_stops_no_call() -> None:
     assert compiled.lock.acquire(timeout=1)
     (total,) = compiled(np.ones((2, 3), np.float32), np.ones((2, 3), np.float32))
     assert total.tolist() == [[2] * 3] * 2
+
+
+def test_of_many_sizes_those_not_used_for_longest_are_let_go() -> None:
+    compiled = doubled()
+
+    def call(size: int) -> None:
+        compiled(np.ones((size, 3), np.float32), np.ones((size, 3), np.float32))
+
+    for size in range(1, dynamic.KEPT + 1):
+        call(size)
+    call(1)
+    call(dynamic.KEPT + 1)
+    assert len(compiled.layouts) == dynamic.KEPT
+    assert (1,) in compiled.layouts and (2,) not in compiled.layouts
 
 
 def test_a_free_size_is_the_same_everywhere() -> None:
