@@ -11,7 +11,9 @@ from xmlc.dialects.ml import functions as F
 from xmlc.dialects.ml.elementwise import GeluForm
 from xmlc.dialects.ml.types import shape_text
 from xmlc.frontend.python.array import Array, ArrayLike, as_array, as_float, unary, value_of
-from xmlc.frontend.python.functions import float_function, name_functions, sizes_of, together_all
+from xmlc.frontend.python.functions.elementwise import float_function
+from xmlc.frontend.python.functions.naming import name_functions
+from xmlc.frontend.python.functions.shapes import sizes_of, together_all
 from xmlc.frontend.python.places import user_place
 
 __all__ = [

@@ -13,7 +13,8 @@ from xmlc.dialects.dtypes import u32
 from xmlc.dialects.ml import functions as F
 from xmlc.dialects.ml.types import element_of, shape_of, shape_text
 from xmlc.frontend.python.array import Array, ArrayLike, as_array, element_named
-from xmlc.frontend.python.functions import argsort, floor, sizes_of
+from xmlc.frontend.python.functions import argsort, floor
+from xmlc.frontend.python.functions.shapes import sizes_of
 from xmlc.frontend.python.places import user_place
 
 __all__ = ["integers", "key", "normal", "permutation", "uniform"]

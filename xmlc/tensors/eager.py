@@ -15,7 +15,7 @@ from xmlc.frontend.python.trace import current
 from xmlc.tensors import operations
 from xmlc.tensors.device import CPU, Device, device_named, device_of, expect_here
 from xmlc.tensors.library import LibraryFunction
-from xmlc.tensors.tensor import NDArrayAny, Tensor, adopted, concrete, tensor_of
+from xmlc.tensors.tensor import NDArrayAny, Operation, Tensor, adopted, concrete, tensor_of
 
 __all__ = [
     "asarray", "from_dlpack", "nextafter", "nonzero", "repeat", "unique_all", "unique_counts", "unique_inverse",
@@ -61,10 +61,13 @@ def from_dlpack(x: Any, /, *, device: Device | str | None = None, copy: bool | N
     return Tensor.of(wanted.backend.copied(shared) if copy else shared, wanted)
 
 
+REPEAT_EACH = Operation(f.repeat)
+
+
 def repeat(x: Any, repeats: Any, /, *, axis: int | None = None) -> Any:
     """Each element, or slice along a dimension, as often as a number or an array of one for each says."""
     if isinstance(repeats, int):
-        return operations.repeat(x, repeats, axis=axis)
+        return REPEAT_EACH(x, repeats, axis=axis)
     line = x if axis is not None else operations.reshape(x, (-1,))
     places: NDArrayAny = np.repeat(np.arange(line.shape[axis or 0], dtype=np.int64), concrete(repeats))
     device = line.device if isinstance(line, Tensor) else device_named(None)

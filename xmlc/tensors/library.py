@@ -15,6 +15,8 @@ import numpy as np
 
 from xmlc.dialects.diagnostics import CompileError
 from xmlc.frontend.python import functions as f
+from xmlc.frontend.python.functions import shapes
+from xmlc.frontend.python.functions.indexing import Slice
 from xmlc.frontend.python.places import user_place
 from xmlc.frontend.python.trace import current
 from xmlc.frontend.python.tree import flatten
@@ -26,12 +28,12 @@ LOG = logging.getLogger("xmlc.tensors")
 
 
 def at(x: Any, *key: Any) -> Any:
-    return x[tuple(each.slice if isinstance(each, f.Slice) else each for each in key)]
+    return x[tuple(each.slice if isinstance(each, Slice) else each for each in key)]
 
 
 def replaced(x: Any, value: Any, *key: Any) -> Any:
     made = x.copy()
-    made[tuple(each.slice if isinstance(each, f.Slice) else each for each in key)] = value
+    made[tuple(each.slice if isinstance(each, Slice) else each for each in key)] = value
     return made
 
 
@@ -47,7 +49,7 @@ OF_COMPLEX: dict[Callable[..., Any], Callable[..., Any]] = {
     f.at: at,
     f.replaced: replaced,
     f.full: filled,
-    f.transposed: transposed,
+    shapes.transposed: transposed,
     f.broadcast_arrays: lambda *arrays: list(np.broadcast_arrays(*arrays)),
     f.meshgrid: lambda *arrays, **options: list(np.meshgrid(*arrays, **options)),
 }

@@ -1,265 +1,136 @@
-"""The functions of arrays as operations on tensors: one row each, with the names of the array API standard."""
+"""The functions of arrays as operations on tensors: one row each, with the names of the array API standard.
 
-from __future__ import annotations
+There is no other list of them: what begins with no underscore here is a function of `xmlc.numpy`
+(`repeat` is in `eager`, since it takes arrays of numbers too).
+"""
 
-from xmlc.frontend.python import functions as f
-from xmlc.tensors.tensor import Operation
+from xmlc.frontend.python import functions as _f
+from xmlc.tensors.tensor import Operation as _Operation
 
-__all__ = [
-    "abs",
-    "acos",
-    "acosh",
-    "add",
-    "all",
-    "any",
-    "arange",
-    "argmax",
-    "argmin",
-    "argsort",
-    "asin",
-    "asinh",
-    "astype",
-    "atan",
-    "atan2",
-    "atanh",
-    "bitwise_and",
-    "bitwise_invert",
-    "bitwise_left_shift",
-    "bitwise_or",
-    "bitwise_right_shift",
-    "bitwise_xor",
-    "broadcast_arrays",
-    "broadcast_to",
-    "ceil",
-    "clip",
-    "concat",
-    "conj",
-    "copysign",
-    "cos",
-    "cosh",
-    "count_nonzero",
-    "cumulative_max",
-    "cumulative_prod",
-    "cumulative_sum",
-    "diff",
-    "divide",
-    "einsum",
-    "empty",
-    "empty_like",
-    "equal",
-    "erf",
-    "exp",
-    "expand_dims",
-    "expm1",
-    "eye",
-    "flip",
-    "floor",
-    "floor_divide",
-    "full",
-    "full_like",
-    "greater",
-    "greater_equal",
-    "hypot",
-    "imag",
-    "isfinite",
-    "isinf",
-    "isnan",
-    "less",
-    "less_equal",
-    "linspace",
-    "log",
-    "log1p",
-    "log2",
-    "log10",
-    "logaddexp",
-    "logical_and",
-    "logical_not",
-    "logical_or",
-    "logical_xor",
-    "matmul",
-    "matrix_transpose",
-    "max",
-    "maximum",
-    "mean",
-    "meshgrid",
-    "min",
-    "minimum",
-    "moveaxis",
-    "multiply",
-    "negative",
-    "not_equal",
-    "ones",
-    "ones_like",
-    "outer",
-    "pad",
-    "permute_dims",
-    "positive",
-    "pow",
-    "prod",
-    "real",
-    "reciprocal",
-    "remainder",
-    "reshape",
-    "roll",
-    "round",
-    "rsqrt",
-    "searchsorted",
-    "sign",
-    "signbit",
-    "sin",
-    "sinh",
-    "sort",
-    "split",
-    "sqrt",
-    "square",
-    "squeeze",
-    "stack",
-    "std",
-    "subtract",
-    "sum",
-    "take",
-    "take_along_axis",
-    "tan",
-    "tanh",
-    "tensordot",
-    "tile",
-    "topk",
-    "tril",
-    "triu",
-    "trunc",
-    "unstack",
-    "var",
-    "vecdot",
-    "where",
-    "zeros",
-    "zeros_like",
-]
-
-abs = Operation(f.abs)
-acos = Operation(f.acos)
-acosh = Operation(f.acosh)
-add = Operation(f.add)
-all = Operation(f.all)
-any = Operation(f.any)
-arange = Operation(f.arange)
-argmax = Operation(f.argmax)
-argmin = Operation(f.argmin)
-argsort = Operation(f.argsort)
-asin = Operation(f.asin)
-asinh = Operation(f.asinh)
-astype = Operation(f.astype)
-atan = Operation(f.atan)
-atan2 = Operation(f.atan2)
-atanh = Operation(f.atanh)
-bitwise_and = Operation(f.bitwise_and)
-bitwise_invert = Operation(f.bitwise_invert)
-bitwise_left_shift = Operation(f.bitwise_left_shift)
-bitwise_or = Operation(f.bitwise_or)
-bitwise_right_shift = Operation(f.bitwise_right_shift)
-bitwise_xor = Operation(f.bitwise_xor)
-broadcast_arrays = Operation(f.broadcast_arrays)
-broadcast_to = Operation(f.broadcast_to)
-ceil = Operation(f.ceil)
-clip = Operation(f.clip)
-concat = Operation(f.concat)
-conj = Operation(f.conj)
-copysign = Operation(f.copysign)
-cos = Operation(f.cos)
-cosh = Operation(f.cosh)
-count_nonzero = Operation(f.count_nonzero)
-cumulative_max = Operation(f.cumulative_max)
-cumulative_prod = Operation(f.cumulative_prod)
-cumulative_sum = Operation(f.cumulative_sum)
-diff = Operation(f.diff)
-divide = Operation(f.divide)
-einsum = Operation(f.einsum)
-empty = Operation(f.empty)
-empty_like = Operation(f.empty_like)
-equal = Operation(f.equal)
-erf = Operation(f.erf)
-exp = Operation(f.exp)
-expand_dims = Operation(f.expand_dims)
-expm1 = Operation(f.expm1)
-eye = Operation(f.eye)
-flip = Operation(f.flip)
-floor = Operation(f.floor)
-floor_divide = Operation(f.floor_divide)
-full = Operation(f.full)
-full_like = Operation(f.full_like)
-greater = Operation(f.greater)
-greater_equal = Operation(f.greater_equal)
-hypot = Operation(f.hypot)
-imag = Operation(f.imag)
-isfinite = Operation(f.isfinite)
-isinf = Operation(f.isinf)
-isnan = Operation(f.isnan)
-less = Operation(f.less)
-less_equal = Operation(f.less_equal)
-linspace = Operation(f.linspace)
-log = Operation(f.log)
-log10 = Operation(f.log10)
-log1p = Operation(f.log1p)
-log2 = Operation(f.log2)
-logaddexp = Operation(f.logaddexp)
-logical_and = Operation(f.logical_and)
-logical_not = Operation(f.logical_not)
-logical_or = Operation(f.logical_or)
-logical_xor = Operation(f.logical_xor)
-matmul = Operation(f.matmul)
-matrix_transpose = Operation(f.matrix_transpose)
-max = Operation(f.max)
-maximum = Operation(f.maximum)
-mean = Operation(f.mean)
-meshgrid = Operation(f.meshgrid)
-min = Operation(f.min)
-minimum = Operation(f.minimum)
-moveaxis = Operation(f.moveaxis)
-multiply = Operation(f.multiply)
-negative = Operation(f.negative)
-not_equal = Operation(f.not_equal)
-ones = Operation(f.ones)
-ones_like = Operation(f.ones_like)
-outer = Operation(f.outer)
-pad = Operation(f.pad)
-permute_dims = Operation(f.permute_dims)
-positive = Operation(f.positive)
-pow = Operation(f.pow)
-prod = Operation(f.prod)
-real = Operation(f.real)
-reciprocal = Operation(f.reciprocal)
-remainder = Operation(f.remainder)
-repeat = Operation(f.repeat)
-reshape = Operation(f.reshape)
-roll = Operation(f.roll)
-round = Operation(f.round)
-rsqrt = Operation(f.rsqrt)
-searchsorted = Operation(f.searchsorted)
-sign = Operation(f.sign)
-signbit = Operation(f.signbit)
-sin = Operation(f.sin)
-sinh = Operation(f.sinh)
-sort = Operation(f.sort)
-split = Operation(f.split)
-sqrt = Operation(f.sqrt)
-square = Operation(f.square)
-squeeze = Operation(f.squeeze)
-stack = Operation(f.stack)
-std = Operation(f.std)
-subtract = Operation(f.subtract)
-sum = Operation(f.sum)
-take = Operation(f.take)
-take_along_axis = Operation(f.take_along_axis)
-tan = Operation(f.tan)
-tanh = Operation(f.tanh)
-tensordot = Operation(f.tensordot)
-tile = Operation(f.tile)
-topk = Operation(f.topk)
-tril = Operation(f.tril)
-triu = Operation(f.triu)
-trunc = Operation(f.trunc)
-unstack = Operation(f.unstack)
-var = Operation(f.var)
-vecdot = Operation(f.vecdot)
-where = Operation(f.where)
-zeros = Operation(f.zeros)
-zeros_like = Operation(f.zeros_like)
+abs = _Operation(_f.abs)
+acos = _Operation(_f.acos)
+acosh = _Operation(_f.acosh)
+add = _Operation(_f.add)
+all = _Operation(_f.all)
+any = _Operation(_f.any)
+arange = _Operation(_f.arange)
+argmax = _Operation(_f.argmax)
+argmin = _Operation(_f.argmin)
+argsort = _Operation(_f.argsort)
+asin = _Operation(_f.asin)
+asinh = _Operation(_f.asinh)
+astype = _Operation(_f.astype)
+atan = _Operation(_f.atan)
+atan2 = _Operation(_f.atan2)
+atanh = _Operation(_f.atanh)
+bitwise_and = _Operation(_f.bitwise_and)
+bitwise_invert = _Operation(_f.bitwise_invert)
+bitwise_left_shift = _Operation(_f.bitwise_left_shift)
+bitwise_or = _Operation(_f.bitwise_or)
+bitwise_right_shift = _Operation(_f.bitwise_right_shift)
+bitwise_xor = _Operation(_f.bitwise_xor)
+broadcast_arrays = _Operation(_f.broadcast_arrays)
+broadcast_to = _Operation(_f.broadcast_to)
+ceil = _Operation(_f.ceil)
+clip = _Operation(_f.clip)
+concat = _Operation(_f.concat)
+conj = _Operation(_f.conj)
+copysign = _Operation(_f.copysign)
+cos = _Operation(_f.cos)
+cosh = _Operation(_f.cosh)
+count_nonzero = _Operation(_f.count_nonzero)
+cumulative_max = _Operation(_f.cumulative_max)
+cumulative_prod = _Operation(_f.cumulative_prod)
+cumulative_sum = _Operation(_f.cumulative_sum)
+diff = _Operation(_f.diff)
+divide = _Operation(_f.divide)
+einsum = _Operation(_f.einsum)
+empty = _Operation(_f.empty)
+empty_like = _Operation(_f.empty_like)
+equal = _Operation(_f.equal)
+erf = _Operation(_f.erf)
+exp = _Operation(_f.exp)
+expand_dims = _Operation(_f.expand_dims)
+expm1 = _Operation(_f.expm1)
+eye = _Operation(_f.eye)
+flip = _Operation(_f.flip)
+floor = _Operation(_f.floor)
+floor_divide = _Operation(_f.floor_divide)
+full = _Operation(_f.full)
+full_like = _Operation(_f.full_like)
+greater = _Operation(_f.greater)
+greater_equal = _Operation(_f.greater_equal)
+hypot = _Operation(_f.hypot)
+imag = _Operation(_f.imag)
+isfinite = _Operation(_f.isfinite)
+isinf = _Operation(_f.isinf)
+isnan = _Operation(_f.isnan)
+less = _Operation(_f.less)
+less_equal = _Operation(_f.less_equal)
+linspace = _Operation(_f.linspace)
+log = _Operation(_f.log)
+log10 = _Operation(_f.log10)
+log1p = _Operation(_f.log1p)
+log2 = _Operation(_f.log2)
+logaddexp = _Operation(_f.logaddexp)
+logical_and = _Operation(_f.logical_and)
+logical_not = _Operation(_f.logical_not)
+logical_or = _Operation(_f.logical_or)
+logical_xor = _Operation(_f.logical_xor)
+matmul = _Operation(_f.matmul)
+matrix_transpose = _Operation(_f.matrix_transpose)
+max = _Operation(_f.max)
+maximum = _Operation(_f.maximum)
+mean = _Operation(_f.mean)
+meshgrid = _Operation(_f.meshgrid)
+min = _Operation(_f.min)
+minimum = _Operation(_f.minimum)
+moveaxis = _Operation(_f.moveaxis)
+multiply = _Operation(_f.multiply)
+negative = _Operation(_f.negative)
+not_equal = _Operation(_f.not_equal)
+ones = _Operation(_f.ones)
+ones_like = _Operation(_f.ones_like)
+outer = _Operation(_f.outer)
+pad = _Operation(_f.pad)
+permute_dims = _Operation(_f.permute_dims)
+positive = _Operation(_f.positive)
+pow = _Operation(_f.pow)
+prod = _Operation(_f.prod)
+real = _Operation(_f.real)
+reciprocal = _Operation(_f.reciprocal)
+remainder = _Operation(_f.remainder)
+reshape = _Operation(_f.reshape)
+roll = _Operation(_f.roll)
+round = _Operation(_f.round)
+rsqrt = _Operation(_f.rsqrt)
+searchsorted = _Operation(_f.searchsorted)
+sign = _Operation(_f.sign)
+signbit = _Operation(_f.signbit)
+sin = _Operation(_f.sin)
+sinh = _Operation(_f.sinh)
+sort = _Operation(_f.sort)
+split = _Operation(_f.split)
+sqrt = _Operation(_f.sqrt)
+square = _Operation(_f.square)
+squeeze = _Operation(_f.squeeze)
+stack = _Operation(_f.stack)
+std = _Operation(_f.std)
+subtract = _Operation(_f.subtract)
+sum = _Operation(_f.sum)
+take = _Operation(_f.take)
+take_along_axis = _Operation(_f.take_along_axis)
+tan = _Operation(_f.tan)
+tanh = _Operation(_f.tanh)
+tensordot = _Operation(_f.tensordot)
+tile = _Operation(_f.tile)
+topk = _Operation(_f.topk)
+tril = _Operation(_f.tril)
+triu = _Operation(_f.triu)
+trunc = _Operation(_f.trunc)
+unstack = _Operation(_f.unstack)
+var = _Operation(_f.var)
+vecdot = _Operation(_f.vecdot)
+where = _Operation(_f.where)
+zeros = _Operation(_f.zeros)
+zeros_like = _Operation(_f.zeros_like)

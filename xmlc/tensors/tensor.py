@@ -23,6 +23,8 @@ from xmlc.dialects.dtypes import TO_NUMPY
 from xmlc.dialects.ml.types import shape_text
 from xmlc.frontend.python import functions as f
 from xmlc.frontend.python.array import element_named
+from xmlc.frontend.python.functions import shapes
+from xmlc.frontend.python.functions.indexing import Slice
 from xmlc.frontend.python.places import user_place
 from xmlc.frontend.python.trace import current
 from xmlc.frontend.python.tree import Tree, flatten
@@ -496,7 +498,7 @@ class Tensor:
     @property
     def T(self) -> Tensor:
         """The transpose of a matrix. CompileError for another rank, as the standard says."""
-        return apply(f.transposed, self)
+        return apply(shapes.transposed, self)
 
     @property
     def mT(self) -> Tensor:
@@ -602,7 +604,7 @@ def as_key(key: Any, shape: tuple[int, ...], device: Device) -> list[Any]:
             mask = np.asarray(part)
             fits = mask.ndim <= len(shape) and all(size in (0, of) for size, of in zip(mask.shape, shape))
             if len(given) == 1 and not fits:
-                raise f.AxisError(
+                raise shapes.AxisError(
                     f"a mask of shape {shape_text(mask.shape)} does not go with {shape_text(shape)}", place=user_place()
                 )
             parts.extend(places_of(mask, device))
@@ -615,8 +617,8 @@ def as_key(key: Any, shape: tuple[int, ...], device: Device) -> list[Any]:
     return parts
 
 
-def as_slice(part: Any) -> f.Slice:
-    return f.Slice(*[None if each is None else operator.index(each) for each in (part.start, part.stop, part.step)])
+def as_slice(part: Any) -> Slice:
+    return Slice(*[None if each is None else operator.index(each) for each in (part.start, part.stop, part.step)])
 
 
 def places_of(mask: NDArrayAny, device: Device) -> list[Any]:
