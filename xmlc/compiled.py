@@ -124,7 +124,10 @@ class CompiledModule:
     def launched(self, inputs: tuple[Any, ...]) -> tuple[Array, ...] | None:
         """The outputs, where the launcher takes the inputs as they are; None where they have to be looked at first."""
         own = (self.makers[0](),) if self.is_single else tuple([make() for make in self.makers])
-        frame = self.free_frame()
+        try:
+            frame = self.frames.pop()  # asking first whether there is one would race with another thread
+        except IndexError:
+            frame = self.new_frame()
         refused = self.launch(inputs + own, frame.table.place)
         self.frames.append(frame)
         if refused:
@@ -135,7 +138,10 @@ class CompiledModule:
         """The outputs for inputs that are checked, and copied where the program does not take them as they are."""
         arrays = self.checked_inputs(inputs)
         own = tuple([make() for make in self.makers])
-        frame = self.free_frame()
+        try:
+            frame = self.frames.pop()
+        except IndexError:
+            frame = self.new_frame()
         for i, array in zip((*self.slots.inputs, *self.slots.outputs), (*arrays, *own)):
             frame.slots[i] = address(array)
         self.entry(frame.place)
@@ -158,12 +164,9 @@ class CompiledModule:
             refuse_overlaps(self.signature, [(address(each), each.nbytes) for each in arrays])
         return arrays
 
-    def free_frame(self) -> Frame:
+    def new_frame(self) -> Frame:
         """A frame that no other call is using."""
-        try:
-            return self.frames.pop()  # asking first whether there is one would race with another thread
-        except IndexError:
-            return new_frame(self.signature, self.slots, self.entry, self.weights, self.arena_bytes)
+        return new_frame(self.signature, self.slots, self.entry, self.weights, self.arena_bytes)
 
     def prepare(self, entry: EntryPoint, weights: Mapping[str, Array], outputs: Mapping[str, Array]) -> None:
         """Have another entry point write what it makes of weights, both by name."""

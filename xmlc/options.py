@@ -57,10 +57,6 @@ class Option(Generic[Value]):
 
             raise CompileError(f"the environment variable {self.name} is {text!r}", hint=f"give {error}") from error
 
-    def overridden(self) -> Value | None:
-        """The value set by the innermost `with`; None outside of any."""
-        return self.override.get(None)
-
     @contextmanager
     def set(self, value: Value) -> Generator[None]:
         """Use `value` inside the `with` block."""

@@ -62,6 +62,10 @@ Key = tuple[Tree, tuple[Leaf, ...], tuple[Any, ...], Device]
 
 NUMBERS = (bool, int, float)
 
+override = DEVICE.override.get
+searching = SEARCHING.get
+"""Asked for in every call."""
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -82,6 +86,25 @@ class Entry:
 
     def built(self, found: Sequence[Any]) -> Any:
         return found[0] if self.results.kind is None else self.results.build(found)
+
+
+@dataclass(frozen=True, slots=True)
+class LastCall:
+    """What is likely to be called again: an entry that the launcher calls, if it takes arrays as they are."""
+
+    entry: Entry
+    launched: Callable[[tuple[Any, ...]], tuple[Any, ...] | None]
+    is_single: bool
+    """Whether the result is one array, and no tree."""
+    within: str | None
+    """What a `with` set XMLC_DEVICE to."""
+
+    @classmethod
+    def of(cls, entry: Entry, within: str | None) -> LastCall | None:
+        """None where the launcher does not call such an entry."""
+        if not isinstance(entry.call, CompiledModule):
+            return None
+        return cls(entry, entry.call.launched, entry.results.kind is None, within)
 
 
 @dataclass(frozen=True)
@@ -215,10 +238,10 @@ class TracedFunction(Generic[P, R]):
         self.settings = settings
         self.device = device or (device_for(settings) if settings else None)
         self.entries: dict[Key, Entry] = {}
-        self.latest: dict[tuple[Tree | None, str | None], Entry] = {}
-        """The entries of the last calls, by how their arguments are arranged (None: arrays one by one) and what a
-        `with` sets XMLC_DEVICE to: they are tried before anything is asked of arrays, which the launcher does faster.
-        """
+        self.last: LastCall | None = None
+        """The last call of arrays one by one. It is tried first: the launcher tells arrays apart in the least time."""
+        self.latest: dict[tuple[Tree, str | None], LastCall] = {}
+        """The last calls of trees of arrays, by how these were arranged and what a `with` set XMLC_DEVICE to."""
         self.flat: dict[tuple[tuple[Any, ...] | None, str | None], Entry] = {}
         """The entries of calls whose arguments are NumPy arrays and nothing else: they are found at once."""
         self.plain_calls: dict[tuple[Any, ...] | None, PlainCall] = {}
@@ -236,6 +259,12 @@ class TracedFunction(Generic[P, R]):
         return getattr(self.function, "__name__", "the function")
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        # What most calls are, arrays like those of the last call, comes first: all else may take longer.
+        last = self.last
+        if last is not None and not kwargs and last.within == override(None) and current() is None and not searching():
+            found = last.launched(args)
+            if found is not None:
+                return found[0] if last.is_single else last.entry.built(found)
         if current() is not None:
             return self.function(*args, **kwargs)
         try:
@@ -255,13 +284,11 @@ class TracedFunction(Generic[P, R]):
         """The results of machine code, as we make them."""
         if SEARCHING.get():
             return self.searched(*args, **kwargs)
-        within = DEVICE.overridden()
-        if not kwargs and (done := self.launched(None, within, args)) is not None:
-            return done[0]
+        within = override(None)
         flat = None if kwargs else tuple([(x.shape, x.dtype) if type(x) is np.ndarray else None for x in args])
         entry = self.flat.get((flat, within))
         if entry is not None:
-            self.latest[None, within] = entry
+            self.last = LastCall.of(entry, within)
             return entry(args)
         plain = None if kwargs or self.plain is None else plain_key(args)
         try:
@@ -272,8 +299,9 @@ class TracedFunction(Generic[P, R]):
             return made_before(args)
         names, trees, static = self.divided(args, kwargs)
         found, structure = flatten(trees)
-        if not static and (done := self.launched(structure, within, tuple(found))) is not None:
-            return done[0]
+        last = None if static else self.latest.get((structure, within))
+        if last is not None and (done := last.launched(tuple(found))) is not None:
+            return last.entry.built(done)
         device = self.placed(names, found, structure)
         leaves = [as_leaf(each, device) for each in found]
         if self.donate:
@@ -289,22 +317,15 @@ class TracedFunction(Generic[P, R]):
                 entry = self.for_all_sizes(entry, names, leaves, structure, static)
             self.entries[key] = entry
             self.explain_donated(lowered.traced.donated, entry)
-        if not static:
-            self.latest[structure, within] = entry
+        if not static and (last := LastCall.of(entry, within)) is not None:
+            self.latest[structure, within] = last
         if flat is not None and None not in flat and self.plain is not None:
-            self.flat[flat, within] = self.latest[None, within] = entry
+            self.flat[flat, within] = entry
+            self.last = LastCall.of(entry, within)
         elif plain is not None and not self.donate and all(child.kind is None for child in structure.children):
             self.plain_calls[plain] = PlainCall.of(entry, found)
         given = [np.asarray(each) if type(each) in NUMBERS else each for each in leaves]
         return entry.as_tensors(given) if any(type(each) is Tensor for each in found) else entry(given)
-
-    def launched(self, structure: Tree | None, within: str | None, leaves: tuple[Any, ...]) -> tuple[R] | None:
-        """The result of what ran last for arguments arranged so, if the launcher takes these as they are."""
-        entry = self.latest.get((structure, within))
-        if entry is None or not isinstance(entry.call, CompiledModule):
-            return None
-        found = entry.call.launched(leaves)
-        return None if found is None else (entry.built(found),)
 
     def of_their_own(
         self, names: Sequence[str], structure: Tree, found: Sequence[Any], leaves: Sequence[Any], device: Device
