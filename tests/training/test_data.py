@@ -130,6 +130,12 @@ def test_progress_keeps_the_losses() -> None:
     assert progress.losses == [3.0, 1.0]
 
 
+def test_a_picture_of_losses_says_what_it_needs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("xmlc.training.progress.find_spec", {"matplotlib": None}.get)
+    with pytest.raises(CompileError, match="a picture of losses needs matplotlib, which is not installed"):
+        training.plot_losses({"train": [3.0]}, tmp_path / "losses.svg")
+
+
 def test_losses_are_plotted(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     training.plot_losses({"train": [3.0, 2.0, 1.0]}, tmp_path / "losses.svg")

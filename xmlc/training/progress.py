@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import rich.progress as bars
+
+from xmlc.dialects.diagnostics import CompileError
+from xmlc.frontend.python.places import user_place
 
 
 class Progress:
@@ -54,7 +58,13 @@ class Progress:
 
 
 def plot_losses(losses: dict[str, Sequence[float]], path: str | Path) -> None:
-    """Write a picture (the suffix says of which kind) of losses by step, one line a name. Needs matplotlib."""
+    """Write a picture (the suffix says of which kind) of losses by step, one line a name.
+
+    Raises CompileError where matplotlib is not installed.
+    """
+    if find_spec("matplotlib") is None:
+        message = "a picture of losses needs matplotlib, which is not installed"
+        raise CompileError(message, place=user_place(), hint="pip install 'xmlc[plot]'")
     figures: Any = import_module("matplotlib.figure")
     figure = figures.Figure(figsize=(6, 4), layout="constrained")
     axes = figure.add_subplot()
