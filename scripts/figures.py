@@ -50,9 +50,9 @@ def contents(name: str) -> Any:
     return json.loads((RECORDS / name).read_text(encoding="utf-8"))
 
 
-def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table of Markdown; all columns but the first are aligned to the right."""
-    lines = [heads, ["---", *("---:" for _ in heads[1:])], *rows]
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]], words: int = 1) -> str:
+    """A table of Markdown; all columns but the first `words` are aligned to the right."""
+    lines = [heads, [*["---"] * words, *["---:"] * (len(heads) - words)], *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
@@ -70,18 +70,19 @@ def title(cell: Cell) -> str:
 
 
 def suites() -> str:
-    """A row for each suite and number of threads."""
+    """The names of the records, and a row for each suite and number of threads."""
     what = {"micro": "single operations", "models": "trained models", "torch": "networks of torch"}
     rows: list[Sequence[str]] = []
     for suite, name in what.items():
-        record, path = measured(suite), newest(f"{MACHINE}-{suite}.bench.json")
+        record = measured(suite)
         for group in (each for each in groups(record) if each.name == "all"):
             least = [cell for cell, value in slowest(record, len(record.cells)) if value == group.worst]
             against = (times(group.against[peer]) for peer in ("onnxruntime", "openvino"))
             worst = f"{times(group.worst)}: {title(least[0])}"
-            stem = f"`{path.name.removesuffix('.bench.json')}`"
-            rows.append((f"{group.cells} {name}", stem, str(group.threads), times(group.ratio), *against, worst))
-    return table(("suite", "record", "threads", "best peer", "onnxruntime", "OpenVINO", "worst cell"), rows)
+            rows.append((f"{group.cells} {name}", str(group.threads), times(group.ratio), *against, worst))
+    names = ", ".join(f"`{newest(f'{MACHINE}-{suite}.bench.json').name}`" for suite in what)
+    heads = ("suite", "threads", "best peer", "onnxruntime", "OpenVINO", "worst cell")
+    return f"Records: {names}.\n\n{table(heads, rows)}"
 
 
 def operations() -> str:
@@ -92,7 +93,7 @@ def operations() -> str:
     counts = [group.threads for group in rows["all"]]
     heads = ["operations", "cases"]
     for count in counts:
-        heads += [f"best peer, {threads_text(count)}", "worst", "of the roof"]
+        heads += [threads_text(count), "worst", "of the roof"]
     return table(
         heads,
         (
@@ -126,13 +127,12 @@ def far() -> str:
         if cell.threads != 1 or cell.group not in FAR or peer is None or ours is None:
             continue
         name, theirs = peer
-        reached = share_of_roof(cell, name) or 0.0
-        work = f"{cell.bytes / 2**20:.0f} MiB", f"{cell.flops / 1e6:.0f}"
-        shares = share_text(share_of_roof(cell)), share_text(reached), share_text(1.5 * reached)
-        roof = seconds_text(cell.roof_s)
-        rows.append((title(cell), *work, roof, seconds_text(ours), f"{seconds_text(theirs)} {name}", *shares))
-    heads = ("case", "memory", "million operations", "least time", "xmlc", "best peer", "xmlc's share")
-    return table((*heads, "peer's share", "1.5 times the peer"), rows)
+        reached = share_of_roof(cell, name)
+        work = f"{cell.bytes / 2**20:.0f} MiB", f"{cell.flops / 1e6:.0f}", seconds_text(cell.roof_s)
+        mine = f"{seconds_text(ours)}, {share_text(share_of_roof(cell))}"
+        peer = f"{name} {seconds_text(theirs)}, {share_text(reached)}"
+        rows.append((title(cell), *work, mine, peer, share_text(1.5 * (reached or 0.0))))
+    return table(("case", "memory", "Mflop", "least time", "xmlc", "best peer", "1.5 times the peer"), rows)
 
 
 def memory_roofs() -> str:
@@ -152,6 +152,59 @@ def matrix_unit() -> str:
         means = (times(geometric_mean(value for value in each if value)) for each in ratios)
         rows.append((kind, str(len(ratios[0])), *means))
     return table(("type", "shapes", "1 thread", "2 threads"), rows)
+
+
+# --- GPU
+
+
+def gpu_cells() -> dict[str, Any]:
+    """Cells of the grid by name."""
+    return {cell["case"]: cell for cell in json.loads(newest("h200-cuda-grid.json").read_text("utf-8"))["cells"]}
+
+
+def of_a_copy(cell: Any, name: str) -> str:
+    """The share of the bandwidth of a copy that a contestant reaches."""
+    return share_text(cell["copy seconds"] / cell["seconds"][name])
+
+
+def gpu_scans() -> str:
+    """Running sums: the rungs of the ladder, and PyTorch."""
+    cells, sizes = gpu_cells(), ("16384x8192", "64x1048576")
+    rungs = {
+        "hillis-steele": "a block for each row; log n steps, each adding what is 1, 2, 4 … before",
+        "work-efficient": "up a tree of sums and down again: 2 n additions, more barriers",
+        "look-back": "a block for each tile, which waits only for sums of tiles before it",
+    }
+    rows: list[Sequence[str]] = []
+    for rung, what in rungs.items():
+        rows.append((f"`{rung}`", what, *(of_a_copy(cells[f"cumsum f32 {size} [{rung}]"], OURS) for size in sizes)))
+    rows.append(("PyTorch", "", *(of_a_copy(cells[f"cumsum f32 {size}"], "torch") for size in sizes)))
+    return table(("rung", "what changes", *sizes), rows, words=2)
+
+
+def gpu_sums() -> str:
+    """Sums of rows: the rungs of the ladder."""
+    cells = gpu_cells()
+    rungs = {
+        "naive": "a thread for each row",
+        "shared": "a block for each row, which adds up in a tree in shared memory",
+        "shuffle": "warps add up by shuffles, shared memory is between warps only",
+    }
+    found = {rung: of_a_copy(cells[f"row_sum f32 16384x8192 [{rung}]"], OURS) for rung in rungs}
+    rows = ((f"`{rung}`", what, found[rung]) for rung, what in rungs.items())
+    return table(("rung", "what changes", "of a copy"), rows, words=2)
+
+
+def gpu_sorts() -> str:
+    """Microseconds of stable sorts that give places too."""
+    names = (OURS, "torch", "cub")
+    rows: list[Sequence[str]] = []
+    for name, cell in gpu_cells().items():
+        kind, _, size = name.partition(" ")
+        if kind == "sort" and cell["seconds"][OURS] > 50e-6 and not size.startswith("f16"):
+            found = (cell["seconds"].get(each) for each in names)
+            rows.append((size, *(f"{seconds * 1e6:.0f}" if seconds else "-" for seconds in found)))
+    return table(("values and places", OURS, "`torch.sort(stable=True)`", "`cupy.argsort`"), rows)
 
 
 # --- Compiling, memory, threads, training
@@ -224,6 +277,9 @@ def pools() -> str:
 FIGURES: dict[str, Callable[[], str]] = {
     "compile-times": compile_times,
     "far": far,
+    "gpu-scans": gpu_scans,
+    "gpu-sorts": gpu_sorts,
+    "gpu-sums": gpu_sums,
     "matrix-unit": matrix_unit,
     "memory": memory,
     "memory-roofs": memory_roofs,

@@ -128,6 +128,13 @@ MISTAKES: list[tuple[list[object], str, int, str]] = [
         f"{DIGITS}: error: the program has no size and no input named 'M'\nhint: its free sizes are N\n",
     ),
     (
+        ["-", "--bind", "N=1"],
+        SOFTMAX.replace("2x3", "?x3"),
+        1,
+        "<stdin>: error: the program has no size and no input named 'N'\n"
+        "hint: its free sizes have no names: give the shapes of input0: float32 ?x3\n",
+    ),
+    (
         [DIGITS, "--bind", "N=x"],
         "",
         2,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import io
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias, cast
@@ -59,6 +59,7 @@ def read_sizes(text: str) -> dict[str, int | tuple[int, ...]]:
 def check_sizes(sizes: Sizes, ports: Sequence[Port], file: str) -> None:
     """Raise CompileError for sizes given to names that the program does not have."""
     free = {size for port in ports for size in port.sizes or () if isinstance(size, str)}
+    nameless = [port for port in ports if None in (port.sizes or ())]
     known = free | {port.name for port in ports}
     strange = [name for name in sizes if name not in known]
     if strange:
@@ -67,12 +68,20 @@ def check_sizes(sizes: Sizes, ports: Sequence[Port], file: str) -> None:
                 Diagnostic(
                     f"the program has no size and no input named '{name}'",
                     Place(file),
-                    did_you_mean(name, known)
-                    or ("its free sizes are " + ", ".join(sorted(free)) if free else "it has no free sizes"),
+                    did_you_mean(name, known) or free_sizes_text(free, nameless),
                 )
                 for name in strange
             ]
         )
+
+
+def free_sizes_text(free: Collection[str], nameless: Sequence[Port]) -> str:
+    """What sizes a program leaves open, by name, or by inputs where they have none."""
+    if free:
+        return "its free sizes are " + ", ".join(sorted(free))
+    if nameless:
+        return "its free sizes have no names: give the shapes of " + ", ".join(str(port) for port in nameless)
+    return "it has no free sizes"
 
 
 # --- reading

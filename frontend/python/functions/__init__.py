@@ -19,7 +19,7 @@ from xmlc.frontend.python.functions.shapes import *  # noqa: F403
 
 pi, e, inf, nan, newaxis = math.pi, math.e, math.inf, math.nan, None
 
-__all__ = ["e", "inf", "nan", "newaxis", "pi"]
+__all__: list[str] = ["e", "inf", "nan", "newaxis", "pi"]
 __all__ += creation.__all__
 __all__ += elementwise.__all__
 __all__ += indexing.__all__
