@@ -102,8 +102,8 @@ class Array:
         """AttributeError that says whether there is a function of this name, as NumPy's arrays have more methods."""
         from xmlc.frontend.python import functions, nn
 
-        place = "numpy" if name in functions.__all__ else "nn" if hasattr(nn, name) else None
-        hint = f": call xmlc.{place}.{name}" if place and not name.startswith("_") else ""
+        homes = [home for home, module in (("numpy", functions), ("nn", nn)) if callable(getattr(module, name, None))]
+        hint = f": call xmlc.{homes[0]}.{name}" if homes and not name.startswith("_") else ""
         raise AttributeError(f"an array of a function that is traced has no attribute '{name}'{hint}")
 
     def __array__(self, *_: Any, **__: Any) -> Any:
