@@ -32,8 +32,8 @@ from xmlc.passes.strength_reduction import StrengthReduction
 from xmlc.passes.winograd import UseWinograd
 
 
-def graph_stages(*, fuses_attention: bool, fuses_sorts: bool) -> tuple[Stage, ...]:
-    """Whether the backend has kernels for attention, and for sorts, as a whole."""
+def graph_stages(*, fuses_attention: bool, sorted_bits: int) -> tuple[Stage, ...]:
+    """Whether the backend has kernels for attention as a whole, and of how many bits elements are that it sorts."""
     return (
         Stage("toy", (Inline(), InferShapes(), SimplifyToy())),
         Stage(
@@ -63,7 +63,7 @@ def graph_stages(*, fuses_attention: bool, fuses_sorts: bool) -> tuple[Stage, ..
         ),
         Stage(
             "linalg",
-            (BindSizes(), LowerMl(fuses_sorts=fuses_sorts), LowerPrint(), FuseLinalg(), DonateBuffers()),
+            (BindSizes(), LowerMl(sorted_bits=sorted_bits), LowerPrint(), FuseLinalg(), DonateBuffers()),
             removes=("ml", "toy"),
         ),
     )

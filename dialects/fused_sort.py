@@ -18,7 +18,7 @@ from xmlc.dialects.fused_attention import SHAPED
 class FusedSortOp(IRDLOperation):
     """The first elements of each row of x in order, and where they come from, as `ml.sort` along the last dimension.
 
-    x (…, n) of floats or integers of at most 32 bits, values (…, k) of the same type, indices (…, k) of i64. On tensors
+    x (…, n) of floats or integers, values (…, k) of the same type, indices (…, k) of i64. On tensors
     two results take the places of `values` and `indices`; buffers are written.
     """
 

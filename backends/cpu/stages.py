@@ -27,7 +27,7 @@ from xmlc.passes.rows.lower import LowerRows
 from xmlc.passes.time_kernels import TimeKernels
 
 CPU = (
-    *graph_stages(fuses_attention=True, fuses_sorts=True),
+    *graph_stages(fuses_attention=True, sorted_bits=32),
     Stage(
         "structured",
         (

@@ -26,7 +26,7 @@ from xmlc.passes.lower_linalg import LowerLinalg
 from xmlc.passes.plan_memory import PlanMemory
 
 CUDA = (
-    *graph_stages(fuses_attention=False, fuses_sorts=True),
+    *graph_stages(fuses_attention=False, sorted_bits=64),
     Stage(
         "gpu",
         (

@@ -167,11 +167,11 @@ class LowerMl(ModulePass):
     """Lower every op of `ml` to loop nests over tensors: linalg, tensor, scf and arith."""
 
     name = "lower-ml"
-    fuses_sorts: bool = False
-    """Leave sorts that `lower-sorts` and `map-sorts` have kernels for whole, as `fused.sort`."""
+    sorted_bits: int = 0
+    """Leave sorts of elements of so many bits at most whole, as `fused.sort`: a target has kernels for them."""
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         require_static(op)
         for function in op.ops:
             if isinstance(function, FuncOp):
-                lower_function(function, LOWER | sorting.LOWER if self.fuses_sorts else LOWER)
+                lower_function(function, LOWER | sorting.lowerings(self.sorted_bits))

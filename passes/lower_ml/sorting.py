@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from math import prod
 
 from xdsl.dialects.builtin import FixedBitwidthType, UnitAttr, i64
@@ -16,31 +17,29 @@ from xmlc.passes.lower_ml import reduction
 from xmlc.passes.lower_ml.shaping import same
 from xmlc.passes.lower_ml.structured import Map, dim, empty, parallel
 
-MOST_BITS = 32
-"""Of an element that is sorted together with its place in a word of 64 bits."""
 MOST_ELEMENTS = 1 << 31
 """Of a row: more have places of more bits."""
 
 
-def sort(op: ml.SortOp, x: SSAValue) -> Sequence[SSAValue]:
-    if not fits(op, x, op.axis.value.data):
+def sort(op: ml.SortOp, x: SSAValue, *, most_bits: int) -> Sequence[SSAValue]:
+    if not fits(op, x, op.axis.value.data, most_bits):
         return reduction.sort(op, x)
     return fused(op, x, op.axis.value.data, shape_of(x)[op.axis.value.data], op.descending is not None)
 
 
-def topk(op: ml.TopKOp, x: SSAValue) -> Sequence[SSAValue]:
+def topk(op: ml.TopKOp, x: SSAValue, *, most_bits: int) -> Sequence[SSAValue]:
     """The first k places of the sorted order"""
     k = op.k.value.data
-    if k == 0 or not fits(op, x, op.axis.value.data):
+    if k == 0 or not fits(op, x, op.axis.value.data, most_bits):
         return reduction.topk(op, x)
     return fused(op, x, op.axis.value.data, k, op.smallest is None)
 
 
-def fits(op: ml.SortOp | ml.TopKOp, x: SSAValue, axis: int) -> bool:
+def fits(op: ml.SortOp | ml.TopKOp, x: SSAValue, axis: int, most_bits: int) -> bool:
     element = element_of(x)
     assert isinstance(element, FixedBitwidthType)
     known = has_static_shape(x) and prod(shape_of(x)) > 0 and shape_of(x)[axis] < MOST_ELEMENTS
-    return known and 1 < element.bitwidth <= MOST_BITS
+    return known and 1 < element.bitwidth <= most_bits
 
 
 def fused(op: ml.SortOp | ml.TopKOp, x: SSAValue, axis: int, k: int, descending: bool) -> Sequence[SSAValue]:
@@ -66,4 +65,6 @@ def transposed(x: SSAValue, source: Map, shape: Sequence[int]) -> SSAValue:
     return parallel([(x, source)], tensor(shape, element_of(x)), same)
 
 
-LOWER: dict[type[Operation], Callable[..., Sequence[SSAValue]]] = {ml.SortOp: sort, ml.TopKOp: topk}
+def lowerings(most_bits: int) -> dict[type[Operation], Callable[..., Sequence[SSAValue]]]:
+    """The table of sorts that stay one op where elements have so many bits at most."""
+    return {ml.SortOp: partial(sort, most_bits=most_bits), ml.TopKOp: partial(topk, most_bits=most_bits)}

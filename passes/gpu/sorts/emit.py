@@ -62,6 +62,15 @@ class Sort:
         """How many digits a key has."""
         return -(-self.order.bits // DIGIT_BITS)
 
+    @property
+    def halves(self) -> int:
+        """How many words have a key between them, one after the other."""
+        return 2 if self.order.is_wide else 1
+
+    @property
+    def digits_of_word(self) -> int:
+        return self.digits // self.halves
+
 
 def emit_sort(sort: Sort, kernels: Kernels, name: str) -> None:
     """Launch the kernels of a sort in its place; the op is erased."""
@@ -121,7 +130,7 @@ class SortCode:
             return column, None
         return code.least(column, sort.columns - 1), code.below(column, sort.columns)
 
-    def read(self, place: Index, source: SSAValue | None) -> SSAValue:
+    def read(self, place: Index, source: SSAValue | None, half: int = 0) -> SSAValue:
         """The word at a place of the tile: from memory of words, or made of the element."""
         code = self.code
         column, valid = self.guarded(place)
@@ -130,10 +139,24 @@ class SortCode:
             word = code.value(memref.LoadOp.get(source, [at]))
         else:
             element = code.value(memref.LoadOp.get(self.flat.bring(self.sort.op.x), [at]))
-            word = self.words.word(element, code.value(arith.IndexCastOp(code.as_value(column), i64)))
+            word = self.words.word(element, code.value(arith.IndexCastOp(code.as_value(column), i64)), half)
         if valid is None:
             return word
         return code.value(arith.SelectOp(valid, word, self.words.wide(GREATEST)))
+
+    def origin(self, word: SSAValue) -> SSAValue:
+        """The element that a word comes from."""
+        column = self.code.value(arith.IndexCastOp(self.words.place(word), INDEX))
+        at = self.code.as_value(self.code.plus(self.start, column))
+        return self.code.value(memref.LoadOp.get(self.flat.bring(self.sort.op.x), [at]))
+
+    def with_high_half(self, word: SSAValue) -> SSAValue:
+        """The word of the high half of a key in the place of that of the low half."""
+        code = self.code
+        nothing = code.value(arith.CmpiOp(word, self.words.wide(GREATEST), "eq"))
+        some = code.value(arith.SelectOp(nothing, self.words.wide(0), word))
+        found = self.words.word(self.origin(some), self.words.place(some), half=1)
+        return code.value(arith.SelectOp(nothing, word, found))
 
     def leave(self, word: SSAValue, at: Index, valid: SSAValue | None) -> None:
         """Store what a word stands for at a place of the row, if that is wanted."""
@@ -142,7 +165,8 @@ class SortCode:
             valid = code.both(valid, code.below(at, sort.kept))
         with code.only_if(valid):
             place = code.as_value(code.plus(code.times(self.row, sort.kept), at))
-            code.add(memref.StoreOp.get(self.words.element(word), self.flat.bring(sort.op.values), [place]))
+            element = self.origin(word) if sort.order.is_wide else self.words.element(word)
+            code.add(memref.StoreOp.get(element, self.flat.bring(sort.op.values), [place]))
             code.add(memref.StoreOp.get(self.words.place(word), self.flat.bring(sort.op.indices), [place]))
 
     def bring(
@@ -150,7 +174,7 @@ class SortCode:
     ) -> tuple[SSAValue | None, SSAValue | None]:
         """What the kernel reads and writes, inside of it: words, or where there are none the sort's operands."""
         op, words = self.sort.op, self.outline.bring
-        if source is None:
+        if source is None or self.sort.order.is_wide:
             self.flat.bring(op.x)
         if target is None:
             self.flat.bring(op.values)
@@ -180,10 +204,13 @@ class RowKernel(SortCode):
         ranks = Ranks(code, self.kernels, self.thread, sort.items)
         places = ranks.places()
         words = [self.read(place, None) for place in places]
-        with code.loop(KEY + sort.digits * DIGIT_BITS, DIGIT_BITS, words, lower=KEY) as shift:
-            found, _, _ = ranks.ranked(words, code.value(arith.IndexCastOp(shift, i64)))
-            ranks.exchanged(words, found)
-            words[:] = [ranks.load(ranks.words, place) for place in places]
+        for half in range(sort.halves):
+            if half:
+                words = [self.with_high_half(word) for word in words]
+            with code.loop(KEY + sort.digits_of_word * DIGIT_BITS, DIGIT_BITS, words, lower=KEY) as shift:
+                found, _, _ = ranks.ranked(words, code.value(arith.IndexCastOp(shift, i64)))
+                ranks.exchanged(words, found)
+                words[:] = [ranks.load(ranks.words, place) for place in places]
         for word, place in zip(words, places):
             valid = None if sort.columns == sort.tile else code.below(place, sort.columns)
             self.leave(word, place, valid)
@@ -210,12 +237,13 @@ class CountKernel(SortCode):
         code.add(gpu.BarrierOp())
         for item in range(sort.items):
             place = code.plus(self.thread, item * THREADS)
-            word = self.read(place, None)
+            words = [self.read(place, None, half) for half in range(sort.halves)]
             _, valid = self.guarded(place)
             with code.only_if(valid):
                 for digit in range(sort.digits):
-                    shift = self.words.wide(KEY + digit * DIGIT_BITS)
-                    moved = code.value(arith.TruncIOp(code.value(arith.ShRUIOp(word, shift)), i32))
+                    half, number = divmod(digit, sort.digits_of_word)
+                    shift = self.words.wide(KEY + number * DIGIT_BITS)
+                    moved = code.value(arith.TruncIOp(code.value(arith.ShRUIOp(words[half], shift)), i32))
                     found = code.value(arith.AndIOp(moved, code.number(DIGITS - 1)))
                     at = code.plus(code.value(arith.IndexCastOp(found, INDEX)), digit * DIGITS)
                     self.atomic(ADD, one, shared, at)
@@ -251,8 +279,11 @@ class DigitKernel(SortCode):
         source, target = self.bring(self.source, self.target)
         self.begin()
         ranks = Ranks(code, self.kernels, self.thread, sort.items)
-        shift = self.words.wide(KEY + self.digit * DIGIT_BITS)
+        half, number = divmod(self.digit, sort.digits_of_word)
+        shift = self.words.wide(KEY + number * DIGIT_BITS)
         words = [self.read(place, source) for place in ranks.places()]
+        if half and not number:
+            words = [self.with_high_half(word) for word in words]
         at = code.plus(code.times(self.row, sort.digits * DIGITS), self.digit * DIGITS)
         all_of_row = code.value(memref.LoadOp.get(counts, [code.as_value(code.plus(at, self.thread))]))
         found, count, start = ranks.ranked(words, shift)

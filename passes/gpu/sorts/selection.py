@@ -27,7 +27,8 @@ MOST_KEPT = 1024
 
 
 def selects(sort: Sort) -> bool:
-    return sort.kept <= min(MOST_KEPT, sort.columns // 4)
+    """Whether few of a row are wanted, by a key that one word has: others are what is left of sorting it."""
+    return not sort.order.is_wide and sort.kept <= min(MOST_KEPT, sort.columns // 4)
 
 
 def emit_selection(sort: Sort, kernels: Kernels, name: str) -> None:

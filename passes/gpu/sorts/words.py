@@ -5,6 +5,9 @@
     bits 0 …    where the element comes from
 
 Keys of floats: negative ones have all bits inverted, others their sign; NaN, whatever its bits, is the largest.
+
+A key of 64 bits is sorted by one half after the other: the word has a half of it, and no bit for -0.0, since the
+element is fetched from where it comes from.
 """
 
 from __future__ import annotations
@@ -21,11 +24,13 @@ from xmlc.passes.gpu.code import Code
 KEY = 32
 """The first bit of the key."""
 NEGATIVE_ZERO = 31
+WORD_BITS = 32
+"""The most bits of a key that a word has."""
 
 
 @dataclass(frozen=True)
 class Order:
-    """How elements of a type of at most 32 bits are ordered."""
+    """How elements of a type are ordered."""
 
     element: Attribute
     unsigned: bool
@@ -35,6 +40,11 @@ class Order:
     def bits(self) -> int:
         assert isinstance(self.element, FixedBitwidthType)
         return self.element.bitwidth
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether a key takes two words, one for each half of it."""
+        return self.bits > WORD_BITS
 
     @property
     def is_float(self) -> bool:
@@ -58,14 +68,24 @@ class Words:
     def wide(self, value: int) -> SSAValue:
         return self.code.value(arith.ConstantOp.from_int_and_width(value, i64))
 
-    def number(self, value: int) -> SSAValue:
-        """An i32 of these bits."""
-        return self.code.number(value - (1 << 32) if value >= 1 << 31 else value)
+    @property
+    def kind(self) -> IntegerType:
+        """The type that keys are made in."""
+        return i64 if self.order.is_wide else i32
 
-    def word(self, element: SSAValue, place: SSAValue) -> SSAValue:
-        """The word of an element that comes from a place, an i64."""
+    def number(self, value: int) -> SSAValue:
+        """A number of the type of keys that has these bits."""
+        bits = self.kind.bitwidth
+        signed = value - (1 << bits) if value >> bits - 1 else value
+        return self.code.value(arith.ConstantOp.from_int_and_width(signed, self.kind))
+
+    def word(self, element: SSAValue, place: SSAValue, half: int = 0) -> SSAValue:
+        """The word of an element that comes from a place, an i64; of a wide key that of one half, the low one first."""
         code = self.code
         key, flag = self.key(element)
+        if self.order.is_wide:
+            shifted = code.value(arith.ShRUIOp(key, self.wide(half * WORD_BITS)))
+            key, flag = code.value(arith.TruncIOp(shifted, i32)), None
         high = code.value(arith.ShLIOp(code.value(arith.ExtUIOp(key, i64)), self.wide(KEY)))
         word = code.value(arith.OrIOp(high, place))
         if flag is None:
@@ -74,16 +94,16 @@ class Words:
         return code.value(arith.SelectOp(flag, marked, word))
 
     def key(self, element: SSAValue) -> tuple[SSAValue, SSAValue | None]:
-        """The key as an i32, and whether the element is -0.0, where it can be."""
+        """The key, and whether the element is -0.0, where it can be."""
         code, order = self.code, self.order
         bits = element
         if order.is_float:
             bits = code.value(arith.BitcastOp(element, IntegerType(order.bits)))
-        if order.bits < 32:
+        if order.bits < WORD_BITS:
             bits = code.value(arith.ExtUIOp(bits, i32))
         flag: SSAValue | None = None
         if order.is_float:
-            number = element if element.type == f32 else code.value(arith.ExtFOp(element, f32))
+            number = element if order.bits >= WORD_BITS else code.value(arith.ExtFOp(element, f32))
             flag = self.same(bits, order.sign)
             negative = self.has_sign(bits)
             changed = code.value(
@@ -97,6 +117,7 @@ class Words:
         return (self.inverted(bits) if order.descending else bits), flag
 
     def element(self, word: SSAValue) -> SSAValue:
+        """The element of a word that has all of its key."""
         code, order = self.code, self.order
         bits = code.value(arith.TruncIOp(code.value(arith.ShRUIOp(word, self.wide(KEY))), i32))
         if order.descending:

@@ -44,13 +44,13 @@ def with_ties(shape: tuple[int, ...], element: str, seed: int = 0) -> Array:
     return rng.choice(np.array([0.0, -0.0, np.nan, -np.nan, np.inf, -np.inf, 1.5, -2.5, 3e-5]), shape).astype(dtype)
 
 
-@pytest.mark.parametrize("element", ["f32", "bf16", "f16", "i32", "i16", "i8", "u8", "u16", "u32"])
+@pytest.mark.parametrize("element", ["f32", "bf16", "f16", "i32", "i16", "i8", "u8", "u16", "u32", "f64", "i64", "u64"])
 @pytest.mark.parametrize("descending", [False, True])
 def test_a_short_row_is_sorted_by_one_block(element: str, descending: bool) -> None:
     assert kernels(check(with_ties((3, 300), element), element, lambda x: F.sort(x, 1, descending))) == 1
 
 
-@pytest.mark.parametrize("element, digits", [("f32", 4), ("bf16", 2), ("i8", 1)])
+@pytest.mark.parametrize("element, digits", [("f32", 4), ("bf16", 2), ("i8", 1), ("f64", 8), ("i64", 8)])
 def test_a_long_row_takes_a_kernel_for_each_digit(element: str, digits: int) -> None:
     """Besides: one that counts, and two that make memory zero."""
     assert kernels(check(with_ties((2, 5000), element), element, lambda x: F.sort(x, 1))) == digits + 3
@@ -66,7 +66,7 @@ def test_zeros_keep_their_signs() -> None:
 
 @settings(max_examples=12, deadline=None)
 @given(
-    st.sampled_from(["f32", "bf16", "i16", "u8"]),
+    st.sampled_from(["f32", "bf16", "i16", "u8", "f64", "i64"]),
     st.lists(st.integers(1, 40), min_size=1, max_size=3),
     st.data(),
     st.booleans(),
@@ -96,6 +96,11 @@ def test_many_of_a_row_are_what_is_left_of_sorting_it() -> None:
     check(np.random.default_rng(1).normal(size=(1, 5000)).astype(np.float32), "f32", lambda x: F.topk(x, 4000, 1))
 
 
-def test_what_no_word_holds_is_sorted_by_one_thread_for_each_row() -> None:
-    module = check(with_ties((3, 20), "f64"), "f64", lambda x: F.sort(x, 1))
-    assert not any(op.name == "nvvm.match.sync" for op in module.walk())
+@pytest.mark.parametrize("columns", [50, 4200])
+def test_keys_of_64_bits_are_sorted_by_one_half_after_the_other(columns: int) -> None:
+    """Halves that repeat: equal high ones in the order of the low ones, and equal keys as they were."""
+    rng = np.random.default_rng(3)
+    high, low = rng.integers(-2, 3, (2, 2, columns))
+    x = (high << 32) + low * (1 << 31) // 2
+    check(x, "i64", lambda x: (*F.sort(x, 1), *F.topk(x, 7, 1)))
+    check(x.view(np.float64), "f64", lambda x: F.sort(x, 1, descending=True))
