@@ -17,9 +17,12 @@ import os
 import subprocess
 import sys
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from typing import Any
+
+from xmlc.bench.machine import machine
 
 PROCESSES = 7
 STEPS = ("import", "first", "second", "known")
@@ -74,7 +77,12 @@ def compiling(device: str = "there") -> dict[str, Any]:
             cache = Path(folder, str(number))
             for state in found:
                 found[state].append(one_process(device, Path(folder), cache)["times"])
-    made: dict[str, Any] = {"device": name}
+    made: dict[str, Any] = {
+        "what": "milliseconds to compile a softmax for a GPU, imports included",
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": machine(),
+        "device": name,
+    }
     for state, processes in found.items():
         steps = [median(each) * 1e3 for each in zip(*processes)]
         whole = median(process[0] + process[1] for process in processes) * 1e3

@@ -217,11 +217,12 @@ class BoundCall:
         self.arena = module.new_arena(stream)
         rest = [each.address for each in (*module.weights, *own, self.arena)]
         self.execution.give([*(each.address for each in self.inputs), *rest])
+        self.use, self.run = module.driver.use, self.execution.ready_on(stream)
 
     def __call__(self) -> tuple[DeviceArray, ...]:
         """Launch everything; the outputs are complete once the stream is."""
-        self.module.driver.use()
-        self.execution.run(self.stream)
+        self.use()
+        self.run()
         return self.outputs
 
     def graph(self) -> Replay:

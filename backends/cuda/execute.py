@@ -114,8 +114,8 @@ class Execution:
                     self.place(number, driver.allocate(data.nbytes, DEFAULT_STREAM))
                     driver.copy_in(self.bases[number], data, DEFAULT_STREAM)
         self.straight = program.steps if program.is_straight else None
-        self.ready: dict[Handle, list[tuple[Step, Callable[[], None]]]] = {}
-        """By stream."""
+        self.ready: dict[Handle, Callable[[], None]] = {}
+        """By stream: what `run` does on it."""
 
     def pack(self, step: Launch) -> None:
         """Make the arguments of a launch."""
@@ -167,23 +167,34 @@ class Execution:
 
     def run(self, stream: Handle) -> None:
         """Do everything once, in the order of a stream. Launches have not ended when this returns."""
-        if self.straight is None:
-            self.steps(self.program.steps, {}, stream)
-            return
-        for step, action in self.actions(stream):
+        self.ready_on(stream)()
+
+    def ready_on(self, stream: Handle) -> Callable[[], None]:
+        """What `run` does on a stream, as a function with as little as can be beside the driver's launches."""
+        if stream not in self.ready:
+            if self.straight is None:
+                self.ready[stream] = lambda: self.steps(self.program.steps, {}, stream)
+            else:
+                self.ready[stream] = self.in_turn([(step, self.action(step, stream)) for step in self.straight], stream)
+        return self.ready[stream]
+
+    def in_turn(self, actions: Sequence[tuple[Step, Callable[[], None]]], stream: Handle) -> Callable[[], None]:
+        """The actions of steps one after the other; the error of a launch says which one it was."""
+        if self.wait:
+            actions = [each for step, action in actions for each in ((step, action), (step, self.waiting(stream)))]
+
+        def run() -> None:
+            step: Step | None = None
             try:
-                action()
-                if self.wait:
-                    self.driver.synchronize(stream)
+                for step, action in actions:  # noqa: B007  # the one that fails is the last that was begun
+                    action()
             except CudaError as error:
                 raise told(error, step) if isinstance(step, Launch) else error from error
 
-    def actions(self, stream: Handle) -> list[tuple[Step, Callable[[], None]]]:
-        """What a straight program does on a stream: each step as a function that is ready to be called."""
-        if stream not in self.ready:
-            assert self.straight is not None
-            self.ready[stream] = [(step, self.action(step, stream)) for step in self.straight]
-        return self.ready[stream]
+        return run
+
+    def waiting(self, stream: Handle) -> Callable[[], None]:
+        return lambda: self.driver.synchronize(stream)
 
     def action(self, step: Step, stream: Handle) -> Callable[[], None]:
         packed = self.packed.get(id(step))
