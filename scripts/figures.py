@@ -93,14 +93,18 @@ def operations() -> str:
     counts = [group.threads for group in rows["all"]]
     heads = ["operations", "cases"]
     for count in counts:
-        heads += [threads_text(count), "worst", "of the roof"]
+        heads += [f"{threads_text(count)} (worst)", "of the roof"]
     return table(
         heads,
         (
             (
                 name,
                 str(found[0].cells),
-                *(text for each in found for text in (times(each.ratio), times(each.worst), share_text(each.share))),
+                *(
+                    text
+                    for each in found
+                    for text in (f"{times(each.ratio)} ({times(each.worst)})", share_text(each.share))
+                ),
             )
             for name, found in rows.items()
         ),
