@@ -558,14 +558,17 @@ def blocked(found: Contraction, machine: Machine) -> list[Schedule]:
     packed_bytes = bits_of(found.element) // 8 / group
     unit = 8 * group
     steps = min(depth, even_part(depth, int(machine.first_cache * 3 / 4 / (high * packed_bytes)), unit))
+    same = other.element == (dots.element if dots is not None else found.element)
+    lies = other.strides[reduction] == 1 and same and depth % group == 0
+    packs_rows = not lies or (dots is not None and dots.flips)
     slab = count * steps * packed_bytes  # the rows, which each block of columns reads again
-    kept = machine.second_cache // 2 if slab < 4 * machine.second_cache else machine.third_cache // 8
+    far = slab >= 4 * machine.second_cache
+    if far and not packs_rows:
+        steps = even_part(depth, int(PAGE / packed_bytes), unit)
+    kept = machine.third_cache // 8 if far else machine.second_cache // 2
     times = prod(found.extents[loop] for loop in outer)
     most = int(kept / (steps * packed_bytes))
     block_columns = shared_columns(width, most, tile_columns, machine.threads if times == 1 else 1)
-    same = other.element == (dots.element if dots is not None else found.element)
-    lies = other.strides[reduction] == 1 and same and depth % group == 0
-    packs_rows = not lies or kept > machine.second_cache or (dots is not None and dots.flips)
     shape = Shape(row, high, column, tile_columns, lanes)
     plan = Blocked(shape, reduction, outer, block_columns, steps, packs_rows, dots)
     tiles = -(-count // high) * -(-width // tile_columns)
