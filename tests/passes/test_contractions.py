@@ -467,13 +467,14 @@ def test_nothing_of_linalg_is_left_of_a_contraction(name: str) -> None:
 
 
 def test_a_large_product_is_packed_and_a_small_one_is_not() -> None:
-    def allocations(size: int) -> int:
-        module = parse(program(Case(f"i={size} j={size} k={size}", **MATMUL)))
+    def allocations(size: int, rows: str = "i, k") -> int:
+        module = parse(program(Case(f"i={size} j={size} k={size}", "k", rows, "k, j", "i, j")))
         LowerContractions().apply(Context(), module)
         return sum(op.name == "memref.alloc" for op in module.walk())
 
     assert allocations(64) == 0
-    assert allocations(2048) == 3  # columns, the rows of a tile, those of the last
+    assert allocations(2048) == 1  # columns; rows lie along the reduction
+    assert allocations(2048, "k, i") == 3  # columns, the rows of a tile, those of the last
 
 
 def test_a_kernel_is_a_few_hundred_ops() -> None:
