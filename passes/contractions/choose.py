@@ -271,7 +271,7 @@ def direct_with(found: Contraction, machine: Machine, column: int, row: int) -> 
     steps, traffic = ordered(found, machine, row_steps, column_steps, around)
     if channelwise and moved // extents[column] * wide <= copied:
         steps = [column_steps, *(step for step in steps if step is not column_steps)]
-    unrolled = reductions if shares else reductions[-1:] if channelwise else []
+    unrolled = reductions if shares else reductions[-1:] if channelwise and inner <= UNROLLED else []
     unroll = 1 if high * wide >= 8 * lanes or len(reductions) > 1 else 4
     plan = Direct(
         Shape(row, high, column, wide, lanes),

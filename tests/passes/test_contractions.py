@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -20,6 +20,7 @@ from xdsl.dialects.builtin import ModuleOp, bf16, f16, f32, f64, i1, i8, i16, i3
 
 from xmlc.dialects.dtypes import TO_NUMPY
 from xmlc.dialects.reference.interpreter import interpret_into
+from xmlc.passes.contractions.emitter import UNROLL
 from xmlc.passes.contractions.lower import LowerContractions
 from xmlc.passes.lower_linalg import LowerLinalg
 from xmlc.passes.remarks import Remarks
@@ -482,6 +483,15 @@ def test_a_kernel_is_a_few_hundred_ops() -> None:
         module = parse(program(Case(f"i={size} j={size} k={size}", **MATMUL)))
         LowerContractions().apply(Context(), module)
         assert sum(1 for _ in module.walk()) < 400
+
+
+@pytest.mark.parametrize(("steps", "expected"), [(9, 9), (512, 4)])
+def test_few_steps_of_column_by_column_sums_are_all_unrolled_and_many_are_not(steps: int, expected: int) -> None:
+    """LLVM takes time in the square of what is unrolled: 0.35 s for 512 steps."""
+    case = Case(f"j=32 k={steps}", "k", "k, j", "k, j", "j")
+    module = expect_kept(case, LowerContractions(schedule="direct"))
+    unrolled = [cast(Any, op.attributes[UNROLL]).value.data for op in module.walk() if UNROLL in op.attributes]
+    assert unrolled == [expected]
 
 
 @needs_mlir
