@@ -54,3 +54,38 @@ func.func @panels(%a: memref<?x64xf32>, %b: memref<4x64x32x1xf32>, %c: memref<?x
   }
   func.return
 }
+
+// A factor that moves by two elements a column: every other one of two vectors, of which the second starts with the
+// first's last element, so that nothing is read behind what is wanted.
+// CHECK-LABEL: @every_other
+// CHECK-NOT: linalg
+// CHECK: %[[LOW:.*]] = vector.load %x
+// CHECK: %[[HIGH:.*]] = vector.load %x
+// CHECK: vector.shuffle %[[LOW]], %[[HIGH]] [0, 2, 4, 6, 8, 10, 12, 14, 17, 19, 21, 23, 25, 27, 29, 31]
+// CHECK: vector.maskedload %x
+func.func @every_other(%x: memref<4x?xf32>, %w: memref<4x3xf32>, %y: memref<?xf32>) {
+  linalg.generic {indexing_maps = [affine_map<(j, c, q) -> (c, j * 2 + q)>, affine_map<(j, c, q) -> (c, q)>,
+      affine_map<(j, c, q) -> (j)>], iterator_types = ["parallel", "reduction", "reduction"]}
+      ins(%x, %w : memref<4x?xf32>, memref<4x3xf32>) outs(%y : memref<?xf32>) {
+  ^bb0(%a: f32, %b: f32, %s: f32):
+    %m = arith.mulf %a, %b fastmath<reassoc> : f32
+    %t = arith.addf %s, %m fastmath<reassoc> : f32
+    linalg.yield %t : f32
+  }
+  func.return
+}
+
+// Limit: three elements apart.
+// CHECK-LABEL: @every_third
+// CHECK: linalg.generic
+func.func @every_third(%x: memref<4x?xf32>, %w: memref<4x3xf32>, %y: memref<?xf32>) {
+  linalg.generic {indexing_maps = [affine_map<(j, c, q) -> (c, j * 3 + q)>, affine_map<(j, c, q) -> (c, q)>,
+      affine_map<(j, c, q) -> (j)>], iterator_types = ["parallel", "reduction", "reduction"]}
+      ins(%x, %w : memref<4x?xf32>, memref<4x3xf32>) outs(%y : memref<?xf32>) {
+  ^bb0(%a: f32, %b: f32, %s: f32):
+    %m = arith.mulf %a, %b fastmath<reassoc> : f32
+    %t = arith.addf %s, %m fastmath<reassoc> : f32
+    linalg.yield %t : f32
+  }
+  func.return
+}

@@ -17,6 +17,7 @@ from xdsl.dialects.builtin import (
     DYNAMIC_INDEX,
     AnyFloat,
     BoolAttr,
+    DenseArrayBase,
     FixedBitwidthType,
     FloatAttr,
     IndexType,
@@ -323,6 +324,15 @@ class Emitter:
             ).results[0]
         other = self.number(0, type_)
         return self.add(vector.MaskedLoadOp.create(operands=(*operands, mask, other), result_types=(type_,))).results[0]
+
+    def every_other(self, low: SSAValue, high: SSAValue) -> SSAValue:
+        """Elements 0, 2, 4 … of memory that was loaded as two vectors: `high` starts with the last one of `low`."""
+        type_ = cast("VectorType[Attribute]", low.type)
+        (lanes,) = type_.get_shape()
+        wanted = [2 * lane if 2 * lane < lanes else 2 * lane + 1 for lane in range(lanes)]
+        properties = {"mask": DenseArrayBase.from_list(i64, wanted)}
+        shuffle = vector.ShuffleOp.create(operands=(low, high), result_types=(type_,), properties=properties)
+        return self.add(shuffle).results[0]
 
     def store_vector(self, value: SSAValue, view: View, at: Sequence[SSAValue], mask: SSAValue | None = None) -> None:
         if mask is None:

@@ -1,6 +1,7 @@
 """Contractions with free sizes: register tiles for as much as they fit, smaller ones for the rest.
 
-The columns are the loop that moves the result and a factor by one element; the rows are a loop that the other factor
+The columns are the loop that moves the result by one element, and a factor by one or by two (a convolution with
+strides), of which every other element is taken; the rows are a loop that the other factor
 moves along. A tile of rows x columns is summed in registers over all reduction loops:
 
     for j in columns by two vectors, then by one vector, masked
@@ -82,7 +83,8 @@ def product_of(op: linalg.ops.GenericOp, machine: Machine) -> Product | None:
     seen = [in_a_panel(map_, column, wide) for map_ in maps]
     if not all(is_linear(each) for map_ in seen for each in map_):
         return None
-    if not all(moves_by_one(map_, column) for map_ in seen):
+    steps = [step_of(map_, column) for map_ in seen]
+    if not {*steps[:2]} <= {0, 1, 2} or steps[2] != 1:
         return None
     vectors = [map_ for map_ in maps[:2] if moves(map_, column)]
     rows = [
@@ -121,14 +123,24 @@ def moves(map_: Sequence[AffineExpr], loop: int) -> bool:
     return any(loop in each.used_dims() for each in map_)
 
 
-def moves_by_one(map_: Sequence[AffineExpr], loop: int) -> bool:
-    """Whether a step of a loop moves an operand to the next element of its last dimension, or not at all."""
+def step_of(map_: Sequence[AffineExpr], loop: int) -> int | None:
+    """By how many elements of its last dimension a step of a loop moves an operand; None where it moves in another."""
     if not moves(map_, loop):
-        return True
+        return 0
     *others, last = map_
+    if moves(others, loop):
+        return None
     count = 1 + max(last.used_dims())
     here, there = [0] * count, [int(each == loop) for each in range(count)]
-    return not moves(others, loop) and last.eval(there, ()) - last.eval(here, ()) == 1
+    return last.eval(there, ()) - last.eval(here, ())
+
+
+@dataclass(frozen=True)
+class Mask:
+    """Which lanes of a vector there are columns for, and which of the two vectors that every other element is from."""
+
+    columns: SSAValue
+    halves: tuple[SSAValue, SSAValue]
 
 
 class Tiles:
@@ -174,10 +186,18 @@ class Tiles:
         if isinstance(columns, int) and columns == whole:
             return
         with self.span(whole, columns, self.lanes) as index:
-            mask = self.emitter.mask(self.emitter.less(columns, index), self.lanes)
+            mask = self.mask(self.emitter.less(columns, index))
             self.each_row({**at, self.found.column: index}, 1, mask)
 
-    def each_row(self, at: Mapping[int, Index], vectors: int, mask: SSAValue | None) -> None:
+    def mask(self, columns: Index) -> Mask:
+        """For a vector of so many columns, or all its lanes where that is more."""
+        emitter, lanes = self.emitter, self.lanes
+        reached = emitter.times(columns, 2)  # the last column's element is the one before the last of these
+        high = emitter.arithmetic(arith.MaxSIOp, emitter.less(reached, lanes), 0)
+        halves = emitter.mask(emitter.less(reached, 1), lanes), emitter.mask(high, lanes)
+        return Mask(emitter.mask(columns, lanes), halves)
+
+    def each_row(self, at: Mapping[int, Index], vectors: int, mask: Mask | None) -> None:
         if self.found.row is None:
             self.tile(at, 1, vectors, mask)
             return
@@ -212,18 +232,18 @@ class Tiles:
         body.add_op(scf.YieldOp.create(location=emitter.location))
         emitter.block = outside
 
-    def tile(self, at: Mapping[int, Index], rows: int, vectors: int, mask: SSAValue | None) -> None:
+    def tile(self, at: Mapping[int, Index], rows: int, vectors: int, mask: Mask | None) -> None:
         """One tile of sums: loaded, summed up, stored."""
         places = [
             self.indices(self.found.maps[2], self.moved(at, row, group))
             for row in range(rows)
             for group in range(vectors)
         ]
-        emitter = self.emitter
-        sums: Sequence[SSAValue] = [emitter.load_vector(self.out, place, self.lanes, mask) for place in places]
+        emitter, columns = self.emitter, mask.columns if mask is not None else None
+        sums: Sequence[SSAValue] = [emitter.load_vector(self.out, place, self.lanes, columns) for place in places]
         sums = self.products(0, at, sums, lambda inner, now: self.step(inner, rows, vectors, mask, now))
         for value, place in zip(sums, places, strict=True):
-            emitter.store_vector(value, self.out, place, mask)
+            emitter.store_vector(value, self.out, place, columns)
 
     def moved(self, at: Mapping[int, Index], row: int, group: int) -> Mapping[int, Index]:
         """The loops' indices for one row and one vector of the tile whose corner is `at`."""
@@ -254,7 +274,7 @@ class Tiles:
         )
 
     def step(
-        self, at: Mapping[int, Index], rows: int, vectors: int, mask: SSAValue | None, sums: Sequence[SSAValue]
+        self, at: Mapping[int, Index], rows: int, vectors: int, mask: Mask | None, sums: Sequence[SSAValue]
     ) -> Sequence[SSAValue]:
         """Every sum with one more product."""
         known: dict[tuple[int, int, int], SSAValue] = {}
@@ -272,7 +292,7 @@ class Tiles:
         at: Mapping[int, Index],
         row: int,
         group: int,
-        mask: SSAValue | None,
+        mask: Mask | None,
         known: dict[tuple[int, int, int], SSAValue],
     ) -> SSAValue:
         """What a factor has for one row and one vector of columns; each place is loaded once."""
@@ -283,11 +303,23 @@ class Tiles:
         if key not in known:
             place = self.indices(map_, self.moved(at, row, group))
             if by_column:
-                known[key] = emitter.widened(emitter.load_vector(view, place, self.lanes, mask), self.element)
+                load = self.every_other if step_of(map_, self.found.column) == 2 else self.in_a_row
+                known[key] = emitter.widened(load(view, place, mask), self.element)
             else:
                 scalar = emitter.widened(self.loaded(view, place), self.element)
                 known[key] = emitter.splat(scalar, self.lanes)
         return known[key]
+
+    def in_a_row(self, view: View, place: Sequence[SSAValue], mask: Mask | None) -> SSAValue:
+        return self.emitter.load_vector(view, place, self.lanes, mask.columns if mask is not None else None)
+
+    def every_other(self, view: View, place: Sequence[SSAValue], mask: Mask | None) -> SSAValue:
+        """Elements 0, 2, 4 … from two loads, of which the second ends with the last that is wanted."""
+        emitter, lanes = self.emitter, self.lanes
+        second = [*place[:-1], emitter.index(emitter.plus(place[-1], lanes - 1))]
+        masks = mask.halves if mask is not None else (None, None)
+        low, high = (emitter.load_vector(view, each, lanes, half) for each, half in zip((place, second), masks))
+        return emitter.every_other(low, high)
 
     def loaded(self, view: View, place: Sequence[SSAValue]) -> SSAValue:
         made = LoadOp.create(operands=(view.value, *place), result_types=(view.element,))

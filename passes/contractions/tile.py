@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from xdsl.dialects import vector
-from xdsl.dialects.builtin import DenseArrayBase, VectorType, i64
+from xdsl.dialects.builtin import VectorType
 from xdsl.ir import Attribute, SSAValue
 
 from xmlc.passes.contractions.emitter import Emitter, View
@@ -188,13 +187,7 @@ class Tile:
         counts = self.halves(group)
         low = emitter.load_vector(view, first, lanes, self.mask(group, counts[0]))
         high = low if counts[1] == 0 else emitter.load_vector(view, second, lanes, self.mask(group, counts[1]))
-        wanted = [2 * lane if 2 * lane < lanes else 2 * lane + 1 for lane in range(lanes)]
-        shuffled = vector.ShuffleOp.create(
-            operands=(low, high),
-            result_types=(VectorType(view.element, (lanes,)),),
-            properties={"mask": DenseArrayBase.from_list(i64, wanted)},
-        )
-        return emitter.widened(emitter.add(shuffled).results[0], self.element, view.unsigned)
+        return emitter.widened(emitter.every_other(low, high), self.element, view.unsigned)
 
     # Sums
 

@@ -128,6 +128,19 @@ def test_one_compilation_serves_every_height_and_width_of_a_detector() -> None:
     agree(module, [{"batch": b, "height": h, "width": w} for b, h, w in sizes])
 
 
+@pytest.mark.parametrize(("filters", "groups"), [("5 3 3 3", 1), ("3 1 3 3", 3), ("6 1 5 4", 3), ("4 3 1 1", 1)])
+def test_every_other_column_is_convolved_for_every_width(filters: str, groups: int) -> None:
+    """Widths around those of one vector and two: what there is of the last one is under a mask."""
+
+    def strided(image: SSAValue, window: SSAValue) -> SSAValue:
+        return F.conv(image, window, strides=(1, 2), low=(2, 1), high=(2, 3), groups=groups)
+
+    with assuming(Assumptions(example=lambda _: 64)) as assumptions:
+        module = program([free("1 3 4 width"), free(filters)], strided)
+    state(assumptions, module)
+    agree(module, [{"width": width} for width in (1, 2, 29, 30, 31, 32, 33, 61, 62, 63, 64, 65, 97, 130)])
+
+
 def doubled() -> DynamicModule:
     types = [free("n 3"), free("n 3")]
     compiled = compile_module(program(types, F.add))
