@@ -11,7 +11,7 @@ from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.ir.affine import AffineMap
 
 from xmlc.backends.llvm_text.arithmetic import computing, float_intrinsic, narrowed, operand
-from xmlc.backends.llvm_text.types import DYNAMIC, Unprintable, element_of, lanes_of, like
+from xmlc.backends.llvm_text.types import BYTES, DYNAMIC, Unprintable, element_of, lanes_of, like
 from xmlc.backends.llvm_text.writer import Buffer, Row, Writer
 from xmlc.dialects.avx512 import LookUpOp, ScaleOp
 
@@ -57,9 +57,42 @@ def masked_write(w: Writer, buffer: Buffer, address: str, kind: str, mask: str, 
     in_memory, bits = like(kind, buffer.element), like(kind, "i1")
     if buffer.is_bool:
         text = w.emit(f"zext {kind} {text} to {in_memory}")
+    if buffer.element in NARROWED:
+        text = unfused(w, in_memory, text)
     name = f"@llvm.masked.store.{w.mangled(in_memory)}.{buffer.space}"
     pointer = f"{buffer.pointer_kind} align {buffer.bytes} {address}"
     w.lines.append(f"  call void {name}({in_memory} {text}, {pointer}, {bits} {mask})")
+
+
+NARROWED = ("i8", "i16", "i32")
+"""Elements that wider ones may have been truncated to."""
+
+
+def unfused(w: Writer, kind: str, text: str) -> str:
+    """The same vector of integers, behind a fence that LLVM does not fuse operations across: such are for floats.
+
+    LLVM 22 fuses a truncation with the masked store of it; for AVX-512, where it finds that the mask has one lane, it
+    then stores that lane as wide as it was, over what lies behind it.
+    """
+    lanes, element = lanes_of(kind), element_of(kind)
+    assert lanes is not None
+    words = -(-lanes * BYTES[element] // BYTES["float"])
+    whole = words * BYTES["float"] // BYTES[element]
+    floats = "float" if words == 1 else f"<{words} x float>"
+    filled = with_lanes(w, kind, text, whole)
+    number = w.emit(f"bitcast <{whole} x {element}> {filled} to {floats}")
+    fenced = w.emit(f"call {floats} @llvm.arithmetic.fence.{w.mangled(floats)}({floats} {number})")
+    return with_lanes(w, f"<{whole} x {element}>", w.emit(f"bitcast {floats} {fenced} to <{whole} x {element}>"), lanes)
+
+
+def with_lanes(w: Writer, kind: str, text: str, count: int) -> str:
+    """The first lanes of a vector, `count` of them; there is nothing of use in those that it does not have."""
+    lanes = lanes_of(kind)
+    assert lanes is not None
+    if count == lanes:
+        return text
+    picked = ", ".join(f"i32 {place}" if place < lanes else "i32 poison" for place in range(count))
+    return w.emit(f"shufflevector {kind} {text}, {kind} poison, <{count} x i32> <{picked}>")
 
 
 def unit_stride(buffer: Buffer) -> Buffer:

@@ -60,8 +60,9 @@ def test_sorts_mean_what_the_interpreter_says(
 
 @pytest.mark.parametrize("shape", BESIDE)
 @pytest.mark.parametrize("wanted", ["both", "values"])
-def test_rows_are_sorted_side_by_side(shape: tuple[int, ...], wanted: str) -> None:
-    compare(shape, len(shape) - 1, "f32", False, wanted=wanted)
+@pytest.mark.parametrize("dtype", ["f32", "i8"])
+def test_rows_are_sorted_side_by_side(shape: tuple[int, ...], wanted: str, dtype: str) -> None:
+    compare(shape, len(shape) - 1, dtype, False, wanted=wanted)
 
 
 @pytest.mark.parametrize("count", [1, 2, 4, 8, 16])

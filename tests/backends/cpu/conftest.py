@@ -22,12 +22,13 @@ DIALECTS = (
 )  # fmt: skip
 
 
-def parse(text: str) -> ModuleOp:
+def parse(text: str, is_verified: bool = True) -> ModuleOp:
     context = Context(allow_unregistered=True)
     for dialect in DIALECTS:
         context.load_dialect(dialect)
     module = Parser(context, text).parse_module()
-    module.verify()
+    if is_verified:
+        module.verify()
     return module
 
 
@@ -52,11 +53,20 @@ def emit() -> Callable[..., str]:
 
 @pytest.fixture
 def run() -> Callable[..., list[int]]:
-    """run(text, *arguments): the slots after calling `@main.packed`; arrays are changed in place."""
+    """run(text, *arguments): the slots after calling `@main.packed`; arrays are changed in place.
 
-    def call(text: str, *arguments: Any, target: str = "cpu", symbols: Mapping[str, Any] | None = None) -> list[int]:
+    Not verified are ops that xDSL has on single numbers only: passes make them on vectors.
+    """
+
+    def call(
+        text: str,
+        *arguments: Any,
+        target: str = "cpu",
+        symbols: Mapping[str, Any] | None = None,
+        is_verified: bool = True,
+    ) -> list[int]:
         chosen = parse_target(target)
-        code = jit.compile_to_object(emit_module(parse(text), chosen), chosen, 2)
+        code = jit.compile_to_object(emit_module(parse(text, is_verified), chosen), chosen, 2)
         raw = slots(arguments)
         jit.load_object(code, symbols).function("main")(raw)
         return list(raw)

@@ -6,6 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from oracle import parse
+
+from xmlc.backends.cpu.target import parse_target
+from xmlc.driver import Settings, emit
 
 RANDOM = np.random.default_rng(0)
 X = RANDOM.standard_normal(16).astype(np.float32)
@@ -84,6 +88,38 @@ def test_a_masked_store_leaves_the_other_lanes_alone(run: Any, n: int) -> None:
     )
     run(text, X, out, n)
     np.testing.assert_array_equal(out, lanes(n, X, 4))
+
+
+NARROWED = """func.func @main(%x: memref<{lanes}xi{wide}>, %out: memref<{lanes}xi{narrow}>) {{
+  %c0 = arith.constant 0 : index
+  %n = arith.constant {count} : index
+  %v = vector.load %x[%c0] : memref<{lanes}xi{wide}>, vector<{lanes}xi{wide}>
+  %t = "arith.trunci"(%v) : (vector<{lanes}xi{wide}>) -> vector<{lanes}xi{narrow}>
+  %m = vector.create_mask %n : vector<{lanes}xi1>
+  vector.maskedstore %out[%c0], %m, %t
+    : memref<{lanes}xi{narrow}>, vector<{lanes}xi1>, vector<{lanes}xi{narrow}>
+  func.return
+}}"""
+
+
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("lanes", [2, 4, 8, 16])
+@pytest.mark.parametrize(("wide", "narrow"), [(32, 8), (32, 16), (16, 8), (64, 8), (64, 16), (64, 32)])
+def test_a_masked_store_of_what_was_truncated_is_as_narrow_as_that(
+    run: Any, wide: int, narrow: int, lanes: int, count: int
+) -> None:
+    """LLVM 22 stores the only lane of a mask as wide as it was."""
+    x = np.full(lanes, -5, f"int{wide}")
+    out = np.full(lanes, 4, f"int{narrow}")
+    run(NARROWED.format(wide=wide, narrow=narrow, lanes=lanes, count=count), x, out, is_verified=False)
+    np.testing.assert_array_equal(out, [-5] * count + [4] * (lanes - count))
+
+
+@pytest.mark.parametrize("target", ["cpu:sse2", "cpu:avx2", "aarch64-linux-gnu", "riscv64-linux-gnu:rvv"])
+@pytest.mark.parametrize("lanes", [2, 4, 16])
+def test_other_processors_store_truncated_lanes_too(target: str, lanes: int) -> None:
+    module = parse(NARROWED.format(wide=32, narrow=8, lanes=lanes, count=1))
+    assert emit(module, "obj", Settings(target=parse_target(target)))
 
 
 @pytest.mark.parametrize("start", [0, 3, 16])
