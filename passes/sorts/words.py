@@ -7,11 +7,14 @@ be told apart then, but for zeros, of which -0 comes first.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from xdsl.dialects import arith
 from xdsl.dialects.builtin import (
     AnyFloat,
     DenseIntOrFPElementsAttr,
     IntegerAttr,
+    IntegerType,
     VectorType,
     f32,
     i1,
@@ -38,6 +41,8 @@ PLACE = 2**32 - 1
 class Words:
     """Makes vectors of words of vectors of elements, and back."""
 
+    element_type: ClassVar[IntegerType] = i32
+
     def __init__(self, emitter: Emitter, element: Attribute, lanes: int, *, descending: bool, unsigned: bool):
         self.emitter = emitter
         self.element = element
@@ -46,12 +51,12 @@ class Words:
 
     @property
     def type(self) -> VectorType[Attribute]:
-        return VectorType(i32, (self.lanes,))
+        return VectorType(self.element_type, (self.lanes,))
 
     @property
     def last(self) -> SSAValue:
         """What no word comes after."""
-        return self.emitter.number(2**31 - 1, self.type)
+        return self.emitter.number(2 ** (self.element_type.bitwidth - 1) - 1, self.type)
 
     def of(self, elements: SSAValue, index: Index, step: int) -> SSAValue:
         """The words of a vector of elements, whose places are index, index + step, …"""
@@ -118,13 +123,7 @@ class Words:
 class PlacedWords(Words):
     """Words that hold places too."""
 
-    @property
-    def type(self) -> VectorType[Attribute]:
-        return VectorType(i64, (self.lanes,))
-
-    @property
-    def last(self) -> SSAValue:
-        return self.emitter.number(2**63 - 1, self.type)
+    element_type: ClassVar[IntegerType] = i64
 
     def of(self, elements: SSAValue, index: Index, step: int) -> SSAValue:
         key = self.emitter.widened(self.key(elements), i64)
