@@ -24,8 +24,7 @@ from xdsl.passes import ModulePass
 
 from xmlc.dialects.lanewise import SelectOp
 from xmlc.passes import remarks
-from xmlc.passes.attention.problem import shape_of, whole_view
-from xmlc.passes.contractions.emitter import Emitter, bits_of
+from xmlc.passes.contractions.emitter import Emitter, bits_of, whole_view
 from xmlc.passes.functions import defined_functions
 from xmlc.passes.index_arithmetic import Index, IndexConstants
 from xmlc.passes.lower_transposes import shuffled
@@ -33,6 +32,7 @@ from xmlc.passes.machine import Machine
 from xmlc.passes.number import INTEGER_PREDICATES, STRICT
 from xmlc.passes.rows.emitter import LANEWISE
 from xmlc.passes.scans import Scan, scan_of
+from xmlc.passes.views import shape_of
 
 At: TypeAlias = Mapping[int, Index]
 """Where in a buffer: an index for each of its dimensions."""

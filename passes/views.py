@@ -32,6 +32,11 @@ def buffer_type(value: SSAValue) -> MemRefType[Attribute]:
     return cast("MemRefType[Attribute]", value.type)
 
 
+def shape_of(value: SSAValue) -> tuple[int, ...]:
+    """The shape of a value that is known to be a buffer."""
+    return tuple(buffer_type(value).get_shape())
+
+
 def row_major(shape: Sequence[int]) -> tuple[int, ...]:
     """The steps of loops that run through memory one inside the other: the strides of a buffer without gaps."""
     return tuple(prod(shape[axis + 1 :]) for axis in range(len(shape)))

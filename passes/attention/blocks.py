@@ -19,8 +19,8 @@ from xdsl.ir import SSAValue
 
 from xmlc.dialects.lanewise import CmpiOp, SelectOp
 from xmlc.passes import remarks
-from xmlc.passes.attention.problem import Attention, whole_view
-from xmlc.passes.contractions.emitter import View
+from xmlc.passes.attention.problem import Attention
+from xmlc.passes.contractions.emitter import View, whole_view
 from xmlc.passes.index_arithmetic import Index
 from xmlc.passes.lower_transposes import transposed
 from xmlc.passes.number import INTEGER_PREDICATES

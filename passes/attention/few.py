@@ -17,11 +17,12 @@ from xdsl.ir import SSAValue
 
 from xmlc.dialects.lanewise import CmpiOp
 from xmlc.passes import remarks
-from xmlc.passes.attention.problem import Attention, shape_of, whole_view
-from xmlc.passes.contractions.emitter import Emitter, View
+from xmlc.passes.attention.problem import Attention
+from xmlc.passes.contractions.emitter import Emitter, View, whole_view
 from xmlc.passes.index_arithmetic import Index
 from xmlc.passes.lower_transposes import shuffled
 from xmlc.passes.number import INTEGER_PREDICATES
+from xmlc.passes.views import shape_of
 
 MOST_QUERIES = 8
 """More of them fill a good part of a vector, so that lanes are better spent on queries."""

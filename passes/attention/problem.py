@@ -5,32 +5,20 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from math import inf
-from typing import cast
 
 from xdsl.dialects import arith, math
-from xdsl.dialects.builtin import DenseIntOrFPElementsAttr, IntegerAttr, MemRefType, VectorType, f32, i1, i64
-from xdsl.ir import Attribute, Operation, SSAValue
+from xdsl.dialects.builtin import DenseIntOrFPElementsAttr, IntegerAttr, VectorType, f32, i1, i64
+from xdsl.ir import Operation, SSAValue
 
 from xmlc.dialects.fused_attention import FusedAttentionOp
 from xmlc.dialects.lanewise import CmpfOp, SelectOp
-from xmlc.passes.contractions.emitter import INDEX, Emitter, View
+from xmlc.passes.contractions.emitter import INDEX, Emitter, View, whole_view
 from xmlc.passes.index_arithmetic import Index, IndexConstants
 from xmlc.passes.machine import Machine
 from xmlc.passes.number import FLOAT_PREDICATES, STRICT
+from xmlc.passes.views import shape_of
 
 CONTRACT = {"fastmath": STRICT}
-
-
-def shape_of(value: SSAValue) -> tuple[int, ...]:
-    return cast("MemRefType[Attribute]", value.type).get_shape()
-
-
-def whole_view(value: SSAValue) -> View:
-    """A buffer whose dimensions are its loops."""
-    type_ = cast("MemRefType[Attribute]", value.type)
-    strides = type_.get_strides()
-    assert strides is not None
-    return View(value, tuple(range(len(strides))), tuple(stride or 0 for stride in strides))
 
 
 class Attention(ABC):

@@ -40,6 +40,7 @@ from xmlc.passes.index_arithmetic import Index, IndexConstants, unwrapped
 from xmlc.passes.memory import ALIGNMENT, array_type
 from xmlc.passes.number import INTEGER_PREDICATES, constant_attribute, element_of, like
 from xmlc.passes.schedule import PARALLEL
+from xmlc.passes.views import buffer_type
 
 INDEX = IndexType()
 TEMPORAL = {"nontemporal": BoolAttr.from_bool(False)}
@@ -65,6 +66,13 @@ class View:
     @property
     def element(self) -> Attribute:
         return cast(MemRefType[Attribute], self.value.type).element_type
+
+
+def whole_view(value: SSAValue) -> View:
+    """A buffer whose dimensions are its loops."""
+    strides = buffer_type(value).get_strides()
+    assert strides is not None
+    return View(value, tuple(range(len(strides))), tuple(stride or 0 for stride in strides))
 
 
 def bits_of(element: Attribute) -> int:

@@ -34,6 +34,7 @@ from xmlc.passes.contractions.recognise import is_linear, unsigned_factors
 from xmlc.passes.index_arithmetic import Index, IndexConstants, evaluate
 from xmlc.passes.machine import Machine
 from xmlc.passes.schedule import PARALLEL
+from xmlc.passes.views import shape_of
 
 VECTORS = 2
 """Vectors in a row of the tile."""
@@ -114,10 +115,6 @@ def without_units(map_: Sequence[AffineExpr]) -> Sequence[AffineExpr]:
     return map_[:count]
 
 
-def shape_of(value: SSAValue) -> tuple[int, ...]:
-    return cast("MemRefType[Attribute]", value.type).get_shape()
-
-
 def moves(map_: Sequence[AffineExpr], loop: int) -> bool:
     """Whether an operand moves along a loop."""
     return any(loop in each.used_dims() for each in map_)
@@ -135,12 +132,15 @@ def step_of(map_: Sequence[AffineExpr], loop: int) -> int | None:
     return last.eval(there, ()) - last.eval(here, ())
 
 
+UNMASKED = None, None
+
+
 @dataclass(frozen=True)
 class Mask:
     """Which lanes of a vector there are columns for, and which of the two vectors that every other element is from."""
 
     columns: SSAValue
-    halves: tuple[SSAValue, SSAValue]
+    halves: tuple[SSAValue | None, SSAValue | None] = UNMASKED
 
 
 class Tiles:
@@ -192,6 +192,8 @@ class Tiles:
     def mask(self, columns: Index) -> Mask:
         """For a vector of so many columns, or all its lanes where that is more."""
         emitter, lanes = self.emitter, self.lanes
+        if not any(step_of(map_, self.found.column) == 2 for map_ in self.found.maps[:2]):
+            return Mask(emitter.mask(columns, lanes))
         reached = emitter.times(columns, 2)  # the last column's element is the one before the last of these
         high = emitter.arithmetic(arith.MaxSIOp, emitter.less(reached, lanes), 0)
         halves = emitter.mask(emitter.less(reached, 1), lanes), emitter.mask(high, lanes)
@@ -317,7 +319,7 @@ class Tiles:
         """Elements 0, 2, 4 … from two loads, of which the second ends with the last that is wanted."""
         emitter, lanes = self.emitter, self.lanes
         second = [*place[:-1], emitter.index(emitter.plus(place[-1], lanes - 1))]
-        masks = mask.halves if mask is not None else (None, None)
+        masks = mask.halves if mask is not None else UNMASKED
         low, high = (emitter.load_vector(view, each, lanes, half) for each, half in zip((place, second), masks))
         return emitter.every_other(low, high)
 

@@ -41,7 +41,7 @@ from xmlc.passes.contractions.transpose import transposed
 from xmlc.passes.index_arithmetic import Index
 from xmlc.passes.lower_ml.winograd import is_winograd
 from xmlc.passes.machine import Machine
-from xmlc.passes.views import row_major
+from xmlc.passes.views import row_major, shape_of
 
 IMAGE, OUTPUT, ROW, COLUMN = range(4)
 """The loops of the convolution: image, output channel, row, column of the result."""
@@ -78,10 +78,6 @@ class Winograd:
     def tiles(self) -> tuple[int, int]:
         height, width = self.found.extents[ROW:]
         return -(-height // self.size), -(-width // self.size)
-
-
-def shape_of(value: SSAValue) -> tuple[int, ...]:
-    return tuple(cast(MemRefType[Attribute], value.type).get_shape())
 
 
 # Recognition

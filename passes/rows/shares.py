@@ -21,12 +21,12 @@ from xdsl.ir.affine import AffineMap
 from xdsl.rewriter import InsertPoint
 
 from xmlc.passes import remarks
-from xmlc.passes.attention.problem import shape_of
 from xmlc.passes.building import building
 from xmlc.passes.memory import ALIGNMENT, array_type
 from xmlc.passes.number import constant_attribute
 from xmlc.passes.rows.emitter import neutral_of
 from xmlc.passes.rows.recognise import Fold, LinalgOp, fold_of
+from xmlc.passes.views import shape_of
 
 LEAST = 1 << 18
 """Elements, at least, that threads share: fewer are not worth a fork."""

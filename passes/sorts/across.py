@@ -17,13 +17,13 @@ from math import prod
 
 from xdsl.ir import SSAValue
 
-from xmlc.passes.attention.problem import shape_of, whole_view
-from xmlc.passes.contractions.emitter import View, is_row_major
+from xmlc.passes.contractions.emitter import View, is_row_major, whole_view
 from xmlc.passes.contractions.recognise import Operand
 from xmlc.passes.index_arithmetic import Index
 from xmlc.passes.lower_transposes import transposed
 from xmlc.passes.sorts.sort import Sort
 from xmlc.passes.sorts.words import PlacedWords
+from xmlc.passes.views import shape_of
 
 NEAR = 16 << 10
 """Bytes of places that are sorted before the next ones: half of a first cache."""

@@ -16,8 +16,7 @@ from collections.abc import Callable, Sequence
 
 from xdsl.ir import SSAValue
 
-from xmlc.passes.attention.problem import whole_view
-from xmlc.passes.contractions.emitter import View
+from xmlc.passes.contractions.emitter import View, whole_view
 from xmlc.passes.index_arithmetic import Index
 from xmlc.passes.lower_transposes import shuffled
 from xmlc.passes.sorts.sort import At, Sort

@@ -9,12 +9,12 @@ from xdsl.dialects import arith, memref
 from xdsl.ir import SSAValue
 
 from xmlc.dialects.fused_sort import FusedSortOp
-from xmlc.passes.attention.problem import shape_of, whole_view
-from xmlc.passes.contractions.emitter import INDEX, Emitter
+from xmlc.passes.contractions.emitter import INDEX, Emitter, whole_view
 from xmlc.passes.index_arithmetic import Index, IndexConstants
 from xmlc.passes.lower_transposes import shuffled
 from xmlc.passes.machine import Machine
 from xmlc.passes.sorts.words import PlacedWords, Words
+from xmlc.passes.views import shape_of
 
 At = Mapping[int, Index]
 """Where in a buffer: an index for each of its dimensions."""
