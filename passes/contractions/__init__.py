@@ -1,7 +1,8 @@
 """Contractions (matrix products, convolutions, attention scores …) as loop nests around a register tile.
 
 recognise   linalg.generic -> Contraction: for each operand, how far it moves in memory when a loop advances
-choose      the cost model: which loop is vectorised, register tile, cache blocks, what is packed
+choose      the table of schedules, and those that fit a contraction, by cost
+plans       for each schedule: whether it fits, its tile and its blocks; what all of them cost (plans/cost)
 emitter     loops, views and vectors as ops
 epilogue    what is computed of each sum, to be done in the register tile
 result      where finished sums go

@@ -10,9 +10,10 @@ from xdsl.dialects import linalg, memref
 from xdsl.ir import SSAValue
 
 from xmlc.passes import remarks
-from xmlc.passes.contractions.choose import Schedule, schedules
+from xmlc.passes.contractions.choose import schedules
 from xmlc.passes.contractions.emitter import Emitter
 from xmlc.passes.contractions.epilogue import recognised, with_epilogue
+from xmlc.passes.contractions.plans.cost import Schedule
 from xmlc.passes.contractions.recognise import Recognised
 from xmlc.passes.contractions.winograd import can_store, winograd, winograd_of
 from xmlc.passes.index_arithmetic import IndexConstants

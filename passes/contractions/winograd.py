@@ -31,9 +31,10 @@ from xdsl.ir.affine import AffineDimExpr
 from xdsl.traits import SymbolTable
 
 from xmlc.dialects.ml.winograd import FILTER, POINTS, Matrix, transforms
-from xmlc.passes.contractions.choose import Schedule, direct
 from xmlc.passes.contractions.emitter import EXACT, Emitter, View, bits_of
 from xmlc.passes.contractions.nest import Steps, around
+from xmlc.passes.contractions.plans.cost import Schedule
+from xmlc.passes.contractions.plans.direct import direct
 from xmlc.passes.contractions.recognise import Contraction, Operand, Recognised, simplified, start_of
 from xmlc.passes.contractions.result import result_of
 from xmlc.passes.contractions.tile import Shape, Tile
