@@ -22,9 +22,10 @@ from numpy.typing import NDArray
 from onnx.backend.base import Backend, BackendRep
 
 from xmlc.dialects.diagnostics import CompileError, Place
-from xmlc.frontend.onnx.importer import has_free_sizes, import_model, input_dtype, input_infos
+from xmlc.frontend.onnx.importer import import_model
 from xmlc.frontend.onnx.load import load
 from xmlc.frontend.onnx.program import Program
+from xmlc.frontend.onnx.signature import has_free_sizes, input_dtype, input_infos
 from xmlc.frontend.onnx.unsupported import NeedsValue, Unsupported
 
 logger = logging.getLogger("xmlc.onnx")

@@ -144,8 +144,9 @@ def parameters(module: ModuleOp) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
 
 
 def open_onnx(name: str, data: Content) -> Source:
-    from xmlc.frontend.onnx.importer import declared_sizes, import_model, input_infos, name_free_sizes, nameless
+    from xmlc.frontend.onnx.importer import import_model
     from xmlc.frontend.onnx.program import Port as InputPort
+    from xmlc.frontend.onnx.signature import declared_sizes, input_infos, name_free_sizes, nameless
     from xmlc.frontend.onnx.tensors import dtype_of
     from xmlc.frontend.onnx.unsupported import NeedsValue
 

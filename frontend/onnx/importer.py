@@ -2,49 +2,38 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from collections.abc import Sequence as Ordered
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
 import onnx
 from xdsl.builder import ImplicitBuilder
-from xdsl.dialects.builtin import (
-    ArrayAttr,
-    DictionaryAttr,
-    FunctionType,
-    ModuleOp,
-    StringAttr,
-    UnitAttr,
-)
-from xdsl.dialects.func import FuncOp, ReturnOp
-from xdsl.ir import Attribute, Block, Region, SSAValue
-from xdsl.transforms.dead_code_elimination import is_trivially_dead
+from xdsl.dialects.func import ReturnOp
+from xdsl.ir import Block, SSAValue
 from xdsl.utils.exceptions import VerifyException
 
 from xmlc.dialects.diagnostics import CompileError, Diagnostic, Place
 from xmlc.dialects.dtypes import FROM_NUMPY
 from xmlc.dialects.ml.types import shape_of
 from xmlc.dialects.ml.types import tensor as tensor_type
-from xmlc.dialects.sizes import UnknownSize, identifier, symbol
+from xmlc.dialects.sizes import UnknownSize
 from xmlc.frontend.onnx import expand
 from xmlc.frontend.onnx.attributes import attribute_value
 from xmlc.frontend.onnx.faults import fault_of
+from xmlc.frontend.onnx.finish import finish
+from xmlc.frontend.onnx.missing import report_missing
 from xmlc.frontend.onnx.operator import Failed, Kind, Node, Operator, Sequence
 from xmlc.frontend.onnx.operators import find
+from xmlc.frontend.onnx.opsets import DOMAINS, opsets_of
 from xmlc.frontend.onnx.program import Port, Program
-from xmlc.frontend.onnx.tensors import Array, array_of, dense_of, dtype_of
+from xmlc.frontend.onnx.scope import UNAVAILABLE, Operand, Scope, Unavailable
+from xmlc.frontend.onnx.signature import declared_sizes, input_ports
+from xmlc.frontend.onnx.tensors import Array, array_of, dense_of
 from xmlc.frontend.onnx.unsupported import NeedsValue, Unsupported
 from xmlc.frontend.onnx.values import Facts, Value, name_location
-
-OLDEST_OPSET = 7
-DOMAINS = {"ai.onnx": ""}
-"""The default domain has two spellings."""
-
-Operand = Value | Sequence | None
 
 MISFITS = (ValueError, KeyError, IndexError, ZeroDivisionError, OverflowError)
 """What Python raises where a model's sizes, names or numbers do not fit each other.
@@ -52,34 +41,6 @@ MISFITS = (ValueError, KeyError, IndexError, ZeroDivisionError, OverflowError)
 Operators check what deserves a message of its own; a model can be wrong in more ways than that. What ONNX's own rules
 take is not the model's mistake: such an error is a bug of ours, and keeps its traceback.
 """
-
-
-class Unavailable:
-    """What a name stands for after its node failed: nodes that use it are skipped, not reported again."""
-
-
-UNAVAILABLE = Unavailable()
-
-
-@dataclass
-class Scope:
-    """The names of a graph or function body; a subgraph sees the names of the graphs around it."""
-
-    opsets: Mapping[str, int]
-    names: dict[str, Operand | Unavailable] = field(default_factory=dict[str, "Operand | Unavailable"])
-    parent: Scope | None = None
-    attributes: Mapping[str, onnx.AttributeProto] = field(default_factory=dict[str, onnx.AttributeProto])
-    """The attributes of the call, within a function body."""
-
-    def find(self, name: str) -> Operand | Unavailable:
-        if name in self.names:
-            return self.names[name]
-        if self.parent is None:
-            raise CompileError(f"the value {name!r} is used but never defined")
-        return self.parent.find(name)
-
-    def opset(self, domain: str) -> int:
-        return self.opsets.get(domain, onnx.defs.onnx_opset_version() if domain == "" else 1)
 
 
 @dataclass(frozen=True)
@@ -432,240 +393,6 @@ def bound_attributes(node: onnx.NodeProto, scope: Scope) -> dict[str, onnx.Attri
     return result
 
 
-def opsets_of(imports: Iterable[onnx.OperatorSetIdProto]) -> dict[str, int]:
-    return {DOMAINS.get(each.domain, each.domain): each.version for each in imports}
-
-
 def describe(node: onnx.NodeProto) -> str:
     """A node as messages name it."""
     return f"node {node.name!r} ({node.op_type})" if node.name else f"{node.op_type} that computes {node.output[0]!r}"
-
-
-# --- the signature
-
-
-def declared_sizes(port: onnx.ValueInfoProto) -> tuple[int | str | None, ...] | None:
-    """The sizes a model names: a number, a symbol, or None for a size it leaves open; None without a rank."""
-    tensor = port.type.tensor_type
-    if not tensor.HasField("shape"):
-        return None
-    # some exporters write -1 or "?" for a size they leave open
-    return tuple(
-        (dim.dim_value if dim.dim_value >= 0 else None)
-        if dim.HasField("dim_value")
-        else (dim.dim_param if dim.dim_param.strip("? ") else None)
-        for dim in tensor.shape.dim
-    )
-
-
-def input_infos(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
-    """The inputs a caller gives: old models list their initializers as inputs too."""
-    initial = {tensor.name for tensor in model.graph.initializer}
-    return [port for port in model.graph.input if port.name not in initial]
-
-
-def has_free_sizes(model: onnx.ModelProto) -> bool:
-    """True where the shapes of the inputs must be given to import the model."""
-    sizes = [declared_sizes(port) for port in input_infos(model)]
-    return any(each is None or not all(isinstance(size, int) for size in each) for each in sizes)
-
-
-def input_dtype(info: onnx.ValueInfoProto, place: Place) -> np.dtype[Any]:
-    """The element type of an input; Unsupported where it is not a tensor, or of a type that `ml` lacks."""
-    if not info.type.HasField("tensor_type"):
-        raise Unsupported(f"input {info.name!r} is not a tensor", place=place)
-    try:
-        return dtype_of(info.type.tensor_type.elem_type)
-    except Unsupported as error:
-        raise Unsupported(f"input {info.name!r}: {error.diagnostics[0].message}", place=place) from error
-
-
-def input_ports(
-    model: onnx.ModelProto,
-    shapes: Mapping[str, Ordered[int]],
-    symbols: dict[str, int],
-    place: Place,
-    dynamic: bool = False,
-) -> tuple[Port, ...]:
-    """The inputs with their sizes: declared ones, those of `shapes`, those `symbols` names; others stay free."""
-    infos = input_infos(model)
-    strange = sorted(shapes.keys() - {info.name for info in infos})
-    if strange:
-        raise CompileError(
-            f"the model has no input {strange[0]!r}",
-            place=place,
-            hint="its inputs are " + ", ".join(info.name for info in infos),
-        )
-    ports: list[Port] = []
-    for info in infos:
-        dtype = input_dtype(info, place)
-        declared = declared_sizes(info)
-        given = shapes.get(info.name)
-        if given is not None:
-            bind(info.name, declared, given, symbols, place)
-        ports.append(Port(info.name, dtype, tuple(given) if given is not None else (), declared))
-    if dynamic:
-        name_free_sizes(ports, symbols)
-    return tuple(
-        port if port.name in shapes else replace(port, shape=bound_shape(port, symbols, place)) for port in ports
-    )
-
-
-def name_free_sizes(ports: Ordered[Port], symbols: dict[str, int]) -> None:
-    """Let each size that is not known be a symbol with an identifier for a name; nameless ones are never equal."""
-    taken: set[str] = set()
-    for port in ports:
-        for axis, size in enumerate(port.declared or ()):
-            key = nameless(port.name, axis) if size is None else size
-            if isinstance(key, str) and key not in symbols:
-                symbols[key] = symbol(identifier(key, taken))
-
-
-def nameless(name: str, axis: int) -> str:
-    """What a free size without a name is called."""
-    return f"{name}.{axis}"
-
-
-def bind(
-    name: str,
-    declared: tuple[int | str | None, ...] | None,
-    given: Ordered[int],
-    symbols: dict[str, int],
-    place: Place,
-) -> None:
-    """Check a given shape against the declared one, and learn the symbols' sizes from it."""
-    if declared is None:
-        return
-    if len(declared) != len(given):
-        raise CompileError(
-            f"input {name!r} has {len(declared)} dimensions {sizes_text(declared)}, given {sizes_text(given)}",
-            place=place,
-        )
-    for want, found in zip(declared, given, strict=True):
-        if isinstance(want, str):
-            want = symbols.setdefault(want, found)
-        if want is not None and want != found:
-            raise CompileError(
-                f"input {name!r} has shape {sizes_text(declared)}, given {sizes_text(given)}", place=place
-            )
-
-
-def bound_shape(port: Port, symbols: Mapping[str, int], place: Place) -> tuple[int, ...]:
-    """A declared shape with its symbols replaced."""
-    if port.declared is None:
-        raise CompileError(f"input {port.name!r} has no shape", place=place, hint="give the shapes of the inputs")
-    sizes = [
-        size if isinstance(size, int) else symbols.get(nameless(port.name, axis) if size is None else size)
-        for axis, size in enumerate(port.declared)
-    ]
-    if None in sizes:
-        free = sizes_text(port.declared)
-        raise CompileError(
-            f"input {port.name!r} has free sizes: {free}", place=place, hint="give its shape, or a size for each symbol"
-        )
-    return tuple(size for size in sizes if size is not None)
-
-
-def sizes_text(sizes: Ordered[int | str | None]) -> str:
-    return "(" + ", ".join("?" if size is None else str(size) for size in sizes) + ")"
-
-
-# --- operators that xmlc lacks
-
-
-def report_missing(
-    model: onnx.ModelProto,
-    functions: Mapping[tuple[str, str, str], onnx.FunctionProto],
-    scope: Scope,
-    place: Place,
-) -> None:
-    """Raise Unsupported with every operator that has neither a function here nor a body, before any work."""
-    opset = scope.opset("")
-    if opset < OLDEST_OPSET or opset > onnx.defs.onnx_opset_version():
-        raise Unsupported(
-            f"opset {opset} is not supported",
-            place=place,
-            hint=f"xmlc knows opsets {OLDEST_OPSET} to {onnx.defs.onnx_opset_version()}",
-        )
-    missing: Counter[str] = Counter()
-    names: dict[str, list[str]] = {}
-    for node, opsets in walk(model):
-        domain = DOMAINS.get(node.domain, node.domain)
-        version = opsets.get(domain, opset if domain == "" else 1)
-        if (domain, node.op_type, getattr(node, "overload", "")) in functions:
-            continue
-        if find(domain, node.op_type, version) is None and not expand.has_body(domain, node.op_type, version):
-            spelled = f"{domain}:{node.op_type}" if domain else node.op_type
-            missing[spelled] += 1
-            names.setdefault(spelled, []).append(node.name or (node.output[0] if node.output else "unnamed"))
-    if missing:
-        raise Unsupported.of(
-            [
-                Diagnostic(
-                    f"operator {name} is not supported: {count} {'node' if count == 1 else 'nodes'} "
-                    f"({', '.join(names[name][:5])}{', …' if count > 5 else ''})",
-                    place,
-                )
-                for name, count in missing.most_common()
-            ]
-        )
-
-
-def walk(model: onnx.ModelProto) -> Iterator[tuple[onnx.NodeProto, Mapping[str, int]]]:
-    """Every node with the operator sets it is written for, in subgraphs and functions too."""
-    opsets = opsets_of(model.opset_import)
-    for node in walk_nodes(model.graph.node):
-        yield node, opsets
-    for function in model.functions:
-        own = opsets_of(function.opset_import)
-        for node in walk_nodes(function.node):
-            yield node, own
-
-
-def walk_nodes(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
-    for node in nodes:
-        yield node
-        for attribute in node.attribute:
-            if attribute.type == onnx.AttributeProto.GRAPH:
-                yield from walk_nodes(attribute.g.node)
-
-
-# --- the module
-
-
-def finish(entry: Block, inputs: tuple[Port, ...], outputs: tuple[Port, ...], weights: Mapping[str, Array]) -> Program:
-    """Drop what nothing uses, and wrap the block as `@main`."""
-    for op in reversed(list(entry.ops)):
-        if is_trivially_dead(op):
-            op.detach()
-            op.erase()
-    used: dict[str, Array] = {}
-    for argument, (name, array) in zip(entry.args[len(inputs) :], weights.items(), strict=True):
-        if argument.uses:
-            used[name] = array
-        else:
-            entry.erase_arg(argument)
-    attributes: list[Mapping[str, Attribute]] = [
-        *map(port_attributes, inputs),
-        *({"ml.name": StringAttr(name), "ml.weight": UnitAttr()} for name in used),
-    ]
-    last = entry.last_op
-    assert last is not None
-    main = FuncOp(
-        "main",
-        FunctionType.from_lists([arg.type for arg in entry.args], [value.type for value in last.operands]),
-        Region(entry),
-        visibility="public",
-        arg_attrs=ArrayAttr(map(DictionaryAttr, attributes)),
-        res_attrs=ArrayAttr(DictionaryAttr(port_attributes(port)) for port in outputs),
-    )
-    return Program(ModuleOp([main]), inputs, outputs, used)
-
-
-def port_attributes(port: Port) -> dict[str, Attribute]:
-    """What the signature of the compiled program says about an input or output: its name, and its sizes' names."""
-    attributes: dict[str, Attribute] = {"ml.name": StringAttr(port.name)}
-    if port.declared is not None and any(isinstance(size, str) for size in port.declared):
-        names = [StringAttr(size if isinstance(size, str) else "") for size in port.declared]
-        attributes["ml.symbols"] = ArrayAttr(names)
-    return attributes

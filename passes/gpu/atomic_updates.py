@@ -20,7 +20,7 @@ from xdsl.passes import ModulePass
 
 from xmlc.dialects.reference.memref import ATOMIC
 from xmlc.passes.functions import defined_functions
-from xmlc.passes.gpu.map_loops import chain, is_repeatable
+from xmlc.passes.gpu.independence import chain, is_repeatable
 from xmlc.passes.schedule import PARALLEL
 from xmlc.passes.views import root
 

@@ -23,7 +23,7 @@ from xdsl.passes import ModulePass
 from xmlc.dialects import gpu
 from xmlc.passes.functions import defined_functions
 from xmlc.passes.gpu.code import Code, Index
-from xmlc.passes.gpu.map_loops import on_the_heap
+from xmlc.passes.gpu.device_buffers import on_the_heap
 from xmlc.passes.gpu.map_transpose import vector_at
 from xmlc.passes.gpu.outline import Kernels, Outline, captures
 from xmlc.passes.gpu.roofline import Demand

@@ -12,7 +12,7 @@ from xdsl.passes import ModulePass
 
 from xmlc.dialects.diagnostics import CompileError
 from xmlc.passes.functions import defined_functions
-from xmlc.passes.gpu.map_loops import on_the_heap
+from xmlc.passes.gpu.device_buffers import on_the_heap
 from xmlc.passes.gpu.outline import Kernels
 from xmlc.passes.gpu.scans.emit import TileScan
 from xmlc.passes.gpu.scans.ladder import HillisSteele, WorkEfficient

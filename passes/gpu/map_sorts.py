@@ -11,7 +11,7 @@ from xdsl.passes import ModulePass
 
 from xmlc.dialects.fused_sort import FusedSortOp
 from xmlc.passes.functions import defined_functions
-from xmlc.passes.gpu.map_loops import on_the_heap
+from xmlc.passes.gpu.device_buffers import on_the_heap
 from xmlc.passes.gpu.outline import Kernels
 from xmlc.passes.gpu.sorts.emit import Sort, emit_sort
 from xmlc.passes.gpu.sorts.selection import emit_selection, selects
