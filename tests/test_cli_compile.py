@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
+from gpu_corpus import needs_ptxas
 from onnx import TensorProto, helper
 
 from xmlc.driver import stages
@@ -289,7 +289,7 @@ def test_a_gpu_that_is_none_is_refused(xmlc: Run, target: str, message: str) -> 
     assert done.code == 2 and message in done.err
 
 
-@pytest.mark.skipif(shutil.which("ptxas") is None, reason="ptxas is not installed")
+@needs_ptxas
 def test_the_report_says_what_each_kernel_takes(xmlc: Run, tmp_path: Path) -> None:
     done = xmlc("compile", "-", "--target=cuda", "--emit=cubin", "-o", tmp_path / "x.cubin", "--report", text=SOFTMAX)
     assert done.code == 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -48,10 +47,12 @@ def device_code(module: ModuleOp, stage: str, target: CudaTarget, settings: Sett
 
 def compile_artifact(module: ModuleOp, settings: Settings) -> CudaArtifact:
     """A module as a program for a GPU: with machine code where ptxas is installed, else with PTX."""
+    from xmlc.backends.cuda.compile import find_ptxas
+
     target = settings.target
     assert isinstance(target, CudaTarget)
     signature, prepare_signature = to_last_mlir(module, settings)
-    code = device_code(module, "cubin" if shutil.which("ptxas") else "ptx", target, settings)
+    code = device_code(module, "cubin" if find_ptxas() else "ptx", target, settings)
     main = entry(module, entry_of(module), signature)
     before = prepare_of(module)
     prepare = entry(module, before, prepare_signature) if before and prepare_signature else None

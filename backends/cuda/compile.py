@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import tempfile
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -57,11 +58,22 @@ class Assembled:
     resources: tuple[Resources, ...]
 
 
+def find_ptxas() -> str | None:
+    """The program ptxas: that on the path, else that of the wheel nvidia-cuda-nvcc."""
+    if (found := shutil.which("ptxas")) is not None:
+        return found
+    packages = find_spec("nvidia")
+    folders = packages.submodule_search_locations if packages is not None else None
+    return next((str(path) for folder in folders or () for path in Path(folder).glob("*/bin/ptxas")), None)
+
+
 def assembled(ptx: str, target: CudaTarget) -> Assembled:
     """PTX through ptxas. CompileError where ptxas is not installed; what it refuses is a bug of ours."""
-    found = shutil.which("ptxas")
+    found = find_ptxas()
     if found is None:
-        raise CompileError("ptxas is not installed", hint="stop at --emit=ptx, which needs none")
+        raise CompileError(
+            "ptxas is not installed", hint="pip install nvidia-cuda-nvcc, or stop at --emit=ptx, which needs none"
+        )
     with tempfile.TemporaryDirectory() as folder:
         source, code = Path(folder, "kernels.ptx"), Path(folder, "kernels.cubin")
         source.write_text(ptx)

@@ -48,4 +48,16 @@ gpu.module @kernels {
     memref.store %y, %out[%c] : memref<1xi32>
     gpu.return
   }
+
+  // CHECK-LABEL: @functions_of_floats
+  gpu.func @functions_of_floats(%x: f32, %h: f16, %out: memref<1xf32>, %half: memref<1xf16>) kernel {
+    %c = arith.constant 0 : index
+    // CHECK: llvm.call_intrinsic "llvm.sqrt.f32"(%x) : (f32) -> f32
+    %y = math.sqrt %x : f32
+    memref.store %y, %out[%c] : memref<1xf32>
+    // CHECK: math.sqrt %h : f16
+    %z = math.sqrt %h : f16
+    memref.store %z, %half[%c] : memref<1xf16>
+    gpu.return
+  }
 }

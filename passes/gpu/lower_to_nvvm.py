@@ -23,6 +23,7 @@ from xdsl.dialects.builtin import (
     StringAttr,
     SymbolRefAttr,
     f32,
+    f64,
     i1,
     i32,
     i64,
@@ -50,7 +51,7 @@ class LowerToNvvm(ModulePass):
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         for module in [each for each in op.ops if isinstance(each, gpu.ModuleOp)]:
-            for each in [inner for inner in module.walk() if type(inner) in ROWS]:
+            for each in [inner for inner in module.walk() if has_instruction(inner)]:
                 code = Code(each)
                 results = ROWS[type(each)](code, each)
                 Rewriter.replace_op(each, [], list(results))
@@ -230,6 +231,25 @@ def exp2(code: Code, op: math.Exp2Op) -> Sequence[SSAValue]:
 
 EXP2 = "llvm.nvvm.ex2.approx.f32"
 
+
+def float_function(code: Code, op: Operation) -> Sequence[SSAValue]:
+    """LLVM's intrinsic: of the op itself MLIR makes a call of NVIDIA's device library."""
+    kind = op.results[0].type
+    name = f"llvm.{FLOAT_FUNCTIONS[type(op)]}.{kind}"
+    return (code.add(llvm.CallIntrinsicOp(name, list(op.operands), [kind])),)
+
+
+FLOAT_FUNCTIONS: dict[type[Operation], str] = {
+    math.AbsFOp: "fabs",
+    math.CeilOp: "ceil",
+    math.CopySignOp: "copysign",
+    math.FloorOp: "floor",
+    math.RoundEvenOp: "roundeven",
+    math.RoundOp: "round",
+    math.SqrtOp: "sqrt",
+}
+"""Op -> the intrinsic's name without its type."""
+
 ROWS: dict[type[Operation], Callable[[Code, Any], Sequence[SSAValue]]] = {
     **dict.fromkeys(AXES, position),
     gpu.GlobalIdOp: global_id,
@@ -241,5 +261,11 @@ ROWS: dict[type[Operation], Callable[[Code, Any], Sequence[SSAValue]]] = {
     gpu.ShuffleOp: shuffle,
     gpu.SubgroupReduceOp: subgroup_reduce,
     math.Exp2Op: exp2,
+    **dict.fromkeys(FLOAT_FUNCTIONS, float_function),
 }
 """Op -> what gives its results."""
+
+
+def has_instruction(op: Operation) -> bool:
+    """Functions of floats of 16 bits are left: some targets compute them in 32."""
+    return type(op) in ROWS and (type(op) not in FLOAT_FUNCTIONS or op.results[0].type in (f32, f64))

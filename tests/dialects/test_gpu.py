@@ -12,7 +12,7 @@ from oracle import mlir_opt, needs_mlir, parse
 from xdsl.dialects.builtin import VectorType
 from xdsl.utils.exceptions import VerifyException
 
-from xmlc.backends.cuda.compile import assembled, llvm_ir, ptx
+from xmlc.backends.cuda.compile import assembled, find_ptxas, llvm_ir, ptx
 from xmlc.backends.cuda.target import parse_cuda
 from xmlc.dialects.nvvm import OPERATIONS
 from xmlc.dialects.nvvm.matrix import FACTORS, SUMS
@@ -91,7 +91,7 @@ def test_ptxas_takes_every_op_of_nvvm() -> None:
     made = ptx(llvm_ir(module, target), target)
     for word in ("mbarrier.try_wait.parity", "cp.async.bulk.tensor.3d", "wgmma.mma_async", "ldmatrix"):
         assert word in made
-    if shutil.which("ptxas") is not None:
+    if find_ptxas() is not None:
         assert assembled(made, target).code
 
 
@@ -120,7 +120,7 @@ def test_ptxas_takes_every_product_of_a_warp() -> None:
     target = parse_cuda("cuda:sm_90a")
     made = ptx(llvm_ir(module, target), target)
     assert made.count("mma.sync.aligned") == len(kernels)
-    if shutil.which("ptxas") is not None:
+    if find_ptxas() is not None:
         assert len(assembled(made, target).resources) == len(kernels)
 
 
@@ -145,7 +145,7 @@ def test_pointers_into_memory_of_the_block_and_of_the_device() -> None:
     target = parse_cuda("cuda:sm_80")
     made = ptx(llvm_ir(parse(POINTERS), target), target)
     assert "cp.async.cg.shared.global" in made
-    if shutil.which("ptxas") is not None:
+    if find_ptxas() is not None:
         assert assembled(made, target).resources[0].shared_bytes == 256
 
 

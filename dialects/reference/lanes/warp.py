@@ -17,6 +17,7 @@ from xmlc.dialects.nvvm.warp import ElectSyncOp, MatchSyncOp, ReduxSyncOp, ShflS
 from xmlc.dialects.reference.arith import REFERENCE as ARITH
 from xmlc.dialects.reference.interpreter import Array, InterpreterError
 from xmlc.dialects.reference.lanes.frame import ThreadError, ThreadFrame
+from xmlc.dialects.reference.math import round_half_away
 
 BITS = 1 << np.arange(WARP, dtype=np.int64)
 
@@ -234,7 +235,19 @@ def zero(frame: ThreadFrame, op: llvm.ZeroOp) -> None:
     frame.set(op, tuple(np.zeros((), TO_NUMPY[each]) for each in kind.types))
 
 
-INTRINSICS: dict[str, Callable[..., Any]] = {"llvm.nvvm.ex2.approx.f32": np.exp2}
+FLOAT_FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "fabs": np.abs,
+    "ceil": np.ceil,
+    "copysign": np.copysign,
+    "floor": np.floor,
+    "roundeven": np.rint,
+    "round": round_half_away,
+    "sqrt": np.sqrt,
+}
+INTRINSICS: dict[str, Callable[..., Any]] = {
+    "llvm.nvvm.ex2.approx.f32": np.exp2,
+    **{f"llvm.{name}.{kind}": function for name, function in FLOAT_FUNCTIONS.items() for kind in ("f32", "f64")},
+}
 """Instructions without an op of their own."""
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
-
 import numpy as np
 import pytest
+from gpu_corpus import needs_ptxas
 from kernels_on_threads import mapped, run
 from ml_samples import SAMPLES, Sample
 from xdsl.dialects.builtin import f32
@@ -14,8 +13,6 @@ from xmlc.backends.cuda.compile import assembled, llvm_ir, ptx
 from xmlc.backends.cuda.target import parse_cuda
 from xmlc.dialects.reference.interpreter import interpret
 from xmlc.meaning import difference
-
-needs_ptxas = pytest.mark.skipif(shutil.which("ptxas") is None, reason="ptxas is not installed")
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=str)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
+from gpu_corpus import needs_ptxas
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kernels_on_threads import mapped, run
@@ -111,7 +111,7 @@ def test_the_cache_knows_sums_in_order_from_others() -> None:
     assert ordered != fast
 
 
-@pytest.mark.skipif(shutil.which("ptxas") is None, reason="ptxas is not installed")
+@needs_ptxas
 @pytest.mark.parametrize("element, how", [("f32", "add"), ("f64", "add"), ("i64", "max"), ("f32", "min")])
 def test_kernels_assemble(element: str, how: str) -> None:
     target = parse_cuda("cuda:sm_80")

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import pytest
 
+from xmlc.backends.cuda import compile
 from xmlc.backends.cuda.compile import assembled, ptx
 from xmlc.backends.cuda.target import DEFAULT, TRIPLE, parse_cuda
 from xmlc.dialects.diagnostics import CompileError
@@ -35,6 +39,16 @@ def test_ptx_is_of_a_version_that_has_the_architecture(processor: str) -> None:
 
 
 def test_a_missing_ptxas_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr(compile, "find_ptxas", lambda: None)
     with pytest.raises(CompileError, match="ptxas is not installed"):
         assembled("", parse_cuda("cuda"))
+
+
+def test_ptxas_is_found_in_its_wheel(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    program = tmp_path / "nvidia" / "cu13" / "bin" / "ptxas"
+    program.parent.mkdir(parents=True)
+    program.touch()
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "nvidia", raising=False)
+    assert compile.find_ptxas() == str(program)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 from typing import Any
 
 import numpy as np
 import pytest
+from gpu_corpus import needs_ptxas
 from launched_kernels import launch, program
 from oracle import parse
 from warp_group_kernels import MAPS, box, factors, pointer, product, shared_bytes
@@ -114,7 +114,7 @@ def test_swizzles_change_chunks_of_rows() -> None:
     assert all(len(set(swizzled(at, each).tolist())) == len(at) for each in (32, 64, 128))
 
 
-@pytest.mark.skipif(shutil.which("ptxas") is None, reason="ptxas is not installed")
+@needs_ptxas
 def test_ptxas_takes_the_product() -> None:
     a, b, c, _ = factors(64, 256, "bf16")
     maps = [bytes_of(TensorMap.of(each, size, 128)) for each, size in zip((a, b), box(64, "bf16"))]
