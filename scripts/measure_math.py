@@ -2,6 +2,7 @@
 
     python scripts/measure_math.py                     the table of docs/math.md on standard output
     python scripts/measure_math.py exp tanh --points 10000000
+    python scripts/measure_math.py --registers         the table of vectors of sixteen f32 with AVX-512
 
 References: NumPy in float64 for float32, and in long double for float64; their widths and the quality of the C
 library's long double functions (glibc's on x86-64 are good) bound what can be said.
@@ -38,15 +39,18 @@ TYPES: dict[str, Any] = {"f32": np.float32, "f64": np.float64}
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
-def loop_of(names: list[str], element: str, lanes: int = 0) -> ModuleOp:
-    """One function for each name: out[i] = name(x[i][, y[i]]), on vectors of `lanes` elements where it is not 0."""
+def loop_of(names: list[str], element: str, lanes: int = 0, attributes: str = "") -> ModuleOp:
+    """One function for each name: out[i] = name(x[i][, y[i]]), on vectors of `lanes` elements where it is not 0.
+
+    `attributes` are what the ops say of themselves, in braces.
+    """
     text: list[str] = []
     for name in names:
         second = SECOND_TYPE.get(name, element)
         first_type, second_type = (f"vector<{lanes}x{t}>" if lanes else t for t in (element, second))
         op = f"{'arith' if name == 'remf' else 'math'}.{name}"
         types = f"{first_type}, {second_type}" if name in SECOND_TYPE else first_type
-        call = f"{op} %a, %b : {types}" if FUNCTIONS[name].binary else f"{op} %a : {types}"
+        call = f"{op} %a, %b : {types}" if FUNCTIONS[name].binary else f"{op} %a {attributes} : {types}"
         memory, second_memory = f"memref<{LIMIT}x{element}>", f"memref<{LIMIT}x{second}>"
         access = "vector" if lanes else "memref"
         suffix = f", {first_type}" if lanes else ""
@@ -74,8 +78,8 @@ func.func @{name}(%x: {memory}, %y: {second_memory}, %out: {memory}, %n: index) 
 class Machine:
     """The functions `names` of one element type as machine code."""
 
-    def __init__(self, names: list[str], element: str, lanes: int = 0) -> None:
-        self.text = emit_module(loop_of(names, element, lanes), host())
+    def __init__(self, names: list[str], element: str, lanes: int = 0, attributes: str = "") -> None:
+        self.text = emit_module(loop_of(names, element, lanes, attributes), host())
         self.module = load_object(compile_to_object(self.text, host()))
         self.functions = {name: self.module.function(name) for name in names}
 
@@ -262,6 +266,29 @@ def speed(machine: Machine, name: str, element: str) -> float:
     return 10 * x.size / min(times)
 
 
+BELOW_ZERO = {"down to -20": (-20.0, 0.0), "down to the least normal number": (-87.3365, 0.0)}
+"""Where `exp` is measured of numbers that are never above zero."""
+
+
+def register_table(points: int) -> None:
+    """Print what vectors of sixteen f32 compute in registers."""
+    print("| function | f32 error (ulp) | at | f32 elements/ns |\n|---|---|---|---|")
+    machine = Machine(["exp", "erf", "tanh"], "f32", WIDEST)
+    for name in machine.functions:
+        (x,) = operands(name, "f32", points)
+        register_row(f"`{name}`", machine, name, x[: x.size // WIDEST * WIDEST].copy())
+    machine = Machine(["exp"], "f32", WIDEST, "{xmlc.below_zero}")
+    for words, span in BELOW_ZERO.items():
+        x = np.random.default_rng(7).uniform(*span, points // WIDEST * WIDEST).astype(np.float32)
+        register_row(f"`exp` of numbers below zero, {words}", machine, "exp", x)
+
+
+def register_row(title: str, machine: Machine, name: str, x: Array) -> None:
+    found = errors(machine(name, x), exact_values(name, [x]))
+    worst = int(found.argmax())
+    print(f"| {title} | {found[worst]:.3f} | {x[worst]:.9g} | {speed(machine, name, 'f32'):.2f} |", flush=True)
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -270,7 +297,11 @@ def main() -> None:
         "--points", type=int, default=2_000_000, help="points for each float32 function; a fifth for float64"
     )
     parser.add_argument("--asm", action="store_true", help="print the machine code instead")
+    parser.add_argument("--registers", action="store_true", help="the table of vectors of sixteen f32")
     arguments = parser.parse_args()
+    if arguments.registers:
+        register_table(arguments.points)
+        return
     names: list[str] = arguments.names or list(FUNCTIONS)
     if arguments.asm:
         for element in TYPES:

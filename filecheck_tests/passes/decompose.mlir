@@ -4,7 +4,7 @@
 func.func @softmax_subtracts_the_largest(%x: tensor<2x3xf32>) -> tensor<2x3xf32> {
   // CHECK-NEXT: [[LARGEST:%.*]] = ml.reduce_max %x axes = [1] keep_dims
   // CHECK-NEXT: [[SHIFTED:%.*]] = ml.sub %x, [[LARGEST]]
-  // CHECK-NEXT: [[POWERS:%.*]] = ml.exp [[SHIFTED]]
+  // CHECK-NEXT: [[POWERS:%.*]] = ml.exp [[SHIFTED]] {xmlc.below_zero}
   // CHECK-NEXT: [[SUM:%.*]] = ml.reduce_sum [[POWERS]] axes = [1] keep_dims
   // CHECK: [[SHARE:%.*]] = ml.div {{.*}}, [[SUM]]
   // CHECK-NEXT: [[RESULT:%.*]] = ml.mul [[POWERS]], [[SHARE]]

@@ -12,6 +12,7 @@ from xdsl.ir import Operation, SSAValue
 
 from xmlc.dialects.fused_attention import FusedAttentionOp
 from xmlc.dialects.lanewise import CmpfOp, SelectOp
+from xmlc.passes.below_zero import marked
 from xmlc.passes.contractions.emitter import INDEX, Emitter, View, whole_view
 from xmlc.passes.index_arithmetic import Index, IndexConstants
 from xmlc.passes.machine import Machine
@@ -91,10 +92,10 @@ class Attention(ABC):
         return self.emitter.add(op).results[0]
 
     def power(self, x: SSAValue, base: SSAValue) -> SSAValue:
-        """e^(x - base)"""
+        """e^(x - base), of a base that is no smaller"""
         shifted = self.made(arith.SubfOp, x, base)
         op = math.ExpOp.create(operands=(shifted,), result_types=(x.type,), properties=dict(CONTRACT))
-        return self.emitter.add(op).results[0]
+        return marked(self.emitter.add(op).results[0])
 
     def compared(self, predicate: str, x: SSAValue, y: SSAValue) -> SSAValue:
         properties = {"predicate": IntegerAttr(FLOAT_PREDICATES[predicate], i64), "fastmath": STRICT}

@@ -11,13 +11,14 @@ from xdsl.ir import SSAValue
 from xmlc.dialects.ml import composite as ml
 from xmlc.dialects.ml import functions as F
 from xmlc.dialects.ml.types import element_of, has_static_shape, rank_of, shape_of
+from xmlc.passes.below_zero import marked
 from xmlc.passes.decompose.operands import insert_ones, known_shape, narrow, wide
 
 
 def softmax(op: ml.SoftmaxOp) -> SSAValue:
     """e^(x - m) * (1 / sum of e^(x - m)), m the largest x: no power exceeds 1, and one division serves a row"""
     x, axes = wide(op.x), (op.axis.value.data,)
-    powers = F.exp(F.sub(x, F.reduce_max(x, axes, keep_dims=True)))
+    powers = marked(F.exp(F.sub(x, F.reduce_max(x, axes, keep_dims=True))))
     total = F.reduce_sum(powers, axes, keep_dims=True)
     return narrow(F.mul(powers, F.div(F.scalar(total, 1), total)), op.out)
 
@@ -26,7 +27,7 @@ def log_softmax(op: ml.LogSoftmaxOp) -> SSAValue:
     """x - m - log(sum of e^(x - m)), m the largest x"""
     x, axes = wide(op.x), (op.axis.value.data,)
     shifted = F.sub(x, F.reduce_max(x, axes, keep_dims=True))
-    total = F.reduce_sum(F.exp(shifted), axes, keep_dims=True)
+    total = F.reduce_sum(marked(F.exp(shifted)), axes, keep_dims=True)
     return narrow(F.sub(shifted, F.log(total)), op.out)
 
 

@@ -18,6 +18,7 @@ from xdsl.utils.hints import isa
 
 from xmlc.dialects.context_variables import setting
 from xmlc.dialects.float_remainder import RemfOp
+from xmlc.passes.below_zero import is_marked
 from xmlc.passes.expand_math.device import DEVICE, is_instruction
 from xmlc.passes.expand_math.error_function import erf
 from xmlc.passes.expand_math.exponential import exp, exp2, expm1
@@ -25,7 +26,7 @@ from xmlc.passes.expand_math.hyperbolic import acosh, asinh, atanh, cosh, sinh, 
 from xmlc.passes.expand_math.inverse_trigonometric import acos, asin, atan, atan2
 from xmlc.passes.expand_math.logarithm import log, log1p, log2, log10
 from xmlc.passes.expand_math.power import cbrt, fpowi, ipowi, powf, rsqrt
-from xmlc.passes.expand_math.registers import REGISTERS, is_register
+from xmlc.passes.expand_math.registers import REGISTERS, REGISTERS_BELOW_ZERO, is_register
 from xmlc.passes.expand_math.remainder import remf
 from xmlc.passes.expand_math.trigonometric import cos, sin, tan
 from xmlc.passes.number import AVX512, FORMATS, Integer, Number, Real, element_of, like
@@ -106,8 +107,13 @@ def symbol_table_of(op: Operation) -> Operation:
     return table
 
 
-def expand(op: Operation) -> tuple[str, tuple[Attribute, ...]]:
-    """Replace op by a call; the name and the operand types of the function called."""
+def computed_types(op: Operation) -> tuple[Attribute, ...]:
+    """The types of the operands that an op is computed in."""
+    return tuple(like(each.type, f32) if element_of(each.type) in NARROW else each.type for each in op.operands)
+
+
+def expand(op: Operation, name: str, types: tuple[Attribute, ...]) -> None:
+    """Replace op by a call of the function of this name on operands of these types."""
     new: list[Operation] = []
 
     def converted(value: SSAValue, kind: type[Operation], element: Attribute) -> SSAValue:
@@ -116,10 +122,9 @@ def expand(op: Operation) -> tuple[str, tuple[Attribute, ...]]:
         return conversion.results[0]
 
     operands = [
-        converted(value, arith.ExtFOp, f32) if element_of(value.type) in NARROW else value for value in op.operands
+        value if value.type == type_ else converted(value, arith.ExtFOp, f32)
+        for value, type_ in zip(op.operands, types)
     ]
-    types = tuple(value.type for value in operands)
-    name = function_name(type(op), types)
     call = func.CallOp(name, operands, types[:1])
     new.append(call)
     result = call.results[0]
@@ -133,7 +138,6 @@ def expand(op: Operation) -> tuple[str, tuple[Attribute, ...]]:
     op.results[0].replace_all_uses_with(result)
     op.detach()
     op.erase()
-    return name, types
 
 
 @dataclass(frozen=True)
@@ -158,9 +162,13 @@ class ExpandMath(ModulePass):
             if definition is None or not supported(inner) or (self.device and is_instruction(inner)):
                 continue
             table = symbol_table_of(inner)
-            name, types = expand(inner)
+            types = computed_types(inner)
+            name = function_name(type(inner), types)
             if self.avx512 and is_register(types[0]):
                 definition = REGISTERS.get(type(inner), definition)
+                if is_marked(inner):
+                    name, definition = f"{name}.below_zero", REGISTERS_BELOW_ZERO[type(inner)]
+            expand(inner, name, types)
             needed[table, name] = definition, types
         with setting(AVX512, self.avx512):
             for (table, name), (definition, types) in needed.items():

@@ -21,6 +21,7 @@ from xmlc.dialects.float_remainder import RemfOp
 from xmlc.dialects.ml import elementwise as ml
 from xmlc.dialects.ml.shaping import ConstantOp
 from xmlc.dialects.ml.types import element_of, shape_of
+from xmlc.passes.below_zero import is_marked, marked
 from xmlc.passes.lower_ml.structured import Map, broadcast_map, number, parallel, stored
 from xmlc.passes.number import STRICT, Flag, Integer, Number, Real, build, select
 
@@ -96,6 +97,11 @@ def invert(op: ml.NotOp, x: Flag | Integer) -> Number:
     return x ^ x.constant(1) if isinstance(x, Flag) else x ^ x.constant(-1)
 
 
+def exp(op: ml.ExpOp, x: Real) -> Real:
+    power = real(math.ExpOp, x)
+    return Real(marked(power.value)) if is_marked(op) else power
+
+
 def sigmoid(x: Real) -> Real:
     return 1.0 / (1.0 + real(math.ExpOp, -x))
 
@@ -105,7 +111,7 @@ def silu(x: Real) -> Real:
 
 
 def softplus(x: Real) -> Real:
-    return maximum(x, x.constant(0.0)) + real(math.Log1pOp, real(math.ExpOp, -abs(x)))
+    return maximum(x, x.constant(0.0)) + real(math.Log1pOp, Real(marked(real(math.ExpOp, -abs(x)).value)))
 
 
 def hard_swish(x: Real) -> Real:
@@ -348,7 +354,7 @@ SCALAR: dict[type[Operation], Row] = {
     ml.FloorOp: of_real(math.FloorOp),
     ml.CeilOp: of_real(math.CeilOp),
     ml.RoundOp: of_real(math.RoundEvenOp),
-    ml.ExpOp: of_real(math.ExpOp),
+    ml.ExpOp: exp,
     ml.Expm1Op: of_real(math.ExpM1Op),
     ml.LogOp: of_real(math.LogOp),
     ml.Log1pOp: of_real(math.Log1pOp),
