@@ -4,9 +4,9 @@
 
 Each runtime loads a model and calls it three times in a new process. What is told is the most memory that the process
 held from then on, less what it held before it opened the file: code, weights, what was made of them at load, arena,
-inputs' copies and outputs. xmlc's programs come from its cache, compiled and called by a process before: a server starts so. The
-arena is what `plan-memory` gives to intermediate results; `live` is what they take at the worst moment, which no plan
-can beat. Linux only. `python benchmarks/fetch_models.py` fetches the models.
+inputs' copies and outputs. xmlc's programs come from its cache, compiled and called by a process before: a server
+starts so. The arena is what `plan-memory` gives to intermediate results; `live` is what they take at the worst moment,
+which no plan can beat. Linux only. `python benchmarks/fetch_models.py` fetches the models.
 """
 
 from __future__ import annotations

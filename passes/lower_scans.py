@@ -28,7 +28,7 @@ from xmlc.passes.contractions.emitter import Emitter, bits_of, whole_view
 from xmlc.passes.functions import defined_functions
 from xmlc.passes.index_arithmetic import Index, IndexConstants
 from xmlc.passes.lower_transposes import shuffled
-from xmlc.passes.machine import Machine
+from xmlc.passes.machine import Machine, machine_of
 from xmlc.passes.number import INTEGER_PREDICATES, STRICT
 from xmlc.passes.rows.emitter import LANEWISE
 from xmlc.passes.scans import Scan, scan_of
@@ -53,7 +53,7 @@ class LowerScans(ModulePass):
     threads: int = Machine.threads
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        machine = Machine(self.vector_bits, threads=self.threads)
+        machine = machine_of(self)
         for function in defined_functions(op):
             constants = IndexConstants(function.body.block)
             for nest in [each for each in function.body.block.ops if isinstance(each, scf.ForOp)]:

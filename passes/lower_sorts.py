@@ -18,7 +18,7 @@ from xmlc.dialects.fused_sort import FusedSortOp
 from xmlc.passes import remarks
 from xmlc.passes.functions import defined_functions
 from xmlc.passes.index_arithmetic import IndexConstants
-from xmlc.passes.machine import Machine
+from xmlc.passes.machine import Machine, machine_of
 from xmlc.passes.sorts.across import Across
 from xmlc.passes.sorts.along import Along
 
@@ -36,7 +36,7 @@ class LowerSorts(ModulePass):
     second_cache: int = Machine.second_cache
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        machine = Machine(self.vector_bits, self.vector_registers, second_cache=self.second_cache)
+        machine = machine_of(self)
         for function in defined_functions(op):
             constants = IndexConstants(function.body.block)
             for sort in [each for each in function.walk() if isinstance(each, FusedSortOp)]:

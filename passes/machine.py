@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+
+from xdsl.passes import ModulePass
 
 
 @dataclass(frozen=True)
@@ -26,3 +28,9 @@ class Machine:
     def lanes(self, bits: int) -> int:
         """How many elements of `bits` bits a vector register holds."""
         return max(1, self.vector_bits // bits)
+
+
+def machine_of(options: ModulePass) -> Machine:
+    """The machine that the options of a pass describe: those of its fields that are called like one of `Machine`'s."""
+    stated = {each.name for each in fields(options)}
+    return Machine(**{each.name: getattr(options, each.name) for each in fields(Machine) if each.name in stated})

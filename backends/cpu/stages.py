@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 
 from xdsl.passes import ModulePass
 
 from xmlc.backends.cpu.target import Target
 from xmlc.backends.graph_stages import graph_stages
 from xmlc.backends.stages import Stage
-from xmlc.passes.assign_layouts import AssignLayouts
 from xmlc.passes.attention.lower import LowerAttention
 from xmlc.passes.bufferize import Bufferize
 from xmlc.passes.contractions.lower import LowerContractions
@@ -20,7 +19,6 @@ from xmlc.passes.lower_linalg import LowerLinalg
 from xmlc.passes.lower_scans import LowerScans
 from xmlc.passes.lower_sorts import LowerSorts
 from xmlc.passes.lower_transposes import LowerTransposes
-from xmlc.passes.pack_weights import PackWeights
 from xmlc.passes.parallelize import Parallelize
 from xmlc.passes.plan_memory import PlanMemory
 from xmlc.passes.rows.lower import LowerRows
@@ -51,51 +49,17 @@ def timed(passes: Sequence[ModulePass], entry: str) -> list[ModulePass]:
 
 
 def fitted(passes: Sequence[ModulePass], target: Target, threads: int = 1) -> list[ModulePass]:
-    """The passes, those with a cost model given what a target is like, and how many threads there are."""
-    sizes = dict(zip(("first_cache", "second_cache", "third_cache"), target.caches))
-
-    def fit(each: ModulePass) -> ModulePass:
-        match each:
-            case LowerContractions():
-                return replace(
-                    each,
-                    vector_bits=target.vector_bits,
-                    vector_registers=target.vector_registers,
-                    dots=target.dots,
-                    tiles=target.tiles,
-                    threads=threads,
-                    **sizes,
-                )
-            case LowerAttention():
-                return replace(
-                    each,
-                    vector_bits=target.vector_bits,
-                    vector_registers=target.vector_registers,
-                    second_cache=sizes.get("second_cache", each.second_cache),
-                )
-            case LowerRows():
-                return replace(each, vector_bits=target.vector_bits, threads=threads, **sizes)
-            case LowerScans():
-                return replace(each, vector_bits=target.vector_bits, threads=threads)
-            case LowerSorts():
-                return replace(
-                    each,
-                    vector_bits=target.vector_bits,
-                    vector_registers=target.vector_registers,
-                    second_cache=sizes.get("second_cache", each.second_cache),
-                )
-            case LowerTransposes():
-                far = {name: size for name, size in sizes.items() if name != "first_cache"}
-                return replace(each, vector_bits=target.vector_bits, **far)
-            case AssignLayouts() | PackWeights():
-                return replace(each, vector_bits=target.vector_bits)
-            case ExpandMath():
-                return replace(each, avx512=target.architecture == "x86_64" and target.vector_bits == 512)
-            case LowerFreeContractions():
-                return replace(each, vector_bits=target.vector_bits, vector_registers=target.vector_registers)
-            case Parallelize():
-                return replace(each, threads=threads)
-            case _:
-                return each
-
-    return [fit(each) for each in passes]
+    """The passes, with what their options say of the machine being what the target is, and so many threads."""
+    known = {
+        "vector_bits": target.vector_bits,
+        "vector_registers": target.vector_registers,
+        "dots": target.dots,
+        "tiles": target.tiles,
+        "avx512": target.architecture == "x86_64" and target.vector_bits == 512,
+        "threads": threads,
+        **dict(zip(("first_cache", "second_cache", "third_cache"), target.caches)),
+    }
+    return [
+        replace(each, **{option.name: known[option.name] for option in fields(each) if option.name in known})
+        for each in passes
+    ]

@@ -11,7 +11,7 @@ from xdsl.passes import ModulePass
 from xmlc.dialects.fused_attention import FusedAttentionOp
 from xmlc.passes.functions import defined_functions
 from xmlc.passes.index_arithmetic import IndexConstants
-from xmlc.passes.machine import Machine
+from xmlc.passes.machine import Machine, machine_of
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class LowerAttention(ModulePass):
     """A name of `schedules.SCHEDULES`, which is taken wherever it fits: for tests."""
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        machine = Machine(self.vector_bits, self.vector_registers, second_cache=self.second_cache)
+        machine = machine_of(self)
         for function in defined_functions(op):
             found = [each for each in function.walk() if isinstance(each, FusedAttentionOp)]
             if not found:

@@ -11,7 +11,7 @@ from xdsl.passes import ModulePass
 
 from xmlc.passes.functions import defined_functions
 from xmlc.passes.index_arithmetic import IndexConstants
-from xmlc.passes.machine import Machine
+from xmlc.passes.machine import Machine, machine_of
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,7 @@ class LowerContractions(ModulePass):
     """How many threads there are to share a loop; which sums are formed does not depend on it."""
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        caches = (self.first_cache, self.second_cache, self.third_cache)
-        machine = Machine(self.vector_bits, self.vector_registers, *caches, self.dots, self.tiles, self.threads)
+        machine = machine_of(self)
         for function in defined_functions(op):
             found = [each for each in function.walk() if isinstance(each, linalg.ops.GenericOp) and accumulates(each)]
             if not found:

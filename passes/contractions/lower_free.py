@@ -12,7 +12,7 @@ from xdsl.passes import ModulePass
 from xmlc.passes.contractions.lower import accumulates
 from xmlc.passes.functions import defined_functions
 from xmlc.passes.index_arithmetic import IndexConstants
-from xmlc.passes.machine import Machine
+from xmlc.passes.machine import Machine, machine_of
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class LowerFreeContractions(ModulePass):
     vector_registers: int = Machine.vector_registers
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        machine = Machine(self.vector_bits, self.vector_registers)
+        machine = machine_of(self)
         for function in defined_functions(op):
             found = [each for each in function.walk() if isinstance(each, linalg.ops.GenericOp) and is_free_sum(each)]
             if not found:

@@ -19,7 +19,7 @@ from xmlc.passes.contractions.emitter import Emitter
 from xmlc.passes.expand_math.registers import PIECES, REGISTERS
 from xmlc.passes.functions import defined_functions
 from xmlc.passes.index_arithmetic import IndexConstants
-from xmlc.passes.machine import Machine
+from xmlc.passes.machine import Machine, machine_of
 from xmlc.passes.memory import byte_size
 from xmlc.passes.rows.emit import emit
 from xmlc.passes.rows.emitter import lanes_for, vector_loop
@@ -41,13 +41,7 @@ class LowerRows(ModulePass):
     threads: int = Machine.threads
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        machine = Machine(
-            self.vector_bits,
-            first_cache=self.first_cache,
-            second_cache=self.second_cache,
-            third_cache=self.third_cache,
-            threads=self.threads,
-        )
+        machine = machine_of(self)
         for function in defined_functions(op):
             constants = IndexConstants(function.body.block)
             for block in list(function.walk_blocks()):
