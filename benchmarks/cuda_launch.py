@@ -10,10 +10,14 @@ is the device's, between events. Each figure is the median of several rounds.
 from __future__ import annotations
 
 import argparse
+import ctypes
 import json
+import os
+import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -21,12 +25,15 @@ from typing import Any
 import numpy as np
 from cuda_compile import compiling
 
+from xmlc.backends.cuda.artifact import CudaArtifact
+from xmlc.options import CUDA_SYNC
+
 LAUNCHES = 20
 ROUNDS, CALLS = 15, 40
 
 
 def programs() -> dict[str, Any]:
-    """Name -> module: one small kernel; many small kernels; a softmax of 1 GiB."""
+    """Name -> module: one small kernel; many small kernels; a softmax of 1 GiB; a result that no device holds."""
     import xmlc
     from xmlc import ml
 
@@ -43,6 +50,10 @@ def programs() -> dict[str, Any]:
                 value = ml.softmax(value, axis=-1)
             f.returns(value)
         made[name] = builder.module
+    builder = xmlc.Builder()
+    with builder.function(x=xmlc.tensor("1048576x1xf32"), y=xmlc.tensor("1x1048576xf32")) as f:
+        f.returns(ml.add(f["x"], f["y"]))
+    made["huge"] = builder.module
     return made
 
 
@@ -56,15 +67,15 @@ def build(folder: Path) -> None:
         (folder / f"{name}.program").write_bytes(artifact.to_bytes())
 
 
-def host_seconds(driver: Any, call: Callable[[], Any]) -> float:
+def host_seconds(driver: Any, call: Callable[[], Any], calls: int = CALLS) -> float:
     """The time of the host for one call, while the device works through a queue."""
     times: list[float] = []
     for _ in range(ROUNDS):
         driver.synchronize(0)
         started = time.perf_counter()
-        for _ in range(CALLS):
+        for _ in range(calls):
             call()
-        times.append((time.perf_counter() - started) / CALLS)
+        times.append((time.perf_counter() - started) / calls)
         driver.synchronize(0)
     return median(times)
 
@@ -83,7 +94,6 @@ def device_seconds(driver: Any, call: Callable[[], Any]) -> float:
 
 
 def run(folder: Path) -> dict[str, Any]:
-    from xmlc.backends.cuda.artifact import CudaArtifact
     from xmlc.backends.cuda.driver import driver_of
     from xmlc.compiled_cuda import CudaModule
 
@@ -97,25 +107,87 @@ def run(folder: Path) -> dict[str, Any]:
         module = CudaModule(artifacts[name], {}, driver)
         loading = time.perf_counter() - started
         call = module.bind(x)
-        replay = call.graph()
-        replay()
-        captured = call.outputs[0].numpy()
-        np.testing.assert_allclose(captured, module(x)[0], rtol=1e-6)
+        call()
+        np.testing.assert_allclose(call.outputs[0].numpy(), module(x)[0], rtol=1e-6)
+        one_by_one = call.execution.made_ready(0)
         result[name] = {
             "launches": launches,
             "load ms": loading * 1e3,
-            "bound call us per launch": host_seconds(driver, call) / launches * 1e6,
-            "graph replay us": host_seconds(driver, replay) * 1e6,
-            "graph device us per kernel": device_seconds(driver, replay) / launches * 1e6,
+            "bound call us": host_seconds(driver, call) * 1e6,
             "bound device us per kernel": device_seconds(driver, call) / launches * 1e6,
+            "kernels one by one us": host_seconds(driver, one_by_one) * 1e6,
+            "kernels one by one device us per kernel": device_seconds(driver, one_by_one) / launches * 1e6,
             "call with NumPy us": host_seconds(driver, lambda: module(x)) * 1e6,  # noqa: B023
-        }
+        } | parts(driver, call)
     result["transfers GB/s"] = transfers(driver)
     result["compile ms"] = compiling()
-    result["errors"] = refusals(CudaModule(artifacts["one"], {}, driver))
+    result["errors"] = refusals(folder)
     result["libraries"] = libraries(CudaModule(artifacts["one"], {}, driver), x)
     result["large softmax"] = large(CudaModule(artifacts["large"], {}, driver))
     return result
+
+
+LOOPS = """
+define void @kernels(ptr %launch, i64 %count, ptr %function, i32 %grid, i32 %block, i32 %shared, ptr %arguments) {
+  br label %next
+next:
+  %i = phi i64 [ 0, %0 ], [ %i.next, %next ]
+  %code = call i32 %launch(ptr %function, i32 %grid, i32 1, i32 1, i32 %block, i32 1, i32 1, i32 %shared,
+                           ptr null, ptr %arguments, ptr null)
+  %i.next = add i64 %i, 1
+  %more = icmp ult i64 %i.next, %count
+  br i1 %more, label %next, label %done
+done:
+  ret void
+}
+define void @graphs(ptr %launch, i64 %count, ptr %graph) {
+  br label %next
+next:
+  %i = phi i64 [ 0, %0 ], [ %i.next, %next ]
+  %code = call i32 %launch(ptr %graph, ptr null)
+  %i.next = add i64 %i, 1
+  %more = icmp ult i64 %i.next, %count
+  br i1 %more, label %next, label %done
+done:
+  ret void
+}
+"""
+"""Launches from machine code, without Python between them."""
+
+
+def parts(driver: Any, call: Any) -> dict[str, float]:
+    """What the driver alone takes of the host's time, and what its Python bindings add: microseconds a launch."""
+    from xmlc.backends.cpu.jit import compile_to_object, load_object
+    from xmlc.backends.cpu.target import host
+
+    loops = load_object(compile_to_object(LOOPS, host()))
+    library, pointer, integer = ctypes.CDLL("libcuda.so.1"), ctypes.c_void_p, ctypes.c_int
+    packed = call.execution.packed[id(call.module.artifact.main.program.launches()[0])]
+    (grid, _, _), (block, _, _), shared = packed.sizes
+    function, arguments = packed.function, packed.where
+    graph = driver.captured(lambda stream: call.execution.made_ready(stream)())
+    kernels = ctypes.CFUNCTYPE(None, pointer, ctypes.c_int64, pointer, integer, integer, integer, pointer)
+    graphs = ctypes.CFUNCTYPE(None, pointer, ctypes.c_int64, pointer)
+    launch_kernels, launch_graphs = kernels(loops.address("kernels")), graphs(loops.address("graphs"))
+    launch_kernel, launch_graph = (
+        ctypes.cast(each, pointer) for each in (library.cuLaunchKernel, library.cuGraphLaunch)
+    )
+    api, stream = driver.api, driver.stream(0)
+    given = function, grid, 1, 1, block, 1, 1, shared, stream, arguments, 0
+
+    def all_kernels() -> None:
+        launch_kernels(launch_kernel, CALLS, int(function), grid, block, shared, arguments)
+
+    def all_graphs() -> None:
+        launch_graphs(launch_graph, CALLS, int(graph))
+
+    seconds = {
+        "a kernel from machine code us": host_seconds(driver, all_kernels, 1) / CALLS,
+        "a graph from machine code us": host_seconds(driver, all_graphs, 1) / CALLS,
+        "a kernel by the bindings us": host_seconds(driver, lambda: api.cuLaunchKernel(*given)),
+        "a graph by the bindings us": host_seconds(driver, lambda: api.cuGraphLaunch(graph, stream)),
+    }
+    return {name: each * 1e6 for name, each in seconds.items()}
 
 
 def transfers(driver: Any) -> dict[str, dict[str, float]]:
@@ -176,11 +248,12 @@ def large(module: Any) -> dict[str, Any]:
     }
 
 
-def refusals(module: Any) -> list[str]:
-    """What is said to those who give the wrong arrays, or want too much memory."""
+def refusals(folder: Path) -> list[str]:
+    """What is said to those who give the wrong arrays, want too much memory, or whose kernels fail."""
     import torch
 
-    from xmlc.backends.cuda.arrays import DeviceArray
+    from xmlc.backends.cuda.driver import driver_of
+    from xmlc.compiled_cuda import CudaModule
     from xmlc.dialects.diagnostics import CompileError
 
     said: list[str] = []
@@ -193,12 +266,49 @@ def refusals(module: Any) -> list[str]:
         else:
             raise AssertionError("it was not refused")
 
+    module, huge = (CudaModule(artifact_of(folder, name), {}, driver_of()) for name in ("one", "huge"))
     whole = torch.zeros(64 * 256 + 1, device="cuda")
     refused(lambda: module(whole[1:].reshape(64, 256)))
     refused(lambda: module(torch.zeros(256, 64, device="cuda").T))
     refused(lambda: module(torch.zeros(64, 256, device="cuda", dtype=torch.float64)))
-    refused(lambda: DeviceArray(module.driver, (1 << 50,), np.dtype(np.uint8)))
+    refused(lambda: huge(np.zeros((1 << 20, 1), np.float32), np.zeros((1, 1 << 20), np.float32)))
+    x = np.zeros((64, 256), np.float32)
+    too_wide = CudaModule(changed(artifact_of(folder, "one"), block=(2048, 1, 1)), {}, driver_of())
+    refused(lambda: too_wide(x))
+    refused(lambda: too_wide.bind(x)())
+    for waits in ("0", "1"):
+        environment = os.environ | {CUDA_SYNC.name: waits}
+        command = [sys.executable, __file__, "fault", str(folder)]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        said.append(done.stdout.strip().replace(f"{Path(__file__).parent}/", ""))
     return said
+
+
+def fault(folder: Path) -> None:
+    """Print what is said of a kernel that writes where no memory is, which spoils the process for all else."""
+    from xmlc.backends.cuda.driver import driver_of
+    from xmlc.backends.cuda.program import Address
+    from xmlc.compiled_cuda import CudaModule
+    from xmlc.dialects.diagnostics import CompileError
+
+    artifact = artifact_of(folder, "one")
+    (step,) = artifact.main.program.launches()
+    far = [replace(each, value=Address(each.value.buffer, 1 << 45)) for each in step.arguments]
+    try:
+        CudaModule(changed(artifact, arguments=tuple(far)), {}, driver_of())(np.zeros((64, 256), np.float32))
+    except CompileError as error:
+        print(error)
+
+
+def artifact_of(folder: Path, name: str) -> CudaArtifact:
+    return CudaArtifact.from_bytes((folder / f"{name}.program").read_bytes())
+
+
+def changed(artifact: CudaArtifact, **changes: Any) -> CudaArtifact:
+    """A program of one launch, the launch being otherwise."""
+    (step,) = artifact.main.program.steps
+    program = replace(artifact.main.program, steps=(replace(step, **changes),))
+    return replace(artifact, main=replace(artifact.main, program=program))
 
 
 def libraries(module: Any, x: Any) -> dict[str, str]:
@@ -254,12 +364,15 @@ def libraries(module: Any, x: Any) -> dict[str, str]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("action", choices=["build", "run"])
+    parser.add_argument("action", choices=["build", "run", "fault"])
     parser.add_argument("folder", type=Path)
     parser.add_argument("-o", type=Path, default=Path("cuda_launch.json"))
     given = parser.parse_args()
     if given.action == "build":
         build(given.folder)
+        return 0
+    if given.action == "fault":
+        fault(given.folder)
         return 0
     made = run(given.folder)
     given.o.write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")

@@ -1,11 +1,11 @@
 """Every op of `ml` on a GPU: compile the samples of the tests on any machine, run them on one that has a GPU.
 
     python benchmarks/cuda_suite.py build FOLDER [--seconds 300]    # needs no GPU
-    python benchmarks/cuda_suite.py run FOLDER -o RESULT.json       # needs no LLVM
+    python benchmarks/cuda_suite.py run FOLDER [--sanitize memcheck racecheck] [--jobs 4] -o RESULT.json # needs no LLVM
 
 The results are compared with the NumPy reference, within the tolerance that the CPU's tests have for each type. Each
 sample is run on random numbers; outputs are poisoned first. After an error of the driver, which spoils a process, the
-next sample is run in a new one. `--command` is put before the program that runs samples, such as compute-sanitizer.
+next sample is run in a new one. `--sanitize memcheck racecheck` runs all again under those tools of compute-sanitizer.
 """
 
 from __future__ import annotations
@@ -16,6 +16,10 @@ import shlex
 import subprocess
 import sys
 import time
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -105,36 +109,62 @@ def work(files: list[str]) -> None:
         print(json.dumps(made | {"differences": [str(each) for each in wrong]}), flush=True)
 
 
-def run(folder: Path, output: Path, command: str, limit: float) -> int:
-    """Run all artefacts of a folder; write what came out. Returns how many are not right."""
-    left = sorted(map(str, folder.glob("*.artifact")))
+def run(files: Sequence[str], command: str, limit: float, jobs: int) -> dict[str, Any]:
+    """Run artefacts in several processes at a time; what came out. `command` is put before each process."""
+    parts = [part for part in (files[i::jobs] for i in range(jobs)) if part]
+    with ThreadPoolExecutor(jobs) as pool:
+        found = list(pool.map(lambda part: run_part(part, command, limit), parts))
+    results = sorted((line for lines, _ in found for line in lines), key=lambda line: line["file"])
+    wrong = [line for line in results if line.get("error") or line.get("differences")]
+    made: dict[str, Any] = {
+        "ran": len(results),
+        "right": len(results) - len(wrong),
+        "wrong": wrong,
+        "not run": len(files) - len(results),
+    }
+    if command:
+        said = Counter(line for _, lines in found for line in lines)
+        clean = any("SUMMARY" in line for line in said) and all("SUMMARY: 0" in x for x in said if "SUMMARY" in x)
+        made |= {"command": command, "clean": clean, "said": dict(said)}
+    return made
+
+
+def run_part(files: Sequence[str], command: str, limit: float) -> tuple[list[dict[str, Any]], list[str]]:
+    """Run artefacts one after the other: a result for each, and the lines that the command said of its own."""
+    left, until = list(files), time.monotonic() + limit
     results: list[dict[str, Any]] = []
-    until = time.monotonic() + limit
-    log = ""
+    said: list[str] = []
     while left and time.monotonic() < until:
         program = [*shlex.split(command), sys.executable, __file__, "work", *left]
         done = subprocess.run(program, capture_output=True, text=True, check=False, timeout=limit + 60)
         lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
         begun = [line["begin"] for line in lines if "begin" in line]
         ended = [line for line in lines if "file" in line]
-        log += "\n".join(line for line in done.stdout.splitlines() if not line.startswith("{")) if command else ""
-        for line in ended:
-            results.append(line)
+        said += [line for line in done.stdout.splitlines() if line.startswith("=====")]
+        results += ended
         if begun and begun[-1] not in [line["file"] for line in ended]:
             results.append({"file": begun[-1], "error": done.stderr[-2000:]})
         if not begun:
             raise RuntimeError(f"nothing was run: {done.stdout[-2000:]}{done.stderr[-3000:]}")
         left = [file for file in left if file not in {line["file"] for line in results}]
-    wrong = [line for line in results if line.get("error") or line.get("differences")]
-    summary = {"ran": len(results), "right": len(results) - len(wrong), "wrong": wrong, "not run": len(left)}
-    record: dict[str, Any] = {"device": device(), **summary}
-    if command:
-        record |= {"command": command, "said": [line for line in log.splitlines() if "====" in line][-40:]}
-    output.write_text(json.dumps(record | {"samples": results}, indent=1) + "\n", encoding="utf-8")
-    print(json.dumps({key: value for key, value in record.items() if key != "wrong"}))
-    for line in wrong[:40]:
-        print(json.dumps(line)[:400])
-    return len(wrong)
+    return results, said
+
+
+def record(folder: Path, output: Path, tools: Sequence[str], limit: float, jobs: int) -> int:
+    """Run all artefacts of a folder, then under each tool of compute-sanitizer; 0 if all are right and clean."""
+    files = sorted(map(str, folder.glob("*.artifact")))
+    made: dict[str, Any] = {"date": datetime.now(UTC).isoformat(timespec="seconds"), "device": device()}
+    for tool in ("", *tools):
+        started = time.monotonic()
+        found = run(files, f"compute-sanitizer --tool {tool}" if tool else "", limit, jobs)
+        found["seconds"] = round(time.monotonic() - started)
+        made |= {tool: found} if tool else found
+        output.write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
+        print(tool or "plain", json.dumps({key: value for key, value in found.items() if key != "wrong"}), flush=True)
+        for line in found["wrong"][:40]:
+            print(json.dumps(line)[:400])
+    runs = [made, *(made[tool] for tool in tools)]
+    return int(any(found["wrong"] or found["not run"] or not found.get("clean", True) for found in runs))
 
 
 def device() -> dict[str, Any]:
@@ -149,7 +179,8 @@ def main() -> int:
     parser.add_argument("action", choices=["build", "run", "work"])
     parser.add_argument("paths", nargs="+")
     parser.add_argument("--seconds", type=float, default=300)
-    parser.add_argument("--command", default="")
+    parser.add_argument("--sanitize", nargs="*", default=[], metavar="TOOL", help="memcheck, racecheck, ...")
+    parser.add_argument("--jobs", type=int, default=1, help="processes at a time")
     parser.add_argument("-o", type=Path, default=Path("cuda_suite.json"))
     given = parser.parse_args()
     match given.action:
@@ -157,7 +188,7 @@ def main() -> int:
             build(Path(given.paths[0]), given.seconds)
             return 0
         case "run":
-            return int(run(Path(given.paths[0]), given.o, given.command, given.seconds) > 0)
+            return record(Path(given.paths[0]), given.o, given.sanitize, given.seconds, given.jobs)
         case _:
             work(given.paths)
             return 0

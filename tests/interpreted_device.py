@@ -90,7 +90,16 @@ class InterpretedDriver:
         array.reshape(-1).view(np.uint8)[...] = self.bytes(address, array.nbytes)
 
     def copy(self, target: int, source: int, size: int, stream: Any) -> None:
-        self.bytes(target, size)[...] = self.bytes(source, size)
+        def act() -> None:
+            self.bytes(target, size)[...] = self.bytes(source, size)
+
+        self.act_or_record(act)
+
+    def act_or_record(self, action: Callable[[], None]) -> None:
+        if self.recorded is None:
+            action()
+        else:
+            self.recorded.append(action)
 
     def launch(
         self, function: Any, grid: Sequence[int], block: Sequence[int], shared: int, stream: Any, arguments: int
@@ -135,13 +144,7 @@ class InterpretedDriver:
     ) -> Callable[[], None]:
         assert not together or prod(grid) <= self.most_blocks
 
-        def launch() -> None:
-            if self.recorded is None:
-                self.launch(function, grid, block, shared, stream, arguments)
-            else:
-                self.recorded.append(lambda: self.launch(function, grid, block, shared, stream, arguments))
-
-        return launch
+        return lambda: self.act_or_record(lambda: self.launch(function, grid, block, shared, stream, arguments))
 
     def synchronize(self, stream: Any) -> None:
         self.synchronized += 1
@@ -149,19 +152,21 @@ class InterpretedDriver:
     def owner(self, address: int) -> int | None:
         return 0
 
-    def new_stream(self) -> Any:
-        return 7
-
-    def begin_capture(self, stream: Any) -> None:
+    def captured(self, run: Callable[[Any], None]) -> Any:
         self.recorded = []
-
-    def end_capture(self, stream: Any) -> Any:
+        run(7)
         made, self.recorded = self.recorded, None
         return made
 
-    def replay(self, graph: Any, stream: Any) -> None:
-        for action in graph:
-            action()
+    def replaying(self, graph: Any, stream: Any, doing: str) -> Callable[[], None]:
+        def replay() -> None:
+            for action in graph:
+                action()
+
+        return replay
+
+    def free_graph(self, graph: Any) -> None:
+        graph.clear()
 
 
 def in_place_of_a_gpu(monkeypatch: pytest.MonkeyPatch) -> InterpretedDriver:

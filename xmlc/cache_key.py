@@ -9,11 +9,11 @@ import hashlib
 import os
 from collections.abc import Iterator
 from functools import cache
-from importlib.metadata import version
 
 from xmlc.backends.cpu.target import Target
 from xmlc.backends.cuda.target import CudaTarget
 from xmlc.cache import Cache
+from xmlc.installed import version_of
 
 PARTS = ("xmlc", "xmlc.dialects", "xmlc.passes", "xmlc.backends", "xmlc.frontend")
 MEANING = {
@@ -46,7 +46,7 @@ def cache_key(
         "convolutions": "exact" if exact_convolutions else "quick",
         "sums": "ordered" if deterministic else "any",
         "compiler": compiler_digest(),
-        **{name: version(name) for name in ("xdsl", "llvmlite")},
+        **{name: version_of(name) for name in ("xdsl", "llvmlite")},
     }
     return " ".join(f"{name}={value}" for name, value in fields.items())
 
@@ -66,14 +66,14 @@ def compiler_digest() -> str:
         for file in source_files(folder):
             status = file.stat()
             lines.append(f"{part} {file.path.removeprefix(folder)} {status.st_size} {status.st_mtime_ns}")
-    return digest("\n".join([version("xmlc"), *sorted(lines)]))
+    return digest("\n".join([version_of("xmlc"), *sorted(lines)]))
 
 
 def source_files(folder: str) -> Iterator[os.DirEntry[str]]:
     """The Python files in a folder and those below it, in no order; at half the cost of `Path.rglob`."""
     with os.scandir(folder) as entries:
         for entry in entries:
-            if entry.is_dir():
+            if entry.is_dir() and entry.name != "__pycache__":
                 yield from source_files(entry.path)
             elif entry.name.endswith(".py"):
                 yield entry

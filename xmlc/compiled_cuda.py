@@ -16,7 +16,7 @@ from xmlc.arguments import Array, all_outputs, bound, checked, refuse_overlaps
 from xmlc.backends.cuda.arrays import HOST, DeviceArray, Seen, seen
 from xmlc.backends.cuda.artifact import CudaArtifact, Entry
 from xmlc.backends.cuda.driver import DEFAULT_STREAM, CudaError, Driver, Handle
-from xmlc.backends.cuda.execute import Execution
+from xmlc.backends.cuda.execute import Execution, kernel_names
 from xmlc.backends.cuda.program import Address, Given
 from xmlc.backends.signature import Signature, Tensor
 from xmlc.dialects.diagnostics import CompileError
@@ -196,11 +196,11 @@ class CudaModule:
 
     def told(self, error: CudaError) -> CompileError:
         """A failure that came out after the launches: kernels run on while the host goes ahead."""
-        kernels = ", ".join(dict.fromkeys(f"@{step.kernel}" for step in self.artifact.main.program.launches()))
+        kernels = kernel_names(self.artifact.main.program)
         return CudaError(error.code, f"running one of the kernels {kernels}", f"{CUDA_SYNC.name}=1 tells which")
 
     def bind(self, *inputs: Any, stream: Handle = DEFAULT_STREAM) -> BoundCall:
-        """The call for these very arrays, ready to be made again and again with the least between."""
+        """The call for these very arrays, ready to be made again and again: one CUDA graph where that can be."""
         return BoundCall(self, inputs, stream)
 
 
@@ -217,29 +217,10 @@ class BoundCall:
         self.arena = module.new_arena(stream)
         rest = [each.address for each in (*module.weights, *own, self.arena)]
         self.execution.give([*(each.address for each in self.inputs), *rest])
-        self.use, self.run = module.driver.use, self.execution.ready_on(stream)
+        self.use, self.run = module.driver.use, self.execution.bound(stream)
 
     def __call__(self) -> tuple[DeviceArray, ...]:
         """Launch everything; the outputs are complete once the stream is."""
         self.use()
         self.run()
         return self.outputs
-
-    def graph(self) -> Replay:
-        """The same as one CUDA graph. CompileError where the host must decide on the way."""
-        return Replay(self)
-
-
-class Replay:
-    """A captured call: one launch for all kernels."""
-
-    def __init__(self, call: BoundCall):
-        self.call = call
-        driver = call.module.driver
-        self.stream = driver.new_stream()
-        self.captured = call.execution.capture(self.stream)
-
-    def __call__(self) -> tuple[DeviceArray, ...]:
-        """Replay it on the stream of the call."""
-        self.call.module.driver.replay(self.captured, self.call.stream)
-        return self.call.outputs

@@ -372,9 +372,9 @@ def compile_program(module: ModuleOp, settings: Settings) -> Compiled:
 
 
 def key_of(module: ModuleOp, settings: Settings) -> str:
-    """The key of what the cache has for a module."""
+    """The key of what the cache has for a module: its text is the generic one, which needs no assembly formats."""
     return cache_key(
-        printed(module),
+        printed(module, generic=True),
         settings.target,
         settings.opt_level,
         settings.threads,

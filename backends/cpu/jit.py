@@ -1,4 +1,7 @@
-"""LLVM IR text to machine code, and machine code into this process; the two know nothing of each other."""
+"""LLVM IR text to machine code, and machine code into this process; the two know nothing of each other.
+
+LLVM is imported by what needs it: a program for a GPU that the cache has starts without.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,6 @@ from itertools import repeat
 from typing import Any
 
 from xmlc.backends.cpu.elf import ElfSymbols, elf_symbols
-from xmlc.backends.cpu.llvm import binding, initialize, machine_code, optimized, target_machine
 from xmlc.backends.cpu.pool import NEEDS, RESET, SHARE, pool_text
 from xmlc.backends.cpu.target import Target, host
 from xmlc.dialects.diagnostics import CompileError
@@ -31,8 +33,7 @@ PACKED = ctypes.CFUNCTYPE(None, ctypes.c_void_p)  # ctypes releases the GIL arou
 
 def compile_to_object(llvm_ir: str, target: Target, opt_level: int = 3) -> bytes:
     """Machine code for `target` as a relocatable object file."""
-    machine = target_machine(target, opt_level)
-    return machine_code(optimized(llvm_ir, machine, opt_level), machine, as_text=False)
+    return generated(llvm_ir, target, opt_level, as_text=False)
 
 
 def compile_to_objects(units: Sequence[str], target: Target, opt_level: int = 3) -> tuple[bytes, ...]:
@@ -45,8 +46,15 @@ def compile_to_objects(units: Sequence[str], target: Target, opt_level: int = 3)
 
 def assembly(llvm_ir: str, target: Target, opt_level: int = 3) -> str:
     """The same machine code as text."""
+    return generated(llvm_ir, target, opt_level, as_text=True).decode()
+
+
+def generated(llvm_ir: str, target: Target, opt_level: int, *, as_text: bool) -> bytes:
+    """An object file, or assembly text."""
+    from xmlc.backends.cpu.llvm import machine_code, optimized, target_machine
+
     machine = target_machine(target, opt_level)
-    return machine_code(optimized(llvm_ir, machine, opt_level), machine, as_text=True).decode()
+    return machine_code(optimized(llvm_ir, machine, opt_level), machine, as_text=as_text)
 
 
 # Loading
@@ -131,6 +139,8 @@ def load_object(
     pool, should these be the first that need it. CompileError where code needs a function that nobody provides, and
     where the bytes are no object file for this machine.
     """
+    from xmlc.backends.cpu.llvm import binding, initialize
+
     initialize(host().triple)
     images = [objects] if isinstance(objects, bytes) else list(objects)
     tables = [elf_symbols(image) for image in images]

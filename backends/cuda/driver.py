@@ -116,10 +116,9 @@ class Driver(Protocol):
     ) -> Callable[[], None]: ...
     def synchronize(self, stream: Handle) -> None: ...
     def owner(self, address: int) -> int | None: ...
-    def new_stream(self) -> Handle: ...
-    def begin_capture(self, stream: Handle) -> None: ...
-    def end_capture(self, stream: Handle) -> Handle: ...
-    def replay(self, graph: Handle, stream: Handle) -> None: ...
+    def captured(self, run: Callable[[Handle], None]) -> Handle: ...
+    def replaying(self, graph: Handle, stream: Handle, doing: str) -> Callable[[], None]: ...
+    def free_graph(self, graph: Handle) -> None: ...
 
 
 @cache
@@ -245,8 +244,10 @@ class NvidiaDriver:
 
     def allocate(self, size: int, stream: Handle) -> int:
         self.use()
-        answer = self.api.cuMemAllocFromPoolAsync(max(size, 1), self.pool, self.stream(stream))
-        return int(done(answer, f"allocating {spelled(size)} on device {self.device.number}"))
+        code, address = self.api.cuMemAllocFromPoolAsync(max(size, 1), self.pool, self.stream(stream))
+        if code.value:
+            raise CudaError(code.name, f"allocating {spelled(size)} on device {self.device.number}")
+        return int(address)
 
     def free(self, address: int, stream: Handle) -> None:
         self.use()
@@ -406,19 +407,40 @@ class NvidiaDriver:
         self.use()
         return done(self.api.cuStreamCreate(1), "making a stream")
 
-    def begin_capture(self, stream: Handle) -> None:
-        mode = self.api.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
-        done(self.api.cuStreamBeginCapture(self.stream(stream), mode), "capturing a graph")
-
-    def end_capture(self, stream: Handle) -> Handle:
-        graph = done(self.api.cuStreamEndCapture(self.stream(stream)), "capturing a graph")
-        made = done(self.api.cuGraphInstantiate(graph, 0), "making a graph")
-        done(self.api.cuGraphDestroy(graph), "making a graph")
+    def captured(self, run: Callable[[Handle], None]) -> Handle:
+        """What a function launches on the stream that it is given, as a graph: nothing is launched now."""
+        api, doing, stream = self.api, "making a graph", self.new_stream()
+        try:
+            done(api.cuStreamBeginCapture(stream, api.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL), doing)
+            try:
+                run(stream)
+            finally:
+                ended = api.cuStreamEndCapture(stream)  # fails too where a launch failed: that error is the one to tell
+            graph = done(ended, doing)
+            made = done(api.cuGraphInstantiate(graph, 0), doing)
+            done(api.cuGraphDestroy(graph), doing)
+        finally:
+            done(api.cuStreamDestroy(stream), doing)
         return made
 
-    def replay(self, graph: Handle, stream: Handle) -> None:
+    def replaying(self, graph: Handle, stream: Handle, doing: str) -> Callable[[], None]:
+        """The launch of a graph as a function, with as little between it and the driver as can be.
+
+        `doing` is what its error says.
+        """
+        cu_launch, success, on = self.api.cuGraphLaunch, self.api.CUresult.CUDA_SUCCESS, self.stream(stream)
+
+        def replay() -> None:
+            code = cu_launch(graph, on)[0]
+            if code is not success and code != success:
+                raise CudaError(code.name, doing)
+
+        return replay
+
+    def free_graph(self, graph: Handle) -> None:
+        """Forget a graph; one that runs does so to its end."""
         self.use()
-        done(self.api.cuGraphLaunch(graph, self.stream(stream)), "running a graph")
+        done(self.api.cuGraphExecDestroy(graph), "freeing a graph")
 
     def new_event(self) -> Handle:
         return done(self.api.cuEventCreate(0), "making an event")

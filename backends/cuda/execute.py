@@ -7,6 +7,7 @@ into the packed arguments, where the launches look for them.
 from __future__ import annotations
 
 import ctypes
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -172,11 +173,13 @@ class Execution:
     def ready_on(self, stream: Handle) -> Callable[[], None]:
         """What `run` does on a stream, as a function with as little as can be beside the driver's launches."""
         if stream not in self.ready:
-            if self.straight is None:
-                self.ready[stream] = lambda: self.steps(self.program.steps, {}, stream)
-            else:
-                self.ready[stream] = self.in_turn([(step, self.action(step, stream)) for step in self.straight], stream)
+            self.ready[stream] = self.made_ready(stream)
         return self.ready[stream]
+
+    def made_ready(self, stream: Handle) -> Callable[[], None]:
+        if self.straight is None:
+            return lambda: self.steps(self.program.steps, {}, stream)
+        return self.in_turn([(step, self.action(step, stream)) for step in self.straight], stream)
 
     def in_turn(self, actions: Sequence[tuple[Step, Callable[[], None]]], stream: Handle) -> Callable[[], None]:
         """The actions of steps one after the other; the error of a launch says which one it was."""
@@ -269,19 +272,17 @@ class Execution:
         except CudaError as error:
             raise told(error, step) from error
 
-    def capture(self, stream: Handle) -> Handle:
-        """The whole program with the present addresses as a CUDA graph. CompileError where the host must decide."""
-        if self.straight is None:
-            raise CompileError(
-                "the program cannot become a CUDA graph: the host reads what kernels computed",
-                hint="call it without a graph",
-            )
-        self.driver.begin_capture(stream)
-        try:
-            self.run(stream)
-        finally:
-            graph = self.driver.end_capture(stream)
-        return graph
+    def bound(self, stream: Handle) -> Callable[[], None]:
+        """What `run` does, for the present addresses, which have to stay.
+
+        It is one CUDA graph, unless the host must decide on the way or waits for each launch: a graph of one kernel
+        costs the host half of what launching the kernel does.
+        """
+        if self.straight is None or self.wait:
+            return self.ready_on(stream)
+        graph = self.driver.captured(lambda capturing: self.made_ready(capturing)())
+        weakref.finalize(self, self.driver.free_graph, graph).atexit = False
+        return self.driver.replaying(graph, stream, f"running one of the kernels {kernel_names(self.program)}")
 
     def release(self, stream: Handle) -> None:
         """Free the program's own buffers."""
@@ -289,6 +290,11 @@ class Execution:
             if not isinstance(buffer, Given) and self.bases[number]:
                 self.driver.free(self.bases[number], stream)
                 self.bases[number] = 0
+
+
+def kernel_names(program: LaunchProgram) -> str:
+    """The kernels of a program, for a message."""
+    return ", ".join(dict.fromkeys(f"@{step.kernel}" for step in program.launches()))
 
 
 def shared_sizes(program: LaunchProgram) -> dict[str, int]:

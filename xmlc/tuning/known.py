@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from importlib.metadata import version
 
 from xdsl.dialects.builtin import ModuleOp
 
 from xmlc.backends.cuda.driver import Device
 from xmlc.cache import Cache
 from xmlc.cache_key import compiler_digest
+from xmlc.installed import version_of
 from xmlc.options import CACHE
 from xmlc.tuning.kernels import Kernel, Schedules, apply, kernels_of
 
@@ -51,7 +51,7 @@ class Known:
             "device": f"{self.device.name}/{self.device.processor}".replace(" ", "_"),
             "driver": self.device.driver,
             "compiler": compiler_digest(),
-            "llvmlite": version("llvmlite"),
+            "llvmlite": version_of("llvmlite"),
         }
         return " ".join(f"{name}={value}" for name, value in fields.items())
 

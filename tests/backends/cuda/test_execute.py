@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import Any
@@ -29,6 +30,7 @@ from xmlc.dialects.reference.interpreter import interpret
 from xmlc.driver import Settings, any_target, entry_of, prepare_of, to_last_mlir
 from xmlc.driver_cuda import entry
 from xmlc.meaning import Outcome, differences
+from xmlc.options import CUDA_SYNC
 
 
 def loaded(module: ModuleOp, weights: dict[str, Any] | None = None, memory: int = 1 << 30) -> CudaModule:
@@ -115,12 +117,47 @@ def test_a_call_that_is_bound_sees_what_its_inputs_hold() -> None:
         np.testing.assert_allclose(result.numpy(), np.exp(x * factor) * w, rtol=1e-6)
 
 
-def test_a_graph_does_the_same_as_the_call() -> None:
+def test_a_call_that_is_bound_is_a_graph() -> None:
+    """Nothing runs when it is made; each call then runs all that was captured, copies too."""
     module = loaded(scaled())
     x, w = vectors()
-    replay = module.bind(x, w).graph()
-    (result,) = replay()
-    np.testing.assert_allclose(result.numpy(), np.exp(x) * w, rtol=1e-6)
+    call = module.bind(x, w)
+    assert module.driver.launched == []  # pyright: ignore
+    for times in (1, 2):
+        (result,) = call()
+        assert len(module.driver.launched) == times  # pyright: ignore
+        np.testing.assert_allclose(result.numpy(), np.exp(x) * w, rtol=1e-6)
+
+
+@pytest.mark.parametrize("sample", ["while", "if", "concat", "scatter_nd set", "scan"])
+def test_what_is_bound_gives_what_a_call_does(sample: str) -> None:
+    """Programs whose host decides, which are no graphs, and such that copy."""
+    found = next(each for each in SAMPLES if str(each) == sample)
+    inputs = found.inputs(found.elements[0])
+    wanted = expected(found.module(found.elements[0]), inputs)
+    call = loaded(found.module(found.elements[0])).bind(*inputs)
+    for _ in range(2):
+        results = tuple(each.numpy() for each in call())
+        assert [str(each) for each in differences(wanted, Outcome(results, ""))] == []
+
+
+def test_a_bound_call_that_waits_for_each_kernel_is_no_graph(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(CUDA_SYNC.name, "1")
+    module = loaded(scaled())
+    call = module.bind(*vectors())
+    before = module.driver.synchronized  # pyright: ignore
+    call()
+    assert module.driver.synchronized == before + 1  # pyright: ignore
+
+
+def test_a_graph_is_freed_with_the_call() -> None:
+    module, freed = loaded(scaled()), list[Any]()
+    module.driver.free_graph = freed.append
+    call = module.bind(*vectors())
+    assert freed == []
+    del call
+    gc.collect()
+    assert len(freed) == 1
 
 
 def test_dlpack_shows_the_same_memory_and_lets_go_of_it() -> None:
@@ -204,8 +241,9 @@ def test_a_launch_that_is_refused_names_the_kernel(monkeypatch: pytest.MonkeyPat
         return launch
 
     monkeypatch.setattr(module.driver, "prepared", refuse)
-    with pytest.raises(CudaError, match=r"CUDA_ERROR_INVALID_VALUE while running the kernel @exp_mul.* blocks of"):
-        module(*vectors())
+    for make in (module, module.bind):  # a graph is captured when it is bound
+        with pytest.raises(CudaError, match=r"CUDA_ERROR_INVALID_VALUE while running the kernel @exp_mul.* blocks of"):
+            make(*vectors())
 
 
 def samples_with(kinds: tuple[type, ...]) -> list[str]:

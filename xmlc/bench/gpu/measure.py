@@ -102,8 +102,6 @@ class Measuring:
         target = torch.empty_like(source)
         calls: dict[str, Call] = {"xmlc": call, "copy": lambda: target.copy_(source)}
         kernels = len(self.module.artifact.main.program.launches())
-        if case.moved < CACHE_BYTES:
-            calls["xmlc, graph"] = call.graph()
         calls["torch"] = lambda: self.operation.peer(torch, self.operands)
         if self.compiled:
             calls["torch.compile"] = self.by_inductor()
