@@ -16,6 +16,7 @@ from xdsl.irdl import (
 from xdsl.utils.exceptions import VerifyException
 
 from xmlc.dialects.nvvm.attributes import GLOBAL, SHARED, LoadCache, LoadCacheAttr
+from xmlc.dialects.nvvm.effects import ORDERED
 
 
 @irdl_op_definition
@@ -29,6 +30,7 @@ class CpAsyncOp(IRDLOperation):
     cp_size = opt_operand_def(i32)
     size = prop_def(IntegerAttr.constr(i32))
     modifier = prop_def(LoadCacheAttr)
+    traits = ORDERED
     assembly_format = (
         "$dst `,` $src `,` $size `,` `cache` `=` $modifier (`,` $cp_size^)? attr-dict"
         " `:` type($dst) `,` type($src) (`,` type($cp_size)^)?"
@@ -52,6 +54,7 @@ class CpAsyncCommitGroupOp(IRDLOperation):
     """The thread's copies since the last op of this kind are one group."""
 
     name = "nvvm.cp.async.commit.group"
+    traits = ORDERED
     assembly_format = "attr-dict"
 
     def __init__(self) -> None:
@@ -65,6 +68,7 @@ class CpAsyncWaitGroupOp(IRDLOperation):
     name = "nvvm.cp.async.wait.group"
 
     n = prop_def(IntegerAttr.constr(i32))
+    traits = ORDERED
     assembly_format = "$n attr-dict"
 
     def __init__(self, n: int):
@@ -80,6 +84,7 @@ class CpAsyncArriveOp(IRDLOperation):
     addr = operand_def(SHARED)
     noinc = opt_prop_def(BoolAttr)
     irdl_options = (ParsePropInAttrDict(),)
+    traits = ORDERED
     assembly_format = "$addr attr-dict `:` type($addr)"
 
     def __init__(self, barrier: SSAValue):

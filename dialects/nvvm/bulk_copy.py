@@ -34,6 +34,7 @@ from xmlc.dialects.nvvm.attributes import (
     SharedSpace,
     SharedSpaceAttr,
 )
+from xmlc.dialects.nvvm.effects import ORDERED
 
 MOST_DIMENSIONS = 5
 
@@ -62,6 +63,7 @@ class LoadBoxOp(IRDLOperation):
     l2_cache_hint = opt_operand_def(i64)
     predicate = opt_operand_def(i1)
     irdl_options = (AttrSizedOperandSegments(as_property=True), ParsePropInAttrDict())
+    traits = ORDERED
     assembly_format = (
         "$dst_mem `,` $tma_descriptor `,` $mbar `,` `box` `[` $coordinates `]` (`im2col` `[` $im2col_offsets^ `]`)?"
         " (`multicast_mask` `=` $multicast_mask^)? (`l2_cache_hint` `=` $l2_cache_hint^)?"
@@ -96,6 +98,7 @@ class StoreBoxOp(IRDLOperation):
     coordinates = var_operand_def(i32)
     l2_cache_hint = opt_operand_def(i64)
     irdl_options = (AttrSizedOperandSegments(as_property=True), ParsePropInAttrDict())
+    traits = ORDERED
     assembly_format = (
         "$tma_descriptor `,` $src_mem `,` `box` `[` $coordinates `]` (`l2_cache_hint` `=` $l2_cache_hint^)? attr-dict"
         " `:` type($tma_descriptor) `,` type($src_mem)"
@@ -118,6 +121,7 @@ class LoadBytesOp(IRDLOperation):
     src_mem = operand_def(GLOBAL)
     mbar = operand_def(SHARED)
     size = operand_def(i32)
+    traits = ORDERED
     assembly_format = "$dst_mem `,` $src_mem `,` $mbar `,` $size attr-dict `:` type($dst_mem) `,` type($src_mem)"
 
     def __init__(self, target: SSAValue, source: SSAValue, barrier: SSAValue, size: SSAValue):
@@ -133,6 +137,7 @@ class StoreBytesOp(IRDLOperation):
     dst_mem = operand_def(GLOBAL)
     src_mem = operand_def(SHARED)
     size = operand_def(i32)
+    traits = ORDERED
     assembly_format = "$dst_mem `,` $src_mem `,` $size attr-dict `:` type($dst_mem) `,` type($src_mem)"
 
     def __init__(self, target: SSAValue, source: SSAValue, size: SSAValue):
@@ -144,6 +149,7 @@ class CommitStoresOp(IRDLOperation):
     """The thread's stores since the last op of this kind are one group."""
 
     name = "nvvm.cp.async.bulk.commit.group"
+    traits = ORDERED
     assembly_format = "attr-dict"
 
     def __init__(self) -> None:
@@ -159,6 +165,7 @@ class WaitStoresOp(IRDLOperation):
     group = prop_def(IntegerAttr.constr(i32))
     read = opt_prop_def(UnitAttr)
     irdl_options = (ParsePropInAttrDict(),)
+    traits = ORDERED
     assembly_format = "$group attr-dict"
 
     def __init__(self, groups: int, *, read: bool = False):
@@ -174,6 +181,7 @@ class PrefetchMapOp(IRDLOperation):
     name = "nvvm.prefetch"
 
     addr = operand_def(GENERIC)
+    traits = ORDERED
     assembly_format = "`tensormap` `,` $addr attr-dict `:` type($addr)"
 
     def __init__(self, tensor_map: SSAValue):
@@ -189,6 +197,7 @@ class FenceProxyOp(IRDLOperation):
     kind = prop_def(ProxyAttr)
     space = opt_prop_def(SharedSpaceAttr)
     irdl_options = (ParsePropInAttrDict(),)
+    traits = ORDERED
     assembly_format = "attr-dict"
 
     def __init__(self, kind: str = "async.shared", space: str | None = "cta"):

@@ -41,6 +41,7 @@ from xmlc.dialects.nvvm.attributes import (
     StoredType,
     StoredTypeAttr,
 )
+from xmlc.dialects.nvvm.effects import READS, WRITES
 
 Shape = tuple[int, int, int]
 PAIR = VectorType(f16, (2,))
@@ -224,6 +225,7 @@ class LoadMatrixOp(IRDLOperation):
     element = prop_def(StoredTypeAttr, prop_name="eltType")
     res = result_def()
     irdl_options = (ParsePropInAttrDict(),)
+    traits = READS
     assembly_format = "$ptr attr-dict `:` `(` type($ptr) `)` `->` type($res)"
 
     def __init__(self, pointer: SSAValue, count: int, layout: str = "row"):
@@ -252,6 +254,7 @@ class StoreMatrixOp(IRDLOperation):
     shape = prop_def(StoredShapeAttr)
     element = prop_def(StoredTypeAttr, prop_name="eltType")
     irdl_options = (ParsePropInAttrDict(),)
+    traits = WRITES
     assembly_format = "$ptr `,` $sources attr-dict `:` type($ptr) `,` type($sources)"
 
     def __init__(self, pointer: SSAValue, sources: Sequence[SSAValue], layout: str = "row"):

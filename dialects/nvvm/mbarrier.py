@@ -11,6 +11,7 @@ from xdsl.ir import Operation, SSAValue
 from xdsl.irdl import IRDLOperation, irdl_op_definition, operand_def, result_def
 
 from xmlc.dialects.nvvm.attributes import SHARED
+from xmlc.dialects.nvvm.effects import ORDERED
 
 
 @irdl_op_definition
@@ -21,6 +22,7 @@ class InitOp(IRDLOperation):
 
     addr = operand_def(SHARED)
     count = operand_def(i32)
+    traits = ORDERED
     assembly_format = "$addr `,` $count attr-dict `:` type($addr) `,` type($count)"
 
     def __init__(self, barrier: SSAValue, count: SSAValue):
@@ -34,6 +36,7 @@ class InvalidateOp(IRDLOperation):
     name = "nvvm.mbarrier.inval"
 
     addr = operand_def(SHARED)
+    traits = ORDERED
     assembly_format = "$addr attr-dict `:` type($addr)"
 
     def __init__(self, barrier: SSAValue):
@@ -48,6 +51,7 @@ class ArriveOp(IRDLOperation):
 
     addr = operand_def(SHARED)
     res = result_def(i64)
+    traits = ORDERED
     assembly_format = "$addr attr-dict `:` type($addr) `->` type($res)"
 
     def __init__(self, barrier: SSAValue):
@@ -63,6 +67,7 @@ class ArriveManyOp(IRDLOperation):
     addr = operand_def(SHARED)
     count = operand_def(i32)
     res = result_def(i64)
+    traits = ORDERED
     assembly_format = "$addr `,` $count attr-dict `:` type($addr) `,` type($count) `->` type($res)"
 
     def __init__(self, barrier: SSAValue, count: SSAValue):
@@ -77,6 +82,7 @@ class ArriveExpectBytesOp(IRDLOperation):
 
     addr = operand_def(SHARED)
     txcount = operand_def(i32)
+    traits = ORDERED
     assembly_format = "$addr `,` $txcount attr-dict `:` type($addr) `,` type($txcount)"
 
     def __init__(self, barrier: SSAValue, bytes: SSAValue):
@@ -92,6 +98,7 @@ class TestWaitOp(IRDLOperation):
     addr = operand_def(SHARED)
     state = operand_def(i64)
     res = result_def(i1)
+    traits = ORDERED
     assembly_format = "$addr `,` $state attr-dict `:` type($addr) `,` type($state) `->` type($res)"
 
     def __init__(self, barrier: SSAValue, state: SSAValue):
@@ -107,6 +114,7 @@ class WaitParityOp(IRDLOperation):
     addr = operand_def(SHARED)
     phase = operand_def(i32)
     ticks = operand_def(i32)
+    traits = ORDERED
     assembly_format = "$addr `,` $phase `,` $ticks attr-dict `:` type($addr) `,` type($phase) `,` type($ticks)"
 
     def __init__(self, barrier: SSAValue, parity: SSAValue, nanoseconds: SSAValue):

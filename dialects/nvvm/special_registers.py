@@ -9,6 +9,8 @@ from xdsl.ir import Operation
 from xdsl.irdl import IRDLOperation, irdl_op_definition, result_def, traits_def
 from xdsl.traits import Pure
 
+from xmlc.dialects.nvvm.effects import ORDERED
+
 
 class RegisterOp(IRDLOperation, ABC):
     """A number that does not change while the thread runs."""
@@ -242,6 +244,7 @@ class CounterOp(IRDLOperation, ABC):
     """A number that changes while the thread runs."""
 
     result = result_def(i64)
+    traits = ORDERED
     assembly_format = "attr-dict `:` type($result)"
 
     def __init__(self) -> None:

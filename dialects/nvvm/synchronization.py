@@ -31,6 +31,7 @@ from xmlc.dialects.nvvm.attributes import (
     RegisterChange,
     RegisterChangeAttr,
 )
+from xmlc.dialects.nvvm.effects import ORDERED
 
 
 @irdl_op_definition
@@ -45,6 +46,7 @@ class BarrierOp(IRDLOperation):
     barrier_id = opt_operand_def(i32)
     number_of_threads = opt_operand_def(i32)
     irdl_options = (AttrSizedOperandSegments(as_property=True),)
+    traits = ORDERED
     assembly_format = "(`id` `=` $barrier_id^)? (`number_of_threads` `=` $number_of_threads^)? attr-dict"
 
     def __init__(self, barrier_id: SSAValue | None = None, number_of_threads: SSAValue | None = None):
@@ -60,6 +62,7 @@ class Barrier0Op(IRDLOperation):
     """All threads of the block wait for each other, and see what the others wrote before it."""
 
     name = "nvvm.barrier0"
+    traits = ORDERED
     assembly_format = "attr-dict"
 
     def __init__(self) -> None:
@@ -74,6 +77,7 @@ class BarrierArriveOp(IRDLOperation):
 
     barrier_id = opt_operand_def(i32)
     number_of_threads = operand_def(i32)
+    traits = ORDERED
     assembly_format = "(`id` `=` $barrier_id^)? `number_of_threads` `=` $number_of_threads attr-dict"
 
     def __init__(self, barrier_id: SSAValue | None, number_of_threads: SSAValue):
@@ -87,6 +91,7 @@ class WarpBarrierOp(IRDLOperation):
     name = "nvvm.bar.warp.sync"
 
     mask = operand_def(i32)
+    traits = ORDERED
     assembly_format = "$mask attr-dict `:` type($mask)"
 
     def __init__(self, mask: SSAValue):
@@ -100,6 +105,7 @@ class MemoryBarrierOp(IRDLOperation):
     name = "nvvm.memory.barrier"
 
     scope = prop_def(MemoryScopeAttr)
+    traits = ORDERED
     assembly_format = "$scope attr-dict"
 
     def __init__(self, scope: str):
@@ -109,6 +115,7 @@ class MemoryBarrierOp(IRDLOperation):
 class FenceOp(IRDLOperation, ABC):
     """An order of memory accesses that has no choices."""
 
+    traits = ORDERED
     assembly_format = "attr-dict"
 
     def __init__(self) -> None:
@@ -134,6 +141,7 @@ class ClusterBarrierOp(IRDLOperation, ABC):
 
     aligned = opt_prop_def(UnitAttr)
     irdl_options = (ParsePropInAttrDict(),)
+    traits = ORDERED
     assembly_format = "attr-dict"
 
     def __init__(self, *, aligned: bool = True):
@@ -184,6 +192,7 @@ class GridDependencyOp(IRDLOperation):
     name = "nvvm.griddepcontrol"
 
     kind = prop_def(DependencyAttr)
+    traits = ORDERED
     assembly_format = "$kind attr-dict"
 
     def __init__(self, kind: str):
@@ -198,6 +207,7 @@ class SetMaxRegisterOp(IRDLOperation):
 
     count = prop_def(IntegerAttr.constr(i32), prop_name="regCount")
     action = prop_def(RegisterChangeAttr)
+    traits = ORDERED
     assembly_format = "$action $regCount attr-dict"
 
     def __init__(self, action: str, count: int):

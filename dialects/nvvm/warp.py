@@ -31,6 +31,7 @@ from xmlc.dialects.nvvm.attributes import (
     VoteKind,
     VoteKindAttr,
 )
+from xmlc.dialects.nvvm.effects import ORDERED
 
 ALL_LANES = -1
 """The mask of a whole warp, as an i32."""
@@ -63,6 +64,7 @@ class ShflSyncOp(IRDLOperation):
     return_value_and_is_valid = opt_prop_def(UnitAttr)
     res = result_def()
     irdl_options = (ParsePropInAttrDict(),)
+    traits = ORDERED
     assembly_format = (
         "$kind $thread_mask `,` $val `,` $offset `,` $mask_and_clamp attr-dict `:` type($val) `->` type($res)"
     )
@@ -101,6 +103,7 @@ class ReduxSyncOp(IRDLOperation):
     mask = operand_def(i32)
     kind = prop_def(ReduxKindAttr)
     res = result_def(i32)
+    traits = ORDERED
     assembly_format = "$kind $val `,` $mask attr-dict `:` type($val) `->` type($res)"
 
     def __init__(self, value: SSAValue, mask: SSAValue, kind: str):
@@ -119,6 +122,7 @@ class VoteSyncOp(IRDLOperation):
     pred = operand_def(i1)
     kind = prop_def(VoteKindAttr)
     res = result_def(AnyOf.get(i1, i32))
+    traits = ORDERED
     assembly_format = "$kind $mask `,` $pred attr-dict `->` type($res)"
 
     def __init__(self, mask: SSAValue, condition: SSAValue, kind: str):
@@ -143,6 +147,7 @@ class MatchSyncOp(IRDLOperation):
     val = operand_def(i32)
     kind = prop_def(MatchKindAttr)
     res = result_def()
+    traits = ORDERED
     assembly_format = "$kind $thread_mask `,` $val attr-dict `:` type($val) `->` type($res)"
 
     def __init__(self, mask: SSAValue, value: SSAValue, kind: str):
@@ -164,6 +169,7 @@ class ElectSyncOp(IRDLOperation):
 
     mask = opt_operand_def(i32)
     pred = result_def(i1)
+    traits = ORDERED
     assembly_format = "($mask^)? attr-dict `->` type($pred)"
 
     def __init__(self, mask: SSAValue | None = None):

@@ -23,6 +23,7 @@ from xmlc.dialects.nvvm.attributes import (
     ScaleOutAttr,
     ShapeAttr,
 )
+from xmlc.dialects.nvvm.effects import ORDERED
 
 ROWS = 64
 """Rows of D."""
@@ -51,6 +52,7 @@ class FenceOp(IRDLOperation):
     """Registers and shared memory that were written before are seen by the products after it."""
 
     name = "nvvm.wgmma.fence.aligned"
+    traits = ORDERED
     assembly_format = "attr-dict"
 
     def __init__(self) -> None:
@@ -62,6 +64,7 @@ class CommitOp(IRDLOperation):
     """The products since the last op of this kind are one group."""
 
     name = "nvvm.wgmma.commit.group.sync.aligned"
+    traits = ORDERED
     assembly_format = "attr-dict"
 
     def __init__(self) -> None:
@@ -75,6 +78,7 @@ class WaitOp(IRDLOperation):
     name = "nvvm.wgmma.wait.group.sync.aligned"
 
     group = prop_def(IntegerAttr.constr(i64))
+    traits = ORDERED
     assembly_format = "$group attr-dict"
 
     def __init__(self, groups: int):
@@ -105,6 +109,7 @@ class MultiplyOp(IRDLOperation):
     scale_b = prop_def(ScaleInAttr, prop_name="scaleB")
     layout_b = prop_def(MatrixLayoutAttr, prop_name="layoutB")
     results_ = result_def(LLVMStructType)
+    traits = ORDERED
     assembly_format = (
         "$descriptor_a `,` $descriptor_b `,` $inouts `,` $shape `,`"
         " `D` `[` $typeD `,` $scaleD (`,` $satfinite^)? `]` `,`"

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from oracle import mlir_opt, needs_mlir, parse
 from xdsl.dialects.builtin import VectorType
+from xdsl.ir import Operation
+from xdsl.traits import MemoryEffect
 from xdsl.utils.exceptions import VerifyException
 
 from xmlc.backends.cuda.compile import assembled, find_ptxas, llvm_ir, ptx
@@ -82,6 +84,11 @@ def test_ops_are_spelled_as_mlir_spells_them() -> None:
     called = re.findall(r"call .*?@(llvm\.nvvm\.[\w.]+)\(", done.stdout)
     spelled = [SPELLING[type(op)](op) for op in ops]
     assert called == [each.name for each in spelled if isinstance(each, Intrinsic)] and len(called) == len(ops)
+
+
+@pytest.mark.parametrize("kind", OPERATIONS, ids=lambda kind: kind.name)
+def test_every_op_of_nvvm_says_what_it_does_to_memory(kind: type[Operation]) -> None:
+    assert any(isinstance(each, MemoryEffect) for each in kind.traits)
 
 
 def test_ptxas_takes_every_op_of_nvvm() -> None:
