@@ -3,10 +3,11 @@
     python benchmarks/memory.py --dir FOLDER [--threads 1] [-o FILE.json]
 
 Each runtime loads a model and calls it three times in a new process. What is told is the most memory that the process
-held from then on, less what it held before it opened the file: code, weights, what was made of them at load, arena,
-inputs' copies and outputs. xmlc's programs come from its cache, compiled and called by a process before: a server
-starts so. The arena is what `plan-memory` gives to intermediate results; `live` is what they take at the worst moment,
-which no plan can beat. Linux only. `python benchmarks/fetch_models.py` fetches the models.
+held from then on, less what it held before it opened the file, when the runtime's library (LLVM or onnxruntime's) was
+there: code, weights, what was made of them at load, arena, inputs' copies and outputs. xmlc's programs come from its
+cache, compiled and called by a process before: a server starts so. The arena is what `plan-memory` gives to
+intermediate results; `live` is what they take at the worst moment, which no plan can beat. Linux only.
+`python benchmarks/fetch_models.py` fetches the models.
 """
 
 from __future__ import annotations
@@ -61,6 +62,9 @@ print(json.dumps({key: main["xmlc." + key + "_bytes"].value.data for key in ("ar
 compile_source(source, sizes, arrays, Settings(threads=threads))(*inputs)  # a call fills the cache too
 """
 OURS = """
+import xmlc.backends.cpu.llvm
+
+
 def load():
     function = compile_source(open_source(case.file), sizes, arrays, Settings(threads=threads))
     return lambda: function(*inputs)
