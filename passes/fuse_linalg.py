@@ -312,54 +312,44 @@ def _sized(
     return found >= extents.keys()
 
 
+class _Arguments:
+    """The block arguments of a body that is built: one for all that read the same."""
+
+    def __init__(self, body: Block):
+        self.body = body
+        self.numbers: dict[Operand, SSAValue] = {}
+
+    def of(self, operand: Operand) -> SSAValue:
+        if operand not in self.numbers:
+            kind = operand.value.type
+            if isinstance(kind, TensorType):
+                kind = cast(TensorType[Attribute], kind).element_type
+            self.numbers[operand] = self.body.insert_arg(kind, len(self.body.args))
+        return self.numbers[operand]
+
+
 def _rebuild(
     op: linalg.ops.GenericOp,
     maps: Sequence[AffineMap],
     takes: dict[int, linalg.ops.GenericOp],
     scalars: dict[int, SSAValue],
 ) -> linalg.ops.GenericOp:
-    old = op.body.block
-    body = Block()
-    numbers: dict[Operand, SSAValue] = {}
-    inputs: list[Operand] = []
-
-    def argument(operand: Operand) -> SSAValue:
-        """The block argument of an input, one for all that read the same."""
-        if operand not in numbers:
-            type_ = operand.value.type
-            if isinstance(type_, TensorType):
-                type_ = cast(TensorType[Attribute], type_).element_type
-            numbers[operand] = body.insert_arg(type_, len(body.args))
-            inputs.append(operand)
-        return numbers[operand]
-
-    copies: dict[tuple[Operation, AffineMap], SSAValue] = {}
-    for number, value in enumerate(op.inputs):
-        if number in scalars:
-            new = scalars[number]
-        elif (producer := takes.get(number)) is not None:
-            key = (producer, maps[number])
-            if key not in copies:
-                arguments = [argument(operand) for operand in _inputs_of(producer, maps[number])]
-                copies[key] = _copy_body(producer, arguments, _loops_of(producer, maps[number]), body)
-            new = copies[key]
-        else:
-            new = argument(Operand(value, maps[number]))
-        old.args[number].replace_all_uses_with(new)
+    """The op with the bodies of the producers that it takes, and with the scalars for inputs that are none."""
+    old, body = op.body.block, Block()
+    inputs = _fused_inputs(op, maps, takes, scalars, body)
     for number in range(len(op.inputs), len(maps)):
         output = old.args[number]
         output.replace_all_uses_with(body.insert_arg(output.type, len(body.args)))
     for inner in list(old.ops):
         inner.detach()
         body.add_op(inner)
+    all_maps = (*(operand.map for operand in inputs), *maps[len(op.inputs) :])
     fused = linalg.ops.GenericOp.create(
         operands=(*(operand.value for operand in inputs), *op.outputs),
         result_types=[result.type for result in op.res],
         properties={
             **op.properties,
-            "indexing_maps": ArrayAttr(
-                [AffineMapAttr(map_) for map_ in (*(operand.map for operand in inputs), *maps[len(op.inputs) :])]
-            ),
+            "indexing_maps": ArrayAttr([AffineMapAttr(each) for each in all_maps]),
             "operandSegmentSizes": array_type((len(inputs), len(op.outputs))),
         },
         attributes=op.attributes,
@@ -374,6 +364,31 @@ def _rebuild(
     op.detach()
     op.erase()
     return fused
+
+
+def _fused_inputs(
+    op: linalg.ops.GenericOp,
+    maps: Sequence[AffineMap],
+    takes: dict[int, linalg.ops.GenericOp],
+    scalars: dict[int, SSAValue],
+    body: Block,
+) -> list[Operand]:
+    """What the fused op reads: `body` computes the op's inputs from it, which the op's own body uses from now on."""
+    arguments = _Arguments(body)
+    copies: dict[tuple[Operation, AffineMap], SSAValue] = {}
+    for number, value in enumerate(op.inputs):
+        if number in scalars:
+            new = scalars[number]
+        elif (producer := takes.get(number)) is not None:
+            key = (producer, maps[number])
+            if key not in copies:
+                read = [arguments.of(operand) for operand in _inputs_of(producer, maps[number])]
+                copies[key] = _copy_body(producer, read, _loops_of(producer, maps[number]), body)
+            new = copies[key]
+        else:
+            new = arguments.of(Operand(value, maps[number]))
+        op.body.block.args[number].replace_all_uses_with(new)
+    return list(arguments.numbers)
 
 
 def _copy_body(

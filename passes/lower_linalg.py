@@ -8,7 +8,7 @@ Copies between strided memrefs become loops too; those of contiguous memory stay
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -194,24 +194,15 @@ class Lowering:
 
         `body` gets the scalar of each access and the index of each loop, and returns the scalars to store.
         """
-        nest = self.nest
-        if 0 in nest.extents:
+        if 0 in self.nest.extents:
             return
-        uppers: list[Index] = [self.upper_bound(loop) for loop in range(len(nest.extents))]
+        uppers: list[Index] = [self.upper_bound(loop) for loop in range(len(self.nest.extents))]
         self.drop_unit_loops()
-        fills = {n: fill for n, access in enumerate(nest.accesses) if _covers(access) and (fill := self.fill_of(n))}
-        dims: list[Index] = [0] * len(nest.extents)
-        if wanted is None:
-            groups = merged_loops(nest, indexed | {loop for loop, extent in enumerate(nest.extents) if extent == 1})
-            nest = self.merge(groups)
-            order = [place for place in loop_order(nest) if nest.extents[place] != 1]
-        else:
-            groups = [[loop] for loop in range(len(nest.extents))]
-            order = [loop for loop in wanted if nest.extents[loop] != 1]
-
+        fills = {n: fill for n, each in enumerate(self.nest.accesses) if _covers(each) and (fill := self.fill_of(n))}
+        nest, groups, order = self.arranged(wanted, indexed)
         outputs = [number for number, access in enumerate(nest.accesses) if access.is_output]
-        inner = self.accumulating_loops(nest, order)
-        outer, inner = order[: len(order) - inner], order[len(order) - inner :]
+        count = self.accumulating_loops(nest, order)
+        outer, inner = order[: len(order) - count], order[len(order) - count :]
         remarks.analysis(self.op, lambda: described(nest, order, bool(inner)))
 
         def upper(place: int) -> SSAValue:
@@ -226,54 +217,62 @@ class Lowering:
             if is_parallel(nest, place):
                 cast(Operation, cast(Block, self.block).parent_op()).attributes[PARALLEL] = UnitAttr()
 
-        at = [self.indices(access, variables) if access.is_output else None for access in nest.accesses]
-        if inner:
-            starts: list[SSAValue] = []
-            # a reduction that is begun anew in an outer loop goes on from what is in memory
-            begun = any(nest.reduces[place] for place in outer)
-            for number in outputs:
-                if begun or (fill := fills.get(number)) is None:
-                    starts.append(self.load(number, cast(Any, at[number])))
-                else:
-                    starts.append(fill.inputs[0])
-                    fill.detach()
-                    fill.erase()
-            carried: Sequence[SSAValue] = starts
-            loops: list[Block] = []
-            for place in inner:
-                opened.append(self.block)
-                variables[place], *carried = self.open(upper(place), carried)
-                assert self.block is not None
-                loops.append(self.block)
-        else:
-            carried = ()
-            loops = []
+        at = {number: self.indices(nest.accesses[number], variables) for number in outputs}
+        # a reduction that is begun anew in an outer loop goes on from what is in memory
+        begun = any(nest.reduces[place] for place in outer)
+        carried: Sequence[SSAValue] = self.starts(at, {} if begun else fills) if inner else ()
+        for place in inner:
+            opened.append(self.block)
+            variables[place], *carried = self.open(upper(place), carried)
 
+        dims: list[Index] = [0] * len(uppers)
         for place, group in enumerate(groups):
             if len(group) == 1:
                 dims[group[0]] = variables[place]
-        values = self.scalars(nest, variables, dict(zip(outputs, carried)), at)
-        results = body(values, dims, self.add)
-
-        for _ in loops:
-            loop_block = self.block
-            assert loop_block is not None
-            loop_block.add_op(scf.YieldOp.create(operands=results, location=self.location))
-            self.block = opened.pop()
-            results = cast(scf.ForOp, loop_block.parent_op()).results
+        results = body(self.scalars(nest, variables, dict(zip(outputs, carried)), at), dims, self.add)
+        for _ in inner:
+            results = self.close(opened, results)
         for number, value in zip(outputs, results, strict=True):
-            access = nest.accesses[number]
-            self.add(
-                memref.StoreOp.create(
-                    operands=(value, access.value, *cast(Any, at[number])),
-                    properties=_NOT_NONTEMPORAL,
-                    location=self.location,
-                )
-            )
+            self.store(value, nest.accesses[number].value, at[number])
         for _ in outer:
-            assert self.block is not None
-            self.block.add_op(scf.YieldOp.create(location=self.location))
-            self.block = opened.pop()
+            self.close(opened, ())
+
+    def arranged(self, wanted: Sequence[int] | None, indexed: set[int]) -> tuple[Nest, list[list[int]], list[int]]:
+        """The nest with loops merged where none is wanted in a place; which each is made of; their order."""
+        nest = self.nest
+        if wanted is not None:
+            groups = [[loop] for loop in range(len(nest.extents))]
+            return nest, groups, [loop for loop in wanted if nest.extents[loop] != 1]
+        groups = merged_loops(nest, indexed | {loop for loop, extent in enumerate(nest.extents) if extent == 1})
+        nest = self.merge(groups)
+        return nest, groups, [place for place in loop_order(nest) if nest.extents[place] != 1]
+
+    def starts(self, at: Mapping[int, Sequence[SSAValue]], fills: Mapping[int, linalg.ops.FillOp]) -> list[SSAValue]:
+        """What the loops that accumulate begin with: the number of a fill, which goes, or what is in memory."""
+        found: list[SSAValue] = []
+        for number, indices in at.items():
+            if (fill := fills.get(number)) is None:
+                found.append(self.load(number, indices))
+            else:
+                found.append(fill.inputs[0])
+                fill.detach()
+                fill.erase()
+        return found
+
+    def close(self, opened: list[Block | None], results: Sequence[SSAValue]) -> Sequence[SSAValue]:
+        """End the innermost loop with what an iteration gives; what the loop gives."""
+        block = self.block
+        assert block is not None
+        block.add_op(scf.YieldOp.create(operands=results, location=self.location))
+        self.block = opened.pop()
+        return cast(scf.ForOp, block.parent_op()).results
+
+    def store(self, value: SSAValue, buffer: SSAValue, indices: Sequence[SSAValue]) -> None:
+        self.add(
+            memref.StoreOp.create(
+                operands=(value, buffer, *indices), properties=_NOT_NONTEMPORAL, location=self.location
+            )
+        )
 
     def fill_of(self, number: int) -> linalg.ops.FillOp | None:
         """The fill of an output that stands directly before the op, if the op does not read that buffer otherwise."""
@@ -406,7 +405,7 @@ class Lowering:
         nest: Nest,
         variables: Sequence[Index],
         carried: dict[int, SSAValue],
-        at: Sequence[tuple[SSAValue, ...] | None],
+        at: Mapping[int, tuple[SSAValue, ...]],
     ) -> list[SSAValue]:
         """The scalar of each access in this iteration. What is not read is not loaded, what is the same loaded once."""
         values: list[SSAValue] = []
@@ -424,7 +423,7 @@ class Lowering:
             if not access.is_buffer or not access.is_read:
                 values.append(access.value)
                 continue
-            indices = at[number]
+            indices = at.get(number)
             if indices is None:
                 for expression in access.indices:
                     if expression not in known:
