@@ -266,8 +266,12 @@ def speed(machine: Machine, name: str, element: str) -> float:
     return 10 * x.size / min(times)
 
 
-BELOW_ZERO = {"down to -20": (-20.0, 0.0), "down to the least normal number": (-87.3365, 0.0)}
-"""Where `exp` is measured of numbers that are never above zero."""
+BELOW_ZERO = (
+    ("exp", "down to -20", (-20.0, 0.0)),
+    ("exp", "down to the least normal number", (-87.3365, 0.0)),
+    ("exp2", "down to the least normal number", (-126.0, 0.0)),
+)
+"""Where functions are measured of numbers that are never above zero."""
 
 
 def register_table(points: int) -> None:
@@ -277,10 +281,10 @@ def register_table(points: int) -> None:
     for name in machine.functions:
         (x,) = operands(name, "f32", points)
         register_row(f"`{name}`", machine, name, x[: x.size // WIDEST * WIDEST].copy())
-    machine = Machine(["exp"], "f32", WIDEST, "{xmlc.below_zero}")
-    for words, span in BELOW_ZERO.items():
+    machine = Machine(["exp", "exp2"], "f32", WIDEST, "{xmlc.below_zero}")
+    for name, words, span in BELOW_ZERO:
         x = np.random.default_rng(7).uniform(*span, points // WIDEST * WIDEST).astype(np.float32)
-        register_row(f"`exp` of numbers below zero, {words}", machine, "exp", x)
+        register_row(f"`{name}` of numbers below zero, {words}", machine, name, x)
 
 
 def register_row(title: str, machine: Machine, name: str, x: Array) -> None:

@@ -1,15 +1,19 @@
-"""Attention of many queries: blocks of queries and keys, which never hold more scores than the first cache does.
+"""Attention of many queries: blocks of queries and keys, which never hold more scores than the first caches do.
 
 The scores of a block of queries are kept transposed, a row for each key and a lane for each query. So the largest score
 and the sum of powers of sixteen queries are single vectors, and both products read keys and values as they lie in
 memory. Blocks of keys follow one another: what is known of a query, its largest score, its sum and its mixture of
 values, is corrected whenever a larger score turns up (Milakov and Gimelshein 2018, arXiv:1805.02867; Dao et al. 2022,
-arXiv:2205.14135). Under a causal mask, blocks of keys that come after all queries of a block are left out.
+arXiv:2205.14135). Where one block holds all keys, its mixtures go to the result at once. Under a causal mask, blocks of
+keys that come after all queries of a block are left out.
+
+The multiply-adds of products leave a core's other units idle, most of which a power needs. So the powers of some lanes
+are computed while values are mixed for the lanes before them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import inf
 
@@ -17,7 +21,7 @@ from xdsl.dialects import arith
 from xdsl.dialects.builtin import IntegerAttr, VectorType, f32, i1, i64
 from xdsl.ir import SSAValue
 
-from xmlc.dialects.lanewise import CmpiOp, SelectOp
+from xmlc.dialects.lanewise import CmpiOp
 from xmlc.passes import remarks
 from xmlc.passes.attention.problem import Attention
 from xmlc.passes.contractions.emitter import View, whole_view
@@ -25,15 +29,19 @@ from xmlc.passes.index_arithmetic import Index
 from xmlc.passes.lower_transposes import transposed
 from xmlc.passes.number import INTEGER_PREDICATES
 
-BLOCK_SCORES = 3072
-"""Scores that are held at a time: a quarter of a first cache, beside queries, keys and values."""
+BLOCK_SCORES = 8192
+"""Scores that are held at a time, in the first cache beside the queries, or the next."""
 MOST_VECTORS = 4
 MOST_ROWS = 16
+POWER_ROWS = 4
+"""Rows of a tile of mixtures beside which powers are computed: what a power needs has registers then."""
+POWER_REGISTERS = 8
 
 
 @dataclass
 class Block:
-    """A block of queries: where it is, how many, and the buffers that it works in."""
+    """A block of queries: where it is, how many, and the buffers that it works in. Those of a lane each are a vector
+    for each place of sixteen queries (or as many as a vector has lanes)."""
 
     batch: Index
     head: Index
@@ -41,16 +49,36 @@ class Block:
     first: Index
     rows: int
     vectors: int
+    keys: int
+    """Keys of a block of them."""
     queries: View
     """(depth, vectors * lanes): scaled, transposed."""
     scores: View
-    """(keys of a block, vectors * lanes)"""
-    mixed: View
-    """(rows, e): the mixture of values so far."""
+    """(keys, vectors * lanes)"""
+    highest: View
+    """(vectors * lanes): the largest scores so far."""
+    bases: View
+    """(vectors * lanes): the same, but 0 for a query that has seen nothing, whose powers are then 2^(-inf - 0)."""
+    totals: View
+    """(vectors * lanes): the sums of powers so far."""
     factors: View
-    """(vectors * lanes): what the mixture is to be multiplied by."""
-    biases: View | None = None
-    """(keys of a block, vectors * lanes): what the mask adds to scores, where queries have masks of their own."""
+    """(vectors * lanes): what mixtures are to be multiplied by."""
+    mixed: View | None
+    """(rows, e): the mixtures of values so far; None where one block holds all keys."""
+    biases: View | None
+    """(keys, vectors * lanes): what the mask adds to scores, where queries have masks of their own."""
+
+
+@dataclass
+class Keys:
+    """A block of keys."""
+
+    start: Index
+    count: int
+
+
+Beside = Callable[[Index, SSAValue], SSAValue]
+"""What else is computed in the step of a mixture that begins at some key of the block: carries one vector."""
 
 
 class Blocks(Attention):
@@ -77,36 +105,55 @@ class Blocks(Attention):
         return max(1, min(MOST_ROWS, (self.machine.vector_registers - vectors - 2) // vectors))
 
     def keys_for(self, vectors: int) -> int:
-        """Keys of a block, a multiple of a tile's rows."""
-        rows = self.tile_rows(vectors)
-        return max(1, BLOCK_SCORES // (vectors * self.lanes) // rows) * rows
+        """Keys of a block, of blocks that are about as large as each other."""
+        most = max(1, BLOCK_SCORES // (vectors * self.lanes))
+        blocks = -(-self.columns // most)
+        even = rounded_up(-(-self.columns // blocks), self.tile_rows(vectors))
+        return min(even, most, self.columns)
 
     # A block of queries
 
     def block(self, batch: Index, head: Index, group: Index, first: Index, rows: int) -> None:
         emitter, lanes = self.emitter, self.lanes
         vectors = -(-rows // lanes)
-        keys = min(self.columns, self.keys_for(vectors))
-        stored = -(-self.width // lanes) * lanes
-        shapes = ((self.depth, vectors * lanes), (keys, vectors * lanes), (rows, stored), (vectors * lanes,))
-        buffers = [whole_view(emitter.buffer(f32, shape)) for shape in shapes]
-        if self.mask_differs_by_query:
-            buffers.append(whole_view(emitter.buffer(f32, (keys, vectors * lanes))))
-        block = Block(batch, head, group, first, rows, vectors, *buffers)
-        self.pack(block)
-        zero = emitter.number(0, self.vector)
-        with emitter.loop(rows) as row:
-            for start in range(0, stored, lanes):
-                self.put(zero, block.mixed, {0: row, 1: start})
-        lowest = emitter.number(-inf, self.vector)
-        state: Sequence[SSAValue] = [*[lowest] * vectors, *[zero] * vectors]
-        whole = self.columns // keys * keys
-        state = emitter.fold(
-            self.seen(block, whole, keys), state, lambda start, carried: self.keys(block, start, keys, carried), keys
+        keys = self.keys_for(vectors)
+        wide = vectors * lanes
+
+        def buffer(*shape: int) -> View:
+            return whole_view(emitter.buffer(f32, shape))
+
+        block = Block(
+            *(batch, head, group, first, rows, vectors, keys),
+            queries=buffer(self.depth, wide),
+            scores=buffer(keys, wide),
+            highest=buffer(wide),
+            bases=buffer(wide),
+            totals=buffer(wide),
+            factors=buffer(wide),
+            mixed=buffer(rows, rounded_up(self.width, lanes)) if keys < self.columns else None,
+            biases=buffer(keys, wide) if self.mask_differs_by_query else None,
         )
+        self.pack(block)
+        self.begin(block)
+        whole = self.columns // keys * keys
+        with emitter.loop(self.seen(block, whole, keys), keys) as start:
+            self.attend(block, Keys(start, keys))
         if whole < self.columns:
-            state = self.keys(block, whole, self.columns - whole, state)
-        self.finish(block, state[vectors:])
+            self.attend(block, Keys(whole, self.columns - whole))
+        if block.mixed is not None:
+            self.finish(block, block.mixed)
+
+    def begin(self, block: Block) -> None:
+        """What is known before any key is."""
+        emitter, lanes = self.emitter, self.lanes
+        zero, lowest = emitter.number(0, self.vector), emitter.number(-inf, self.vector)
+        for place in range(0, block.vectors * lanes, lanes):
+            self.put(lowest, block.highest, {0: place})
+            self.put(zero, block.totals, {0: place})
+        if block.mixed is not None:
+            with emitter.loop(block.rows) as row:
+                for start in range(0, self.width, lanes):
+                    self.put(zero, block.mixed, {0: row, 1: start})
 
     def seen(self, block: Block, whole: int, keys: int) -> Index:
         """How far the whole blocks of keys go that some query of the block sees."""
@@ -120,7 +167,7 @@ class Blocks(Attention):
     def pack(self, block: Block) -> None:
         """queries[k, i] = query[i, k] * scale; 0 where a lane has no query."""
         emitter, lanes = self.emitter, self.lanes
-        scale = self.op.scale.value.data
+        scale = self.scaling
         whole = self.depth // lanes * lanes
         for vector_ in range(block.vectors):
             start = vector_ * lanes
@@ -154,50 +201,59 @@ class Blocks(Attention):
                 with emitter.loop(lanes - left) as row, emitter.loop(self.depth) as k:
                     emitter.store(emitter.number(0, f32), block.queries, {0: k, 1: emitter.plus(start + left, row)})
 
-    def finish(self, block: Block, totals: Sequence[SSAValue]) -> None:
-        """out = mixed / total. A total of a query that sees no key is 0, any other at least 1."""
+    def finish(self, block: Block, mixed: View) -> None:
+        """out = mixed / total"""
         emitter, lanes = self.emitter, self.lanes
-        one = emitter.number(1, self.vector)
-        for place, total in enumerate(totals):
-            total = self.chosen(self.compared("lt", total, one), one, total) if self.hides else total
-            self.put(self.made(arith.DivfOp, one, total), block.factors, {0: place * lanes})
+        for place in range(0, block.vectors * lanes, lanes):
+            self.divide(block, place)
         with emitter.loop(block.rows) as row:
-            factor = emitter.splat(emitter.load(block.factors, {0: row}), lanes)
+            factor = self.factor(block, row)
             for start in range(0, self.width, lanes):
-                mixed = self.made(arith.MulfOp, self.loaded(block.mixed, {0: row, 1: start}), factor)
-                at = {0: block.batch, 1: block.head, 2: emitter.plus(block.first, row), 3: start}
-                self.put(mixed, self.out, at, self.inside(start))
+                found = self.made(arith.MulfOp, self.loaded(mixed, {0: row, 1: start}), factor)
+                self.put_out(found, block, row, start)
+
+    def divide(self, block: Block, place: Index) -> None:
+        """factors = 1 / totals. A total of a query that sees no key is 0, any other at least 1."""
+        one, total = self.emitter.number(1, self.vector), self.loaded(block.totals, {0: place})
+        total = self.chosen(self.compared("lt", total, one), one, total) if self.hides else total
+        self.put(self.made(arith.DivfOp, one, total), block.factors, {0: place})
+
+    def factor(self, block: Block, row: Index) -> SSAValue:
+        return self.emitter.splat(self.emitter.load(block.factors, {0: row}), self.lanes)
+
+    def put_out(self, mixed: SSAValue, block: Block, row: Index, start: int) -> None:
+        at = {0: block.batch, 1: block.head, 2: self.emitter.plus(block.first, row), 3: start}
+        self.put(mixed, self.out, at, self.inside(start))
 
     # A block of keys
 
-    def keys(self, block: Block, start: Index, count: int, state: Sequence[SSAValue]) -> Sequence[SSAValue]:
-        """What is known of the queries after `count` more keys: their largest scores, and their sums of powers."""
-        emitter, lanes, vectors = self.emitter, self.lanes, block.vectors
-        before, totals = state[:vectors], state[vectors:]
+    def attend(self, block: Block, keys: Keys) -> None:
+        """What is known of the queries after more keys: their largest scores, sums of powers and mixtures."""
         if block.biases is not None:
-            self.pack_mask(block, block.biases, start, count)
-        highest = self.score(block, start, count, before)
-        base = highest
-        if self.hides:  # of a query that has seen nothing yet, every power is e^(-inf - 0)
-            lowest, zero = emitter.number(-inf, self.vector), emitter.number(0, self.vector)
-            base = [self.chosen(self.compared("eq", each, lowest), zero, each) for each in highest]
-        factors = [self.power(old, new) for old, new in zip(before, base)]
-        for place, factor in enumerate(factors):
-            self.put(factor, block.factors, {0: place * lanes})
-        totals = [self.made(arith.MulfOp, total, factor) for total, factor in zip(totals, factors)]
+            self.pack_mask(block, block.biases, keys.start, keys.count)
+        places = range(0, block.vectors * self.lanes, self.lanes)
+        before = [self.loaded(block.highest, {0: place}) for place in places]
+        highest = self.score(block, keys.start, keys.count, before)
+        for place, old, new in zip(places, before, highest):
+            base = self.base(new)
+            self.put(base, block.bases, {0: place})
+            if block.mixed is not None:
+                factor = self.power(old, base)
+                total = self.made(arith.MulfOp, self.loaded(block.totals, {0: place}), factor)
+                self.put(new, block.highest, {0: place})
+                self.put(factor, block.factors, {0: place})
+                self.put(total, block.totals, {0: place})
+        if self.computes_beside(block):
+            self.mix_beside_powers(block, keys)
+        else:
+            self.mix_after_powers(block, keys)
 
-        def powers(key: Index, carried: Sequence[SSAValue]) -> Sequence[SSAValue]:
-            sums: list[SSAValue] = []
-            for place, (total, high) in enumerate(zip(carried, base)):
-                at = {0: key, 1: place * lanes}
-                power = self.power(self.loaded(block.scores, at), high)
-                self.put(power, block.scores, at)
-                sums.append(self.made(arith.AddfOp, total, power))
-            return sums
-
-        totals = emitter.fold(count, totals, powers)
-        self.mix(block, start, count)
-        return [*highest, *totals]
+    def base(self, highest: SSAValue) -> SSAValue:
+        """What is taken from scores: the largest, or 0 where all are -inf."""
+        if not self.hides:
+            return highest
+        lowest, zero = self.emitter.number(-inf, self.vector), self.emitter.number(0, self.vector)
+        return self.chosen(self.compared("eq", highest, lowest), zero, highest)
 
     def score(self, block: Block, start: Index, count: int, highest: Sequence[SSAValue]) -> Sequence[SSAValue]:
         """scores[j, i] = query i . key j, as far as they see each other; the largest of each query so far."""
@@ -241,10 +297,7 @@ class Blocks(Attention):
             found = [self.made(arith.AddfOp, each, bias) for each, bias in zip(found, biases)]
         elif self.mask is not None:
             bias = emitter.load(self.mask, self.place_in_mask(self.mask, {0: block.batch, 1: block.head, 2: 0, 3: key}))
-            if bias.type == i1:
-                shown, hidden = emitter.number(0, f32), emitter.number(-inf, f32)
-                bias = emitter.add(SelectOp.create(operands=(bias, shown, hidden), result_types=(f32,))).results[0]
-            bias = emitter.splat(bias, lanes)
+            bias = self.as_bias(emitter.splat(bias, lanes))
             found = [self.made(arith.AddfOp, each, bias) for each in found]
         if self.offset is not None:
             lowest = emitter.number(-inf, self.vector)
@@ -287,38 +340,155 @@ class Blocks(Attention):
         if full < block.rows:
             column_of_tiles(full, block.rows - full)
 
-    def mix(self, block: Block, start: Index, count: int) -> None:
-        """mixed[i] = mixed[i] * factors[i] + the sum over j of scores[j, i] * value[j]"""
-        emitter, lanes = self.emitter, self.lanes
-        starts = list(range(0, self.width, lanes))
-        for part in range(0, len(starts), MOST_VECTORS):
-            columns = starts[part : part + MOST_VECTORS]
-            step = min(block.rows, self.tile_rows(len(columns)))
-            whole = block.rows // step * step
-            with emitter.loop(whole, step) as first:
-                self.mix_tile(block, start, count, columns, first, step)
-            if whole < block.rows:
-                self.mix_tile(block, start, count, columns, whole, block.rows - whole)
+    # Powers and mixtures
 
-    def mix_tile(self, block: Block, start: Index, count: int, columns: Sequence[int], first: Index, size: int) -> None:
+    def computes_beside(self, block: Block) -> bool:
+        """Whether there are lanes beside whose mixtures powers can be computed, and registers for both."""
+        registers = POWER_ROWS * MOST_VECTORS + MOST_VECTORS + POWER_REGISTERS
+        return block.vectors > 1 and self.lanes % POWER_ROWS == 0 and self.machine.vector_registers >= registers
+
+    def mix_after_powers(self, block: Block, keys: Keys) -> None:
+        places = range(0, block.vectors * self.lanes, self.lanes)
+        self.powers(block, places, 0, keys.count)
+        if block.mixed is None:
+            for place in places:
+                self.divide(block, place)
+        self.mix(block, keys, 0, block.rows)
+
+    def mix_beside_powers(self, block: Block, keys: Keys) -> None:
+        """The powers of the first lanes, then the mixtures of all lanes but the last beside the powers of the next.
+
+        Each of the tiles that lanes make computes one power for as many keys as there are such tiles.
+        """
         emitter, lanes = self.emitter, self.lanes
+        tiles = lanes // POWER_ROWS
+        whole = keys.count // tiles * tiles
+        last = (block.vectors - 1) * lanes
+        self.powers(block, [0], 0, whole)
+        self.powers(block, range(0, last + 1, lanes), whole, keys.count - whole)
+        with emitter.loop(last, lanes) as place:
+            if block.mixed is None:
+                self.divide(block, place)
+            self.mix_lanes_beside_powers(block, keys, place, whole)
+        if block.mixed is None:
+            self.divide(block, last)
+        self.mix(block, keys, last, block.rows - last)
+
+    def powers(self, block: Block, places: Sequence[int], start: int, count: int) -> None:
+        """Scores become powers, and totals grow by them, for the lanes from some places on and `count` keys."""
+        if count == 0:
+            return
+
+        def body(key: Index, totals: Sequence[SSAValue]) -> Sequence[SSAValue]:
+            at = self.emitter.plus(key, start)
+            return [self.weight(block, place, at, total) for place, total in zip(places, totals)]
+
+        totals = [self.loaded(block.totals, {0: place}) for place in places]
+        for place, total in zip(places, self.emitter.fold(count, totals, body)):
+            self.put(total, block.totals, {0: place})
+
+    def weight(self, block: Block, place: Index, key: Index, total: SSAValue) -> SSAValue:
+        """One vector of scores becomes powers; the total with them."""
+        at = {0: key, 1: place}
+        power = self.power(self.loaded(block.scores, at), self.loaded(block.bases, {0: place}))
+        self.put(power, block.scores, at)
+        return self.made(arith.AddfOp, total, power)
+
+    def mix_lanes_beside_powers(self, block: Block, keys: Keys, place: Index, whole: int) -> None:
+        """The mixtures of the lanes from a place on, and the powers of the lanes after them for `whole` keys."""
+        emitter, lanes = self.emitter, self.lanes
+        after = emitter.plus(place, lanes)
+        parts = self.parts()
+
+        def tile(number: Index, totals: Sequence[SSAValue]) -> Sequence[SSAValue]:
+            first = emitter.plus(place, emitter.times(number, POWER_ROWS))
+
+            def beside(key: Index, total: SSAValue) -> SSAValue:
+                return self.weight(block, after, emitter.plus(key, number), total)
+
+            total = self.mix_tile(block, keys, parts[0], first, POWER_ROWS, (beside, totals[0], whole))
+            assert total is not None
+            for columns in parts[1:]:
+                self.mix_tile(block, keys, columns, first, POWER_ROWS)
+            return [total]
+
+        (total,) = emitter.fold(lanes // POWER_ROWS, [self.loaded(block.totals, {0: after})], tile)
+        self.put(total, block.totals, {0: after})
+
+    def parts(self) -> list[list[int]]:
+        """Where the vectors of a mixture start, in parts that are summed at a time."""
+        starts = list(range(0, self.width, self.lanes))
+        return [starts[part : part + MOST_VECTORS] for part in range(0, len(starts), MOST_VECTORS)]
+
+    def mix(self, block: Block, keys: Keys, start: int, count: int) -> None:
+        """The mixtures of `count` queries from one on."""
+        for columns in self.parts():
+            step = min(count, self.tile_rows(len(columns)))
+            whole = count // step * step
+            with self.emitter.loop(whole, step) as first:
+                self.mix_tile(block, keys, columns, self.emitter.plus(first, start), step)
+            if whole < count:
+                self.mix_tile(block, keys, columns, start + whole, count - whole)
+
+    def mix_tile(
+        self,
+        block: Block,
+        keys: Keys,
+        columns: Sequence[int],
+        first: Index,
+        size: int,
+        beside: tuple[Beside, SSAValue, int] | None = None,
+    ) -> SSAValue | None:
+        """mixed[i] = mixed[i] * factors[i] + the sum over j of scores[j, i] * value[j]
+
+        Or the sum times factors[i], as the result, where one block holds all keys. What is computed `beside` it carries
+        a vector, and goes as far as some number of keys.
+        """
+        emitter, mixed = self.emitter, block.mixed
         rows = [emitter.plus(first, row) for row in range(size)]
-        sums: list[SSAValue] = []
-        for row in rows:
-            factor = emitter.splat(emitter.load(block.factors, {0: row}), lanes)
-            sums += [self.made(arith.MulfOp, self.loaded(block.mixed, {0: row, 1: j}), factor) for j in columns]
+        sums: list[SSAValue] = [emitter.number(0, self.vector)] * (size * len(columns))
+        if mixed is not None:
+            sums = [
+                self.made(arith.MulfOp, self.loaded(mixed, {0: row, 1: j}), factor)
+                for row, factor in [(row, self.factor(block, row)) for row in rows]
+                for j in columns
+            ]
 
-        def body(key: Index, carried: Sequence[SSAValue]) -> Sequence[SSAValue]:
-            at = {0: block.batch, 1: block.group, 2: emitter.plus(start, key)}
+        def products(key: Index, sums: Sequence[SSAValue]) -> Sequence[SSAValue]:
+            at = {0: block.batch, 1: block.group, 2: emitter.plus(keys.start, key)}
             values = [self.loaded(self.value, {**at, 3: j}, self.inside(j)) for j in columns]
             made: list[SSAValue] = []
-            for place, row in enumerate(rows):
-                factor = emitter.splat(emitter.load(block.scores, {0: key, 1: row}), lanes)
-                for column, each in enumerate(values):
-                    made.append(self.fma(factor, each, carried[place * len(columns) + column]))
+            for row in rows:
+                factor = emitter.splat(emitter.load(block.scores, {0: key, 1: row}), self.lanes)
+                made += [self.fma(factor, each, sums[len(made) + place]) for place, each in enumerate(values)]
             return made
 
-        results = iter(emitter.fold(count, sums, body))
+        carried, done = None, 0
+        if beside is not None:
+            also, carried, done = beside
+            tiles = self.lanes // POWER_ROWS
+
+            def step(key: Index, carried: Sequence[SSAValue]) -> Sequence[SSAValue]:
+                *sums, other = carried
+                for each in range(tiles):
+                    sums = products(emitter.plus(key, each), sums)
+                return [*sums, also(key, other)]
+
+            *sums, carried = emitter.fold(done, [*sums, carried], step, tiles)
+        if done < keys.count:
+            rest = emitter.fold(keys.count - done, sums, lambda key, sums: products(emitter.plus(key, done), sums))
+            sums = list(rest)
+        results = iter(sums)
         for row in rows:
-            for j in columns:
-                self.put(next(results), block.mixed, {0: row, 1: j})
+            if mixed is not None:
+                for j in columns:
+                    self.put(next(results), mixed, {0: row, 1: j})
+            else:
+                factor = self.factor(block, row)
+                for j in columns:
+                    self.put_out(self.made(arith.MulfOp, next(results), factor), block, row, j)
+        return carried
+
+
+def rounded_up(size: int, unit: int) -> int:
+    return -(-size // unit) * unit

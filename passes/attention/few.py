@@ -58,7 +58,7 @@ class FewQueries(Attention):
 
     def scale(self, batch: Index, head: Index, queries: View) -> None:
         """queries[row, k] = query[row, k] * scale; 0 beyond the depth."""
-        factor = self.emitter.number(self.op.scale.value.data, self.vector)
+        factor = self.emitter.number(self.scaling, self.vector)
         with self.emitter.loop(self.rows) as row:
             for start in range(0, self.depth, self.lanes):
                 at = {0: batch, 1: head, 2: row, 3: start}
@@ -113,7 +113,7 @@ class FewQueries(Attention):
         return self.as_bias(found)
 
     def normalize(self, row: Index, columns: int, scores: View, factors: View) -> None:
-        """scores = e^(scores - the largest of them); factors[row] = 1 / their sum, in every lane."""
+        """scores = 2^(scores - the largest of them); factors[row] = 1 / their sum, in every lane."""
         emitter, lanes = self.emitter, self.lanes
         lowest, zero = emitter.number(-inf, self.vector), emitter.number(0, self.vector)
 
@@ -122,7 +122,7 @@ class FewQueries(Attention):
             return [self.chosen(self.compared("gt", found, carried[0]), found, carried[0])]
 
         highest = self.spread_reduction("maxnumf", emitter.fold(columns, [lowest], higher, lanes)[0])
-        if self.hides:  # of a query that sees nothing, every power is e^(-inf - 0)
+        if self.hides:  # of a query that sees nothing, every power is 2^(-inf - 0)
             highest = self.chosen(self.compared("eq", highest, lowest), zero, highest)
 
         def powers(j: Index, carried: Sequence[SSAValue]) -> Sequence[SSAValue]:
@@ -132,7 +132,7 @@ class FewQueries(Attention):
 
         total = self.spread_reduction("add", emitter.fold(columns, [zero], powers, lanes)[0])
         one = emitter.number(1, self.vector)
-        if self.hides:  # nothing is seen: 0; any other sum has a power e^0 in it
+        if self.hides:  # nothing is seen: 0; any other sum has a power 2^0 in it
             total = self.chosen(self.compared("lt", total, one), one, total)
         self.put(self.made(arith.DivfOp, one, total), factors, {0: row, 1: 0})
 

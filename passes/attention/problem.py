@@ -1,10 +1,14 @@
-"""One attention to emit: its operands as views, its sizes, and the vector operations that all schedules need."""
+"""One attention to emit: its operands as views, its sizes, and the vector operations that all schedules need.
+
+Scores are kept in units of ln 2, so that powers of them are powers of two: queries are multiplied by log2(e) as they
+are by their scale, and masks are.
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from math import inf
+from math import e, inf, log2
 
 from xdsl.dialects import arith, math
 from xdsl.dialects.builtin import DenseIntOrFPElementsAttr, IntegerAttr, VectorType, f32, i1, i64
@@ -20,6 +24,8 @@ from xmlc.passes.number import FLOAT_PREDICATES, STRICT
 from xmlc.passes.views import shape_of
 
 CONTRACT = {"fastmath": STRICT}
+LARGEST_NEGATIVE = -(2 - 2**-23) * 2.0**127
+"""The largest f32, below zero."""
 
 
 class Attention(ABC):
@@ -31,6 +37,7 @@ class Attention(ABC):
         self.machine = machine
         self.lanes = machine.lanes(32)
         self.vector = VectorType(f32, (self.lanes,))
+        self.scaling = op.scale.value.data * log2(e)
         self.query, self.key, self.value, self.out = map(whole_view, (op.query, op.key, op.value, op.out))
         self.mask = whole_view(op.mask) if op.mask else None
         self.batches, self.heads, self.rows, self.depth = shape_of(op.query)
@@ -64,8 +71,16 @@ class Attention(ABC):
     def as_bias(self, found: SSAValue) -> SSAValue:
         """A vector of a mask as what it adds to scores: flags add 0 or -inf."""
         if found.type == self.vector:
-            return found
+            return self.in_units(found)
         return self.chosen(found, self.emitter.number(0, self.vector), self.emitter.number(-inf, self.vector))
+
+    def in_units(self, bias: SSAValue) -> SSAValue:
+        """A vector of a mask in units of ln 2, finite where it was: a query with all keys hidden so sees them alike."""
+        lowest = self.emitter.number(-inf, self.vector)
+        bound = self.emitter.number(LARGEST_NEGATIVE, self.vector)
+        scaled = self.made(arith.MulfOp, bias, self.emitter.number(log2(e), self.vector))
+        bounded = self.chosen(self.compared("gt", bound, scaled), bound, scaled)
+        return self.chosen(self.compared("gt", bias, lowest), bounded, scaled)
 
     # Vectors
 
@@ -92,9 +107,9 @@ class Attention(ABC):
         return self.emitter.add(op).results[0]
 
     def power(self, x: SSAValue, base: SSAValue) -> SSAValue:
-        """e^(x - base), of a base that is no smaller"""
+        """2^(x - base), of a base that is no smaller"""
         shifted = self.made(arith.SubfOp, x, base)
-        op = math.ExpOp.create(operands=(shifted,), result_types=(x.type,), properties=dict(CONTRACT))
+        op = math.Exp2Op.create(operands=(shifted,), result_types=(x.type,), properties=dict(CONTRACT))
         return marked(self.emitter.add(op).results[0])
 
     def compared(self, predicate: str, x: SSAValue, y: SSAValue) -> SSAValue:

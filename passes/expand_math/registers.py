@@ -6,7 +6,7 @@ one for each piece of the axis, whose coefficients are looked up: a table for ea
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from xdsl.dialects import math
@@ -17,15 +17,30 @@ from xmlc.passes.expand_math.coefficients import ERF_PIECES, EXP_SIXTEENTH, TANH
 from xmlc.passes.expand_math.constants import LN_2, LOG2_E
 from xmlc.passes.expand_math.exponential import EXP_RANGE
 from xmlc.passes.expand_math.pair import split_constant
-from xmlc.passes.number import SINGLE, Number, Real, looked_up, nearest_multiple, polynomial, scaled_by_floor, select
+from xmlc.passes.number import (
+    SINGLE,
+    Integer,
+    Number,
+    Real,
+    looked_up,
+    nearest_multiple,
+    polynomial,
+    scaled_by_floor,
+    select,
+)
 
 PLACES = 4
 PIECES = 1 << PLACES
 ROOTS = tuple(2.0 ** (j / PIECES) for j in range(PIECES))
 # sixteen times as many multiples of ln 2 / 16 as of ln 2, for which the first part of ln 2 leaves room
 ZEROS = 12
-LEAST_NORMAL = -126 * float(LN_2)
+LEAST_EXPONENT = -126
+LEAST_NORMAL = LEAST_EXPONENT * float(LN_2)
 """Below it powers are no normal numbers."""
+EXP2_SIXTEENTH = tuple(
+    coefficient * float(LN_2) ** power for power, coefficient in enumerate((1.0, *EXP_SIXTEENTH[32]), start=1)
+)
+"""2**r = 1 + r p(r) around multiples of 1/16"""
 
 
 def is_register(type_: Attribute) -> bool:
@@ -50,10 +65,24 @@ def exp_below_zero(x: Real) -> Real:
     """
     k, bits = nearest_multiple(x, float(LOG2_E), 1 / PIECES)
     r = k.times_plus(-float(LN_2), x)
-    exponent = x.format.mantissa - PLACES
-    root = (looked_up(roots_without(exponent), bits).as_bits() + (bits << exponent)).as_real(x.format)
-    power = (root * r).times_plus(polynomial(r, (1.0, *EXP_SIXTEENTH[x.width])), root)
+    power = times_root(bits, r, (1.0, *EXP_SIXTEENTH[x.width]))
     return select(x < LEAST_NORMAL, x.constant(0.0), power)
+
+
+def exp2_below_zero(x: Real) -> Real:
+    """2**x for x <= 0, as `exp_below_zero` does it: without multiplications by ln 2, r is exact."""
+    magic = x.format.magic / PIECES
+    shifted = x + magic
+    r = x - (shifted - magic)
+    power = times_root(shifted.as_bits(), r, EXP2_SIXTEENTH)
+    return select(x < LEAST_EXPONENT, x.constant(0.0), power)
+
+
+def times_root(bits: Integer, r: Real, coefficients: Sequence[float]) -> Real:
+    """2**(bits / 16) (1 + r p(r)), where it is a normal number."""
+    exponent = r.format.mantissa - PLACES
+    root = (looked_up(roots_without(exponent), bits).as_bits() + (bits << exponent)).as_real(r.format)
+    return (root * r).times_plus(polynomial(r, coefficients), root)
 
 
 def roots_without(exponent: int) -> list[float]:
@@ -87,5 +116,8 @@ def odd(x: Real, pieces: Pieces) -> Real:
 
 REGISTERS: dict[type[Operation], Callable[[Any], Number]] = {math.ExpOp: exp, math.ErfOp: erf, math.TanhOp: tanh}
 """What takes the place of a row of EXPANSIONS for vectors of sixteen f32."""
-REGISTERS_BELOW_ZERO: dict[type[Operation], Callable[[Any], Number]] = {math.ExpOp: exp_below_zero}
+REGISTERS_BELOW_ZERO: dict[type[Operation], Callable[[Any], Number]] = {
+    math.ExpOp: exp_below_zero,
+    math.Exp2Op: exp2_below_zero,
+}
 """What takes its place where an op says that no operand is above zero."""

@@ -12,7 +12,9 @@ from xdsl.passes import ModulePass
 
 import xmlc
 from xmlc.backends.cpu import stages
+from xmlc.backends.cpu.target import parse_target
 from xmlc.dialects.ml import functions as F
+from xmlc.driver import Settings
 from xmlc.passes.attention.lower import LowerAttention
 
 SIZES = {
@@ -66,6 +68,22 @@ def test_attention_means_what_the_interpreter_says(
         f.returns(F.attention(f["q"], f["k"], f["v"], f["m"] if "m" in types else None, **options))
     (wanted,) = builder.interpret(*arrays)
     (found,) = builder.compile()(*arrays)
+    np.testing.assert_allclose(found, wanted, rtol=2e-5, atol=2e-6)
+
+
+@pytest.mark.parametrize("sizes", ["whole vectors", "odd everything", "several blocks"])
+def test_attention_of_narrower_vectors_means_the_same(sizes: str) -> None:
+    batch, heads, groups, rows, columns, depth, width = SIZES[sizes]
+    generator = np.random.default_rng(0)
+    shapes = ((batch, heads, rows, depth), (batch, groups, columns, depth), (batch, groups, columns, width))
+    builder = xmlc.Builder()
+    with builder.function(
+        **{name: xmlc.tensor(f"{'x'.join(map(str, each))}xf32") for name, each in zip("qkv", shapes)}
+    ) as f:
+        f.returns(F.attention(f["q"], f["k"], f["v"], causal=True))
+    arrays = [generator.standard_normal(shape, np.float32) for shape in shapes]
+    (wanted,) = builder.interpret(*arrays)
+    (found,) = builder.compile(Settings(target=parse_target("cpu:avx2")))(*arrays)
     np.testing.assert_allclose(found, wanted, rtol=2e-5, atol=2e-6)
 
 
