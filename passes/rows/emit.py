@@ -7,31 +7,26 @@ registers from the first sweep to the last.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from math import prod
 
 from xdsl.ir import SSAValue
 
 from xmlc.passes.contractions.emitter import Emitter
-from xmlc.passes.contractions.recognise import Operand
 from xmlc.passes.index_arithmetic import Index
 from xmlc.passes.machine import Machine
-from xmlc.passes.rows.emitter import Partial, RowEmitter, Spot
+from xmlc.passes.rows.emitter import RowEmitter, Spot
 from xmlc.passes.rows.plan import Plan, Scheduled
+from xmlc.passes.rows.staggered import BATCH, batch, is_staggered
+from xmlc.passes.rows.sweeps import UNROLL, Ahead, State, Track, computes, swept, through, unroll_of
 from xmlc.passes.rows.totals import is_totals, totals
 
 RESIDENT_VECTORS = 8
 """A row of this many vectors stays in registers."""
 RESIDENT_OPS = 400
 """Operations that a row in registers may take, for there is no loop over its columns."""
-UNROLL = 4
 TOGETHER = 2
 """Rows that are done together: while the lanes of one are combined, the other keeps the core busy."""
-LONG_ROW = 1 << 16
-"""Elements of a row that is so long that the next one would be fetched too early."""
-STEPS_AHEAD = 2048
-"""Elements between what is read of a long row and what is fetched: some pages."""
 SHORT_ROW = 64
 """Vectors of a row, at most, that has company. Combining the lanes of a longer one hardly counts."""
 
@@ -62,10 +57,14 @@ def alone(rows: RowEmitter, at: Mapping[int, Index]) -> None:
 def each_row(rows: RowEmitter, at: Mapping[int, Index], row: int) -> None:
     """All rows of a loop, some together: while one waits for what its vectors fold to, the others have work."""
     emitter, extent = rows.emitter, rows.group.extents[row]
-    count = min(together(rows), extent)
+    staggers = extent >= 2 * BATCH and not is_resident(rows) and is_staggered(rows)
+    count = BATCH if staggers else min(together(rows), extent)
     whole = extent // count * count
     with emitter.loop(whole, count, parallel=True) as index:
-        along(rows, [{**at, row: emitter.plus(index, place)} for place in range(count)], row)
+        if staggers:
+            batch(rows, at, row, index)
+        else:
+            along(rows, [{**at, row: emitter.plus(index, place)} for place in range(count)], row)
     if whole < extent:
         with emitter.loop(extent - whole) as index:
             along(rows, [{**at, row: emitter.plus(index, whole)}], row)
@@ -74,7 +73,7 @@ def each_row(rows: RowEmitter, at: Mapping[int, Index], row: int) -> None:
 def together(rows: RowEmitter) -> int:
     """How many rows are done together: one where it computes functions, which keep the core busy, or is long."""
     group = rows.group
-    vectors = -(-group.extents[rows.loop] // rows.lanes) * prod(group.extents[loop] for loop in group.columns[:-1])
+    vectors = vectors_of(rows) * prod(group.extents[loop] for loop in group.columns[:-1])
     full = [each for each in rows.plan.steps if each.step.is_full]
     folds = any(each.step.fold for each in full)
     return TOGETHER if folds and vectors <= SHORT_ROW and not computes(full) else 1
@@ -83,10 +82,8 @@ def together(rows: RowEmitter) -> int:
 def along(rows: RowEmitter, places: Sequence[Mapping[int, Index]], loop: int | None = None) -> None:
     """Some rows, of one loop if there are several; their vectors along the innermost columns."""
     group, plan = rows.group, rows.plan
-    count = -(-group.extents[rows.loop] // rows.lanes)
-    ops = sum(len(list(each.step.op.walk())) for each in plan.steps if each.step.is_full)
-    if len(group.columns) == 1 and count <= RESIDENT_VECTORS and ops * count <= RESIDENT_OPS:
-        resident(rows, places, count)
+    if is_resident(rows):
+        resident(rows, places)
         return
     rows.allocate(group.columns, loop, len(places))
     spots = [Spot(at, None, local={} if loop is None else {loop: place}) for place, at in enumerate(places)]
@@ -95,15 +92,24 @@ def along(rows: RowEmitter, places: Sequence[Mapping[int, Index]], loop: int | N
         for each in plan.between(number):
             for row in spots:
                 rows.do(each, row)
-        fetched = ahead if number == min(1, plan.sweeps - 1) else None
-        for (each, place), partial in swept(rows, number, spots, fetched).items():
-            fold = each.step.fold
-            assert fold is not None
-            rows.finished(each, rows.across_lanes(fold, partial), spots[place])
+        fetches = number == min(1, plan.sweeps - 1)
+        swept(rows, [Track(number, row, each if fetches else None) for row, each in zip(spots, ahead)])
     for row in spots:
         for each in plan.between(plan.sweeps):
             rows.do(each, row)
         rows.store_rows(row)
+
+
+def is_resident(rows: RowEmitter) -> bool:
+    """Whether a row stays in registers."""
+    count = vectors_of(rows)
+    ops = sum(len(list(each.step.op.walk())) for each in rows.plan.steps if each.step.is_full)
+    return len(rows.group.columns) == 1 and count <= RESIDENT_VECTORS and ops * count <= RESIDENT_OPS
+
+
+def vectors_of(rows: RowEmitter) -> int:
+    """The vectors of the innermost columns, the last one maybe in part."""
+    return -(-rows.group.extents[rows.loop] // rows.lanes)
 
 
 def across(rows: RowEmitter, at: Mapping[int, Index]) -> None:
@@ -166,141 +172,9 @@ def rows_together(rows: RowEmitter, at: Mapping[int, Index], offsets: Sequence[I
         rows.store_rows(spot)
 
 
-@dataclass(frozen=True)
-class Ahead:
-    """What is fetched while a row is read: of a long one what follows in it, else the next row.
-
-    The second sweep over a row fetches the next: the first is bound by memory, the others are not. A single sweep does
-    it itself, over rows that lie in memory: the processor's own prefetching ends with each page.
-    """
-
-    operands: Sequence[Operand]
-    row: Mapping[int, Index]
-    steps: int = 0
-    """Elements of the row between what is read and what is fetched."""
-
-    @staticmethod
-    def of(rows: RowEmitter, at: Mapping[int, Index], distance: int) -> Ahead | None:
-        """None where there is no next row, or where all rows are near; the last row counts as its own next."""
-        group, emitter = rows.group, rows.emitter
-        if rows.plan.sweeps == 1 and group.extents[rows.loop] >= LONG_ROW:
-            operands = rows.read_next()
-            return Ahead(operands, {}, STEPS_AHEAD) if operands else None
-        if not group.rows or not (operands := rows.read_next(group.rows[-1])):
-            return None
-        row = group.rows[-1]
-        return Ahead(operands, {row: emitter.least(emitter.plus(at[row], distance), group.extents[row] - 1)})
-
-    def place(self, rows: RowEmitter, at: Mapping[int, Index]) -> Mapping[int, Index]:
-        """Where what is fetched is, while what is there is read."""
-        if not self.steps:
-            return {**at, **self.row}
-        emitter, loop = rows.emitter, rows.loop
-        return {**at, loop: emitter.least(emitter.plus(at[loop], self.steps), rows.group.extents[loop] - 1)}
-
-
-def swept(rows: RowEmitter, number: int, starts: Sequence[Spot], ahead: Sequence[Ahead | None] | None = None) -> State:
-    """One sweep over some rows; what its folds have gathered."""
-    emitter, group, lanes = rows.emitter, rows.group, rows.lanes
-    members = rows.plan.sweep(number)
-    size = group.extents[rows.loop]
-    unroll = max(1, min(unroll_of(members), size // lanes) // len(starts))
-    begun: State = {
-        (each, place): rows.begin(each.step.fold, unroll)
-        for each in members
-        if each.step.fold
-        for place in range(len(starts))
-    }
-
-    def vectors(inner: Mapping[int, Index], offsets: Sequence[Index], last: SSAValue | None, state: State) -> State:
-        masks = [last if place == len(offsets) - 1 else None for place in range(len(offsets))]
-        spots = [
-            [
-                Spot({**start.at, **inner, rows.loop: j}, lanes, mask, dict(start.known), start.local)
-                for j, mask in zip(offsets, masks)
-            ]
-            for start in starts
-        ]
-        state = dict(state)
-        for row, next_row in zip(spots, ahead or ()):
-            if next_row is not None:
-                for spot in row:
-                    rows.fetch_ahead(next_row.operands, next_row.place(rows, spot.at))
-        for each in members:
-            for place, row in enumerate(spots):
-                if each.step.fold is None:
-                    for spot in row:
-                        rows.do(each, spot)
-                else:
-                    values = [rows.results(each, spot)[0] for spot in row]
-                    state[each, place] = rows.gathered(each.step.fold, state[each, place], values, masks)
-        return state
-
-    def line(inner: Mapping[int, Index], state: State) -> State:
-        whole = size // (lanes * unroll) * unroll * lanes
-
-        def body(index: Index, carried: Sequence[SSAValue]) -> Sequence[SSAValue]:
-            offsets = [emitter.plus(index, place * lanes) for place in range(unroll)]
-            return flat(vectors(inner, offsets, None, unflat(state, carried)))
-
-        state = unflat(state, emitter.fold(whole, flat(state), body, step=unroll * lanes))
-        offsets = list(range(whole, size, lanes))
-        if offsets:
-            mask = emitter.mask(size % lanes, lanes) if size % lanes else None
-            state = vectors(inner, offsets, mask, state)
-        return state
-
-    return through(rows, [loop for loop in group.columns if loop != rows.loop], {}, begun, line)
-
-
-State = dict[tuple[Scheduled, int], Partial]
-"""What the folds of a sweep have gathered so far, those along rows for each vector of rows."""
-
-
-def through(
-    rows: RowEmitter,
-    loops: Sequence[int],
-    at: Mapping[int, Index],
-    state: State,
-    visit: Callable[[Mapping[int, Index], State], State],
-) -> State:
-    """Visit every point of some loops, the first outermost, carrying the state."""
-    if not loops:
-        return visit(at, state)
-
-    def body(index: Index, carried: Sequence[SSAValue]) -> Sequence[SSAValue]:
-        return flat(through(rows, loops[1:], {**at, loops[0]: index}, unflat(state, carried), visit))
-
-    return unflat(state, rows.emitter.fold(rows.group.extents[loops[0]], flat(state), body))
-
-
-def flat(state: State) -> list[SSAValue]:
-    return [value for partial in state.values() for value in partial.values]
-
-
-def unflat(state: State, values: Sequence[SSAValue]) -> State:
-    found: State = {}
-    place = 0
-    for each, partial in state.items():
-        count = len(partial.values)
-        found[each] = partial.with_values(values[place : place + count])
-        place += count
-    return found
-
-
-def unroll_of(members: Sequence[Scheduled]) -> int:
-    """Vectors of a sweep's iteration: half as many where a function is computed, which keeps the core busy."""
-    return UNROLL // 2 if computes(members) else UNROLL
-
-
-def computes(members: Sequence[Scheduled]) -> bool:
-    """Whether a function is computed of every element."""
-    return any(op.name.startswith("math.") for each in members for op in each.step.op.walk())
-
-
-def resident(rows: RowEmitter, places: Sequence[Mapping[int, Index]], count: int) -> None:
+def resident(rows: RowEmitter, places: Sequence[Mapping[int, Index]]) -> None:
     """Some rows of few vectors, all in registers."""
-    plan, lanes = rows.plan, rows.lanes
+    plan, lanes, count = rows.plan, rows.lanes, vectors_of(rows)
     size = rows.group.extents[rows.loop]
     mask = rows.emitter.mask(size % lanes, lanes) if size % lanes else None
     masks = [mask if place == count - 1 else None for place in range(count)]

@@ -390,6 +390,8 @@ class RowEmitter:
 
     def finds_home(self, value: Value) -> bool:
         """Keep a value where a result will be, if there is such a place along memory that the caches are to hold."""
+        if value in self.homes:
+            return True
         home = self.plan.home(value) if self.group.is_column[self.loop] else None
         if home is None or home in self.homes.values() or self.streams(home):
             return False

@@ -169,3 +169,31 @@ def test_threads_share_the_fold_of_a_whole_array(name: str, shape: tuple[int, ..
             given.flat[place] = np.nan
         for _ in range(2):  # the second call finds in memory what the first left
             np.testing.assert_allclose(compiled(given)[0], builder.interpret(given)[0], rtol=1e-4)
+
+
+STAGGERED: dict[str, Program] = {
+    "softmax": F.softmax,
+    "log_softmax": F.log_softmax,
+    "masked_softmax": masked_softmax,
+    "softmax of a softmax": lambda x, axis: F.softmax(F.softmax(x, axis), axis),
+    "softmax of what is made": lambda x, axis: F.softmax(F.mul(x, F.scalar(x, 3.0)), axis),
+}
+
+
+@settings(max_examples=20)
+@given(
+    st.sampled_from(sorted(STAGGERED)), st.sampled_from([(40, 300), (3, 33, 257), (70, 1030)]), st.sampled_from((1, 2))
+)
+def test_staggered_rows_mean_what_the_interpreter_says(name: str, shape: tuple[int, ...], threads: int) -> None:
+    x = np.random.default_rng(0).standard_normal(shape).astype(np.float32) * 10
+    rows = x.reshape(-1, shape[-1])
+    rows[0, 7] = rows[15, -1] = rows[-1, 0] = np.nan
+    rows[16, 0], rows[17, 40], rows[20] = np.inf, -np.inf, -np.inf
+    builder = xmlc.Builder()
+    with builder.function(x=xmlc.tensor("x".join(map(str, shape)) + "xf32")) as f:
+        f.returns(STAGGERED[name](f["x"], len(shape) - 1))
+    with np.errstate(all="ignore"):
+        (wanted,) = builder.interpret(x)
+    compiled = builder.compile(Settings(threads=threads))
+    for _ in range(2):  # the second call finds in memory what the first left
+        np.testing.assert_allclose(compiled(x)[0], wanted, rtol=3e-5, atol=3e-6)
