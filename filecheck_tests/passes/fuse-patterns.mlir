@@ -224,13 +224,30 @@ func.func @heads_after_one_another(%q: tensor<6x7x4xf32>, %k: tensor<1x3x4x5xf32
 
 // -----
 
-// A number that hides is no -inf: where it hides a whole row, all columns are seen alike.
+// A number that no power is left of hides too, as the lowest number added: where all is hidden, all is seen alike.
 // CHECK-LABEL: @finite_mask
-// CHECK-NOT:     ml.attention
+// CHECK:         %[[NOTHING:.*]] = ml.constant dense<0.0
+// CHECK-NEXT:    %[[LOWEST:.*]] = ml.constant dense<-3.40282347e+38>
+// CHECK-NEXT:    %[[M:.*]] = ml.select %m, %[[NOTHING]], %[[LOWEST]]
+// CHECK:         ml.attention {{.*}} mask %[[M]] : tensor<3x5xf32>
 func.func @finite_mask(%q: tensor<3x4xf32>, %k: tensor<4x5xf32>, %v: tensor<5x6xf32>, %m: tensor<3x5xi1>) -> tensor<3x6xf32> {
   %hidden = ml.constant dense<-1.0e+09> : tensor<f32>
   %a = ml.matmul %q, %k : tensor<3x4xf32>, tensor<4x5xf32> -> tensor<3x5xf32>
   %c = ml.select %m, %a, %hidden : tensor<3x5xi1>, tensor<3x5xf32>, tensor<f32> -> tensor<3x5xf32>
+  %d = ml.softmax %c axis = 1 : tensor<3x5xf32> -> tensor<3x5xf32>
+  %y = ml.matmul %d, %v : tensor<3x5xf32>, tensor<5x6xf32> -> tensor<3x6xf32>
+  func.return %y : tensor<3x6xf32>
+}
+
+// -----
+
+// A number that leaves powers hides nothing.
+// CHECK-LABEL: @penalty
+// CHECK-NOT:     ml.attention
+func.func @penalty(%q: tensor<3x4xf32>, %k: tensor<4x5xf32>, %v: tensor<5x6xf32>, %m: tensor<3x5xi1>) -> tensor<3x6xf32> {
+  %penalty = ml.constant dense<-1.0e+02> : tensor<f32>
+  %a = ml.matmul %q, %k : tensor<3x4xf32>, tensor<4x5xf32> -> tensor<3x5xf32>
+  %c = ml.select %m, %a, %penalty : tensor<3x5xi1>, tensor<3x5xf32>, tensor<f32> -> tensor<3x5xf32>
   %d = ml.softmax %c axis = 1 : tensor<3x5xf32> -> tensor<3x5xf32>
   %y = ml.matmul %d, %v : tensor<3x5xf32>, tensor<5x6xf32> -> tensor<3x6xf32>
   func.return %y : tensor<3x6xf32>

@@ -36,6 +36,8 @@ MOST_ROWS = 16
 POWER_ROWS = 4
 """Rows of a tile of mixtures beside which powers are computed: what a power needs has registers then."""
 POWER_REGISTERS = 8
+LINE = 16
+"""Numbers of a cache line."""
 
 
 @dataclass
@@ -274,6 +276,9 @@ class Blocks(Attention):
                         made.append(self.fma(factor, each, sums[row * block.vectors + place]))
                 return made
 
+            if self.exceeds_second_cache():
+                for key in keys:
+                    self.fetch_queries(block, key)
             sums = emitter.fold(self.depth, [zero] * (size * block.vectors), body)
             highest = list(highest)
             for row, key in enumerate(keys):
@@ -287,6 +292,28 @@ class Blocks(Attention):
         whole = count // step * step
         highest = emitter.fold(whole, highest, lambda first, carried: tile(first, step, carried), step)
         return tile(whole, count - whole, highest) if whole < count else highest
+
+    def exceeds_second_cache(self) -> bool:
+        """Whether what is read and written does not stay in the second cache between calls."""
+        by_query, by_key = self.heads * self.rows, self.groups * self.columns
+        return 4 * self.batches * (by_query + by_key) * (self.depth + self.width) > self.machine.second_cache
+
+    def fetch_queries(self, block: Block, key: Index) -> None:
+        """Ask for a query of the next block: as many keys as a block has queries ask for all of them.
+
+        The next block is of the next head where this is a head's last. Without that, packing waits for the last cache
+        or memory, since it reads rows that lie apart, and soon has read them all.
+        """
+        emitter = self.emitter
+        row = emitter.plus(emitter.plus(block.first, block.rows), emitter.least(key, block.rows - 1))
+        heads = emitter.arithmetic(arith.DivUIOp, row, self.rows)
+        at: dict[int, Index] = {
+            0: block.batch,
+            1: emitter.least(emitter.plus(block.head, heads), self.heads - 1),
+            2: emitter.less(row, emitter.arithmetic(arith.MuliOp, heads, self.rows)),
+        }
+        for start in range(0, self.depth, LINE):
+            emitter.prefetch(self.query, {**at, 3: start})
 
     def visible(self, block: Block, local: Index, key: Index, scores: Sequence[SSAValue]) -> list[SSAValue]:
         """The scores of a key, `local` in its block, with its mask added, -inf where that or causality hides it."""

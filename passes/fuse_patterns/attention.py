@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
-from xdsl.dialects.builtin import i1
+import ml_dtypes
+from xdsl.dialects.builtin import f16, i1
 from xdsl.ir import SSAValue
 
+from xmlc.dialects.dtypes import TO_NUMPY
 from xmlc.dialects.ml import functions as F
 from xmlc.dialects.ml.composite import SoftmaxOp
 from xmlc.dialects.ml.contraction import MatmulOp
@@ -21,13 +24,39 @@ from xmlc.passes.laws import Holds, law
 
 @dataclass(frozen=True)
 class Scores:
-    """scale * query @ key + mask: query (b, h, m, d), key (b, h, d, n), or without b, h. `hides`: true flags hide."""
+    """scale * query @ key + mask: query (b, h, m, d), key (b, h, d, n), or without b, h.
+
+    `hides`: true flags hide. `hidden` is what scores become that flags hide.
+    """
 
     query: SSAValue
     key: SSAValue
     scale: float
     mask: SSAValue | None
     hides: bool
+    hidden: float
+
+    def made_mask(self) -> SSAValue | None:
+        """The mask as `ml.attention` takes it: what is added to scores, or flags that are true where scores are seen.
+
+        Flags that hide by a finite number add the lowest number there is: who sees nothing then sees all alike.
+        """
+        mask = self.mask
+        if mask is None or element_of(mask) != i1:
+            return mask
+        if self.hidden == float("-inf"):
+            return F.not_(mask) if self.hides else mask
+        nothing, lowest = F.scalar(self.query, 0), F.scalar(self.query, lowest_of(self.query))
+        return F.select(mask, *((lowest, nothing) if self.hides else (nothing, lowest)))
+
+
+HIDES = -1e4
+"""Numbers up to this hide as -inf does, but for whole rows: no power is left of what is so far below other scores."""
+
+
+def lowest_of(value: SSAValue) -> float:
+    """The lowest finite number of the element type of a value."""
+    return cast(float, ml_dtypes.finfo(TO_NUMPY[element_of(value)]).min)  # pyright: ignore[reportUnknownMemberType]
 
 
 def probabilities(value: SSAValue) -> SSAValue | None:
@@ -50,7 +79,7 @@ def probabilities(value: SSAValue) -> SSAValue | None:
 
 def scores_of(value: SSAValue) -> Scores | str:
     """The product that makes scores, with its scale and mask; or why there is none."""
-    scores, mask, hides = value, None, False
+    scores, mask, hides, hidden = value, None, False, float("-inf")
     match value.owner:
         case AddOp(lhs=lhs, rhs=rhs):
             pairs = [pair for pair in ((lhs, rhs), (rhs, lhs)) if isinstance(peeled(pair[0])[0].owner, MatmulOp)]
@@ -58,10 +87,12 @@ def scores_of(value: SSAValue) -> Scores | str:
                 return "its scores are no product"
             scores, mask = pairs[0]
         case SelectOp(condition=mask, lhs=lhs, rhs=rhs) if splat(rhs) is not None or splat(lhs) is not None:
-            scores, hidden = (lhs, rhs) if splat(rhs) is not None else (rhs, lhs)
-            hides = scores is rhs
-            if splat(hidden) != float("-inf"):
-                return f"{float(splat(hidden)):g} is no -inf: a row that it hides would see all columns alike"
+            scores, other = (lhs, rhs) if splat(rhs) is not None else (rhs, lhs)
+            hides, hidden = scores is rhs, float(splat(other))
+            if not hidden <= HIDES:
+                return f"{hidden:g} hides nothing: only {HIDES:g} and what is lower does"
+            if element_of(value) == f16 and hidden > float("-inf"):
+                return f"{hidden:g} is no -inf: f16 has no lower number that scores vanish beside"
         case _:
             pass
     inner, factor = peeled(scores)
@@ -71,7 +102,7 @@ def scores_of(value: SSAValue) -> Scores | str:
                 return "something else uses its scores"
             query, by_query = peeled(query)
             key, by_key = peeled(key)
-            return Scores(query, key, factor * by_query * by_key, mask, hides)
+            return Scores(query, key, factor * by_query * by_key, mask, hides, hidden)
         case _:
             return "its scores are no product"
 
@@ -206,16 +237,15 @@ def attention(op: MatmulOp) -> SSAValue | None:
 
     Three dimensions are heads of one batch. Keys and values that are repeated for heads in a row are taken once. A
     row that sees nothing, all of its scores -inf, is 0 instead of NaN; where the program itself put NaN to 0, a
-    score that is NaN or inf for other reasons gives NaN. select(mask, scores, -inf) is a mask too.
+    score that is NaN or inf for other reasons gives NaN. select(mask, scores, c) is a mask too where c is -inf, or a
+    number that hides: a row that sees nothing sees all columns alike then, as it did.
     """
     found = found_in(op)
     if not isinstance(found, Found):
         return None
     scores, (rows, depth) = found.scores, shape_of(found.scores.query)[-2:]
     query = reshaped(scores.query, (found.batch, found.heads, rows, depth))
-    mask = scores.mask
-    if mask is not None and scores.hides:
-        mask = F.not_(mask)
+    mask = scores.made_mask()
     key, value = found.key.made(found.batch), found.value.made(found.batch)
     return reshaped(F.attention(query, key, value, mask, scale=scores.scale), shape_of(op.out))
 

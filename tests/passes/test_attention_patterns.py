@@ -137,8 +137,25 @@ def of_no_product(query: SSAValue, key: SSAValue, value: SSAValue, mask: SSAValu
     return F.matmul(F.softmax(key, -1), swapped(key))
 
 
+FINITE = (-1e4, -65504.0, -1e9, float(np.finfo(np.float32).min))
+
+
+@pytest.mark.parametrize("number", FINITE)
+def test_a_row_that_a_finite_number_hides_sees_all_columns_alike(number: float) -> None:
+    arrays = samples((2, 40, 8), (2, 70, 8), (2, 70, 5), columns=70)
+    arrays[3][3], arrays[3][21:35] = True, True
+    before = built(hidden_by(number), arrays)
+    after, ops, said = fused(before)
+    assert "attention" in ops and not said.found
+    (expected,) = interpret(before, "main", arrays)
+    np.testing.assert_allclose(expected[:, 3], arrays[2].mean(1), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(interpret(after, "main", arrays)[0], expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(compile_module(before)(*arrays)[0], expected, rtol=1e-5, atol=1e-5)
+
+
 MISSED = {
-    "-1e+09 is no -inf: a row that it hides would see all columns alike": hidden_by(-1e9),
+    "-100 hides nothing: only -10000 and what is lower does": hidden_by(-100),
+    "nan hides nothing: only -10000 and what is lower does": hidden_by(np.nan),
     "something else uses its scores": used_twice,
     "its scores are no product": of_no_product,
 }
