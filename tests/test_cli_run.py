@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -233,3 +234,8 @@ def test_without_a_gpu_nothing_is_run_on_the_processor_instead(xmlc: Run) -> Non
     done = xmlc("run", DIGITS, "--bind", "N=1", "--random", "0", "--target=cuda")
     assert done.code == 1 and done.out == ""
     assert "cuda-bindings is not installed" in done.err or "this machine has no NVIDIA" in done.err
+
+
+def test_timing_tells_the_most_memory_too(xmlc: Run) -> None:
+    *_, last = xmlc("run", "-", "--random", 1, "--timing", text=ADD).err.splitlines()
+    assert re.fullmatch(r"[0-9.]+ MiB  most memory of the process", last)

@@ -93,6 +93,7 @@ LEVELS: dict[str, dict[str, tuple[str, str, int, int]]] = {
         "avx2": ("x86-64-v3", "", 256, 16),
         "avx512": ("x86-64-v4", "", 512, 32),
         "avx512-dot": ("x86-64-v4", "+avx512vnni,+avx512bf16", 512, 32),
+        "avx512-fp16": ("x86-64-v4", "+avx512vnni,+avx512bf16,+avx512fp16", 512, 32),
         "amx": ("x86-64-v4", "+avx512vnni,+avx512bf16,+amx-tile,+amx-bf16,+amx-int8", 512, 32),
     },
     "aarch64": {"neon": ("generic", "+neon", 128, 32)},

@@ -86,7 +86,7 @@ def run(
         if done.report is not None:
             click.echo(done.report.render(), err=True)
         if timing:
-            click.echo(settings.timer.render(), err=True)
+            click.echo(f"{settings.timer.render()}\n{most_memory()}", err=True)
     return 1 if done.differences else 0
 
 
@@ -128,6 +128,13 @@ def show(done: Run, silent: bool) -> None:
             click.echo(f"error: differs from the reference interpreter: {each}", err=True)
         if not done.differences:
             click.echo("agrees with the reference interpreter", err=True)
+
+
+def most_memory() -> str:
+    """`366.1 MiB  most memory of the process`"""
+    from xmlc.report import mebibytes, peak_memory  # only who asks waits for them
+
+    return f"{mebibytes(peak_memory())}  most memory of the process"
 
 
 def record(done: Run, timer: Timer | None, values: bool) -> dict[str, Any]:

@@ -66,3 +66,11 @@ def test_the_list_of_targets_tells_what_each_is_and_all_of_it_can_be_asked_for(x
         if not target.startswith("cuda"):
             code, out, _ = xmlc("compile", "-", "--from", "mlir", "--target", target, "--emit", "llvm", text=PROGRAM)
             assert code == 0 and out.startswith("target datalayout")
+
+
+@pytest.mark.parametrize(("level", "adds"), [("avx512", "vaddps"), ("avx512-fp16", "vaddph")])
+def test_half_floats_are_added_as_they_are_where_the_processor_can(xmlc: Run, level: str, adds: str) -> None:
+    text = "func.func @main(%x: tensor<64xf16>) -> tensor<64xf16> {\n  %a = ml.add %x, %x : tensor<64xf16>, "
+    text += "tensor<64xf16> -> tensor<64xf16>\n  func.return %a : tensor<64xf16>\n}\n"
+    _, out, _ = xmlc("compile", "-", "--emit", "asm", f"--target=x86_64-linux-gnu:{level}", text=text)
+    assert [each for each in ("vaddps", "vaddph") if each in out] == [adds]
