@@ -13,13 +13,14 @@ from typing import Any
 
 from xdsl.builder import ImplicitBuilder
 from xdsl.context import Context
-from xdsl.dialects.builtin import ModuleOp, UnknownLoc
+from xdsl.dialects.builtin import ModuleOp, UnknownLoc, f32
 from xdsl.ir import Block, Operation, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint, Rewriter
 
 from xmlc.dialects.diagnostics import CompileError
 from xmlc.dialects.ml.composite import AttentionOp
+from xmlc.dialects.ml.types import element_of
 from xmlc.passes.decompose import composite, contraction, derivatives, random, recurrent, reduction, shaping
 
 Row = Callable[[Any], SSAValue | Sequence[SSAValue]]
@@ -39,17 +40,22 @@ DECOMPOSITIONS: dict[type[Operation], Row] = {op: row for rows in KINDS.values()
 
 
 def decompose(op: Operation) -> None:
-    """Put what the op is made of in its place. What is made has the op's location."""
+    """Put what the op is made of, down to ops that are made of no others, in its place."""
+    decompose_all(put_in_place(op, DECOMPOSITIONS[type(op)]))
+
+
+def put_in_place(op: Operation, row: Row) -> list[Operation]:
+    """Put what a function of the op builds in its place; the ops that it built, which have the op's location."""
     block = Block()
     with ImplicitBuilder(block):
-        results = DECOMPOSITIONS[type(op)](op)
+        results = row(op)
     made = list(block.walk())
     for part in made:
         if isinstance(part.location, UnknownLoc):
             part.location = op.location
     Rewriter.inline_block(block, InsertPoint.before(op))
     Rewriter.replace_op(op, (), (results,) if isinstance(results, SSAValue) else results)
-    decompose_all(made)
+    return made
 
 
 def decompose_all(ops: Sequence[Operation]) -> None:
@@ -69,13 +75,21 @@ class Decompose(ModulePass):
     name = "decompose"
     only: str | None = None
     fuses_attention: bool = False
-    """Leave attention that `lower-attention` has loops for as it is."""
+    """Leave attention that `lower-attention` has loops for as it is; that of f16 and bf16 is put in f32."""
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         if self.only is not None and self.only not in KINDS:
             raise CompileError(f"unknown kind of op '{self.only}'", hint=f"the kinds are {', '.join(KINDS)}")
         wanted = DECOMPOSITIONS if self.only is None else KINDS[self.only]
-        decompose_all([each for each in op.walk() if type(each) in wanted and not self.leaves(each)])
+        attentions, others = self.split([each for each in op.walk() if type(each) in wanted])
+        decompose_all(others)
+        for each in attentions:
+            if element_of(each.out) != f32:
+                put_in_place(each, composite.attention_in_f32)
 
-    def leaves(self, op: Operation) -> bool:
-        return self.fuses_attention and isinstance(op, AttentionOp) and composite.is_fusible(op)
+    def split(self, ops: Sequence[Operation]) -> tuple[list[AttentionOp], list[Operation]]:
+        """Attention that is left whole, and the other ops."""
+        if not self.fuses_attention:
+            return [], list(ops)
+        whole = [each for each in ops if isinstance(each, AttentionOp) and composite.is_fusible(each)]
+        return whole, [each for each in ops if each not in whole]

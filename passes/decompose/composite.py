@@ -8,6 +8,7 @@ import numpy as np
 from xdsl.dialects.builtin import f32, i1, i64
 from xdsl.ir import SSAValue
 
+from xmlc.dialects.dtypes import computing_type
 from xmlc.dialects.ml import composite as ml
 from xmlc.dialects.ml import functions as F
 from xmlc.dialects.ml.types import element_of, has_static_shape, rank_of, shape_of
@@ -110,17 +111,26 @@ def attention(op: ml.AttentionOp) -> SSAValue:
     return narrow(F.div(mixed, F.max_(total, F.scalar(total, 1))), op.out)
 
 
+def attention_in_f32(op: ml.AttentionOp) -> SSAValue:
+    """attention of the operands in f32, rounded once"""
+    mask = wide(op.mask) if op.mask is not None and element_of(op.mask) != i1 else op.mask
+    offset = op.offset.value.data if op.offset else 0
+    options = {"scale": op.factor(), "causal": op.causal is not None, "offset": offset}
+    return narrow(F.attention(wide(op.query), wide(op.key), wide(op.value), mask, **options), op.out)
+
+
 def is_fusible(op: ml.AttentionOp) -> bool:
-    """Whether `lower-attention` has loops for an attention: f32, sizes known, and no mask that differs by row only."""
+    """Whether `lower-attention` has loops for an attention: computed in f32, sizes known, no mask that differs by row
+    only."""
     operands = (op.query, op.key, op.value, *((op.mask,) if op.mask else ()))
     if not all(has_static_shape(each) and 0 not in shape_of(each) for each in operands):
         return False
-    if any(element_of(each) != f32 for each in (op.query, op.key, op.value)):
+    if computing_type(element_of(op.out)) != f32:
         return False
     if op.mask is None:
         return True
     spread = rank_of(op.mask) < 2 or shape_of(op.mask)[-2] == 1
-    return element_of(op.mask) in (f32, i1) and (spread or shape_of(op.mask)[-1] != 1)
+    return spread or shape_of(op.mask)[-1] != 1
 
 
 def masked(op: ml.AttentionOp, scores: SSAValue) -> SSAValue:

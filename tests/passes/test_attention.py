@@ -8,14 +8,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from xdsl.dialects.builtin import bf16, f16
 from xdsl.passes import ModulePass
 
 import xmlc
 from xmlc.backends.cpu import stages
 from xmlc.backends.cpu.target import parse_target
+from xmlc.dialects.dtypes import TO_NUMPY
 from xmlc.dialects.ml import functions as F
 from xmlc.driver import Settings
 from xmlc.passes.attention.lower import LowerAttention
+from xmlc.passes.remarks import Remarks
 
 SIZES = {
     # batch, heads, groups, queries, keys, depth, width of values
@@ -69,6 +72,30 @@ def test_attention_means_what_the_interpreter_says(
     (wanted,) = builder.interpret(*arrays)
     (found,) = builder.compile()(*arrays)
     np.testing.assert_allclose(found, wanted, rtol=2e-5, atol=2e-6)
+
+
+@pytest.mark.parametrize(("kind", "error"), [("bf16", 2e-2), ("f16", 2e-3)])
+@pytest.mark.parametrize("mask", ["none", "causal", "rows", "flags"])
+def test_attention_of_narrow_numbers_is_in_f32(mask: str, kind: str, error: float) -> None:
+    batch, heads, groups, rows, columns, depth, width = SIZES["groups"]
+    generator = np.random.default_rng(0)
+    shapes = ((batch, heads, rows, depth), (batch, groups, columns, depth), (batch, groups, columns, width))
+    types = {name: xmlc.tensor("x".join(map(str, each)) + f"x{kind}") for name, each in zip("qkv", shapes)}
+    dtype = TO_NUMPY[{"bf16": bf16, "f16": f16}[kind]]
+    arrays = [generator.standard_normal(shape).astype(dtype) for shape in shapes]
+    if mask in ("rows", "flags"):
+        flags = generator.random((rows, columns)) < 0.7
+        arrays.append(flags if mask == "flags" else np.where(flags, 0.5, -np.inf).astype(dtype))
+        types["m"] = xmlc.tensor(f"{rows}x{columns}x{'i1' if mask == 'flags' else kind}")
+    builder = xmlc.Builder()
+    with builder.function(**types) as f:
+        f.returns(F.attention(f["q"], f["k"], f["v"], f["m"] if "m" in types else None, causal=mask == "causal"))
+    said = Remarks()
+    with said.collecting():
+        compiled = builder.compile()
+    assert any("attention in blocks" in each.message for each in said.found)
+    (wanted,), (found,) = builder.interpret(*arrays), compiled(*arrays)
+    np.testing.assert_allclose(found.astype(np.float32), wanted.astype(np.float32), rtol=error, atol=error)
 
 
 @pytest.mark.parametrize("sizes", ["whole vectors", "odd everything", "several blocks"])
