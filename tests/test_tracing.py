@@ -445,3 +445,30 @@ def test_a_lowered_function_reports_on_its_kernels() -> None:
     assert "matmul_exp" in report.render()
     with pytest.raises(CompileError, match="kernels are timed on 'cpu', not on 'reference'"):
         xmlc.compile(lambda x: x, device="reference").lower(x).report()
+
+
+def test_arguments_that_are_left_out_have_their_defaults_in_every_call() -> None:
+    ones = np.ones(3, np.float32)
+
+    @xmlc.compile
+    def scaled(x: Any, by: Any = 2, offset: Any = ones) -> Any:
+        return x * by + offset
+
+    x = np.arange(3, dtype=np.float32)
+    for _ in range(3):
+        np.testing.assert_array_equal(scaled(x), 2 * x + 1)
+        np.testing.assert_array_equal(scaled(x, 3), 3 * x + 1)
+        np.testing.assert_array_equal(scaled(x, 3, x), 4 * x)
+
+
+def test_calls_of_several_shapes_and_kinds_take_turns() -> None:
+    @xmlc.compile
+    def added(x: Any, y: Any) -> Any:
+        return x + y
+
+    for _ in range(3):
+        for shape in ((3,), (2, 4)):
+            x = np.ones(shape, np.float32)
+            assert type(added(x, x)) is np.ndarray
+            assert type(added(xnp.asarray(x), x)) is xmlc.Tensor
+            np.testing.assert_array_equal(added(x, 2.0), x + 2)

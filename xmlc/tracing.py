@@ -114,20 +114,26 @@ class PlainCall:
     entry: Entry
     kinds: tuple[int, ...]
     """Of each argument, HELD, SHARED or OF_HOST."""
-    gives_tensors: bool
+    is_numpy: bool
+    """Whether all are NumPy's, and taken as they are."""
+    last: LastCall | None
+    """How the launcher makes the same call, if it can."""
 
     @classmethod
-    def of(cls, entry: Entry, arguments: Sequence[Any]) -> PlainCall:
+    def of(cls, entry: Entry, arguments: Sequence[Any], within: str | None) -> PlainCall:
         kinds = [HELD if type(each) is Tensor else OF_HOST if device_of(each) is None else SHARED for each in arguments]
-        return cls(entry, tuple(kinds), HELD in kinds)
+        is_numpy = all(type(each) is np.ndarray for each in arguments)
+        return cls(entry, tuple(kinds), is_numpy, LastCall.of(entry, within) if is_numpy else None)
 
     def __call__(self, arguments: Sequence[Any]) -> Any:
+        if self.is_numpy:
+            return self.entry(arguments)
         device = self.entry.device
         leaves = [
             each if kind is SHARED else each.buffer if kind is HELD else as_leaf(each, device)
             for kind, each in zip(self.kinds, arguments)
         ]
-        return self.entry.as_tensors(leaves) if self.gives_tensors else self.entry(leaves)
+        return self.entry.as_tensors(leaves) if HELD in self.kinds else self.entry(leaves)
 
 
 HELD, SHARED, OF_HOST = range(3)
@@ -242,10 +248,8 @@ class TracedFunction(Generic[P, R]):
         """The last call of arrays one by one. It is tried first: the launcher tells arrays apart in the least time."""
         self.latest: dict[tuple[Tree, str | None], LastCall] = {}
         """The last calls of trees of arrays, by how these were arranged and what a `with` set XMLC_DEVICE to."""
-        self.flat: dict[tuple[tuple[Any, ...] | None, str | None], Entry] = {}
-        """The entries of calls whose arguments are NumPy arrays and nothing else: they are found at once."""
-        self.plain_calls: dict[tuple[Any, ...] | None, PlainCall] = {}
-        """Calls whose arguments are arrays of any libraries, at least one on a device, by what those say of them."""
+        self.plain_calls: dict[tuple[tuple[Any, ...] | None, str | None], PlainCall] = {}
+        """Calls of arrays one by one, of any libraries, by what those say of them and what XMLC_DEVICE was set to."""
         functools.update_wrapper(self, function, updated=())  # not the attributes of one that is traced too
         for names, what in ((static, "static"), (donate, "donated")):
             unknown = [each for each in names if each not in self.signature.parameters]
@@ -285,17 +289,13 @@ class TracedFunction(Generic[P, R]):
         if SEARCHING.get():
             return self.searched(*args, **kwargs)
         within = override(None)
-        flat = None if kwargs else tuple([(x.shape, x.dtype) if type(x) is np.ndarray else None for x in args])
-        entry = self.flat.get((flat, within))
-        if entry is not None:
-            self.last = LastCall.of(entry, within)
-            return entry(args)
-        plain = None if kwargs or self.plain is None else plain_key(args)
+        plain = plain_key(args) if not kwargs and self.plain is not None and len(args) == len(self.plain) else None
         try:
-            made_before = self.plain_calls.get(plain)
+            made_before = self.plain_calls.get((plain, within))
         except TypeError:  # a library's devices are no keys
             made_before = plain = None
         if made_before is not None:
+            self.last = made_before.last or self.last
             return made_before(args)
         names, trees, static = self.divided(args, kwargs)
         found, structure = flatten(trees)
@@ -319,11 +319,11 @@ class TracedFunction(Generic[P, R]):
             self.explain_donated(lowered.traced.donated, entry)
         if not static and (last := LastCall.of(entry, within)) is not None:
             self.latest[structure, within] = last
-        if flat is not None and None not in flat and self.plain is not None:
-            self.flat[flat, within] = entry
-            self.last = LastCall.of(entry, within)
-        elif plain is not None and not self.donate and all(child.kind is None for child in structure.children):
-            self.plain_calls[plain] = PlainCall.of(entry, found)
+        if plain is not None and all(child.kind is None for child in structure.children):
+            made = PlainCall.of(entry, found, within)
+            if made.is_numpy or not self.donate:
+                self.plain_calls[plain, within] = made
+                self.last = made.last or self.last
         given = [np.asarray(each) if type(each) in NUMBERS else each for each in leaves]
         return entry.as_tensors(given) if any(type(each) is Tensor for each in found) else entry(given)
 
