@@ -115,8 +115,9 @@ def attention_in_f32(op: ml.AttentionOp) -> SSAValue:
     """attention of the operands in f32, rounded once"""
     mask = wide(op.mask) if op.mask is not None and element_of(op.mask) != i1 else op.mask
     offset = op.offset.value.data if op.offset else 0
-    options = {"scale": op.factor(), "causal": op.causal is not None, "offset": offset}
-    return narrow(F.attention(wide(op.query), wide(op.key), wide(op.value), mask, **options), op.out)
+    operands = (wide(op.query), wide(op.key), wide(op.value), mask)
+    attended = F.attention(*operands, scale=op.factor(), causal=op.causal is not None, offset=offset)
+    return narrow(attended, op.out)
 
 
 def is_fusible(op: ml.AttentionOp) -> bool:
