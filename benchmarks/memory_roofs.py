@@ -2,8 +2,9 @@
 
     python benchmarks/memory_roofs.py -o benchmarks/results/memory_roofs.json
 
-One thread, loops of four vectors in LLVM IR through our own JIT. "past" stores past the caches (non-temporal). Each
-trial of the last size is preceded by a walk through another array, so that nothing of it is left in a cache.
+One thread and two, which share the arrays; loops of four vectors in LLVM IR through our own JIT. "past" stores past the
+caches (non-temporal). Each trial of the last size is preceded by a walk through another array, so that nothing of it is
+left in a cache.
 """
 
 from __future__ import annotations
@@ -11,22 +12,24 @@ from __future__ import annotations
 import argparse
 import ctypes
 import json
-import time
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from xmlc.addresses import address
 from xmlc.backends.cpu.target import Target, host
 from xmlc.bench.machine import circumstances
-from xmlc.bench.roofs import loaded
-from xmlc.buffers import together
+from xmlc.bench.roofs import loaded, together
+from xmlc.buffers import together as buffers
 from xmlc.files import write_whole
 
 SIZES = (256 << 10, 4 << 20, 64 << 20)
 UNROLL = 4
-TRIALS = 15
+TRIALS = 30
+LEAST = 16 << 20
+"""Bytes that a trial goes through, at least."""
 KINDS = {
     "read": (True, None),
     "write": (False, ""),
@@ -67,43 +70,34 @@ def loop_ir(target: Target, reads: bool, writes: str | None) -> str:
     return "\n".join([*lines, "  ret void", "}", "!0 = !{i32 1}"])
 
 
-def seconds(run: Callable[[], object], between: Callable[[], object]) -> float:
-    """The least of several trials."""
-    found: list[float] = []
-    for _ in range(TRIALS):
-        between()
-        start = time.perf_counter()
-        run()
-        found.append(time.perf_counter() - start)
-    return min(found)
-
-
-def rates() -> dict[str, dict[int, float]]:
-    """Bytes a second of each kind and size; what is read and what is written both count."""
+def rates(threads: int) -> dict[str, dict[int, float]]:
+    """Bytes a second of each kind and size, by so many threads at once; what is read and what is written both count."""
     target = host()
     functions = {name: loaded(loop_ir(target, *kind), target) for name, kind in KINDS.items()}
-    arrays = together([((max(SIZES) // 4,), np.dtype(np.float32))] * 3)
+    arrays = buffers([((max(SIZES) // 4,), np.dtype(np.float32))] * 3)
     for each in arrays:
         each.fill(1)
-    x, y, other = (address(each) for each in arrays)
     found: dict[str, dict[int, float]] = {name: {} for name in KINDS}
     for name, (reads, writes) in KINDS.items():
         for size in SIZES:
-            n = size // (target.vector_bits // 8)
-            slots = (ctypes.c_uint64 * 3)(n, x, y)
-            flush = (ctypes.c_uint64 * 3)(n, other, y)
-            repeats = max(1, (1 << 20) // size * 16)
+            share = size // threads
+            vectors = share // (target.vector_bits // 8)
+            starts = [[address(each) + place * share for each in arrays] for place in range(threads)]
+            slots = [(ctypes.c_uint64 * 3)(vectors, x, y) for x, y, _ in starts]
+            others = [(ctypes.c_uint64 * 3)(vectors, other, y) for _, y, other in starts]
+            repeats = max(1, LEAST // size)
 
-            def run(name: str = name, slots: object = slots, repeats: int = repeats) -> None:
+            def work(place: int, name: str = name, slots: Any = slots, repeats: int = repeats) -> None:
                 for _ in range(repeats):
-                    functions[name](slots)
+                    functions[name](slots[place])
 
-            def walk(size: int = size, flush: object = flush) -> None:
-                if size == max(SIZES):
-                    functions["read"](flush)
-
-            moved = size * repeats * (reads + (writes is not None))
-            found[name][size] = moved / seconds(run, walk)
+            works = [partial(work, place) for place in range(threads)]
+            trials: list[float] = []
+            for _ in range(TRIALS):
+                for each in others if size == max(SIZES) else ():
+                    functions["read"](each)
+                trials.append(together(works))
+            found[name][size] = size * repeats * (reads + (writes is not None)) / min(trials)
     return found
 
 
@@ -111,11 +105,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-o", "--output", type=Path, metavar="FILE.json")
     arguments = parser.parse_args()
-    found = rates()
-    for name, each in found.items():
-        print(f"{name}: " + ", ".join(f"{size >> 10} KiB {rate / 1e9:.0f} GB/s" for size, rate in each.items()))
+    found = {threads: rates(threads) for threads in (1, 2)}
+    for threads, kinds in found.items():
+        for name, each in kinds.items():
+            sizes = ", ".join(f"{size >> 10} KiB {rate / 1e9:.0f} GB/s" for size, rate in each.items())
+            print(f"{name} ({threads}): {sizes}")
     if arguments.output:
-        record = {"what": "bytes a second of one thread", **circumstances(), "rates": found}
+        record = {"what": "bytes a second, by number of threads", **circumstances(), "rates": found}
         write_whole(arguments.output, json.dumps(record, indent=1) + "\n")
 
 

@@ -141,10 +141,13 @@ def far() -> str:
 
 def memory_roofs() -> str:
     """What memory gives to loops that read, write or copy."""
-    rates: dict[str, dict[str, float]] = contents("memory_roofs.json")["rates"]
-    sizes = (size_text(int(size)) for size in rates["read"])
-    rows = ((kind, *(f"{rate / 1e9:.0f} GB/s" for rate in each.values())) for kind, each in rates.items())
-    return table(("", *sizes), rows)
+    one, two = (contents("memory_roofs.json")["rates"][threads] for threads in ("1", "2"))
+    sizes = [size_text(int(size)) for size in one["read"]]
+    rows = (
+        (kind, *(f"{rate / 1e9:.0f} GB/s" for rate in (*each.values(), *two[kind].values())))
+        for kind, each in one.items()
+    )
+    return table(("", *sizes, *(f"{size}, 2 threads" for size in sizes)), rows)
 
 
 def matrix_unit() -> str:
