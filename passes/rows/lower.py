@@ -26,6 +26,7 @@ from xmlc.passes.rows.emitter import lanes_for, vector_loop
 from xmlc.passes.rows.places import extreme_of, split
 from xmlc.passes.rows.plan import Plan, plan_of
 from xmlc.passes.rows.recognise import Group, groups_of
+from xmlc.passes.rows.search import search
 from xmlc.passes.rows.shares import share
 
 
@@ -52,7 +53,12 @@ class LowerRows(ModulePass):
 def lower(block: Block, machine: Machine, constants: IndexConstants) -> None:
     """Lower the groups of one block."""
     for op in [op for op in block.ops if isinstance(op, linalg.ops.GenericOp)]:
-        if (extreme := extreme_of(op)) is not None:
+        if (extreme := extreme_of(op)) is None:
+            continue
+        if search(extreme, Emitter(op, constants), machine):
+            op.detach()
+            op.erase()
+        else:
             split(extreme)
     share(block, machine.threads)
     for group in groups_of(block):

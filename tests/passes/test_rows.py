@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -83,7 +84,7 @@ def test_rows_mean_what_the_interpreter_says(data: st.DataObject, shape: tuple[i
 
 
 @pytest.mark.parametrize("name", ["softmax", "sum", "max", "min of all", "place of the largest"])
-@pytest.mark.parametrize("columns", [20, 300])
+@pytest.mark.parametrize("columns", [20, 256, 300])
 def test_nan_and_infinities_stay_in_their_row(name: str, columns: int) -> None:
     x = np.random.default_rng(0).standard_normal((5, columns), np.float32)
     x[1, 17], x[2, 3], x[3, 0] = np.nan, np.inf, -np.inf
@@ -197,3 +198,22 @@ def test_staggered_rows_mean_what_the_interpreter_says(name: str, shape: tuple[i
     compiled = builder.compile(Settings(threads=threads))
     for _ in range(2):  # the second call finds in memory what the first left
         np.testing.assert_allclose(compiled(x)[0], wanted, rtol=3e-5, atol=3e-6)
+
+
+@pytest.mark.parametrize("dtype", ["f32", "f64"])
+@pytest.mark.parametrize("shape", [(70, 512), (3, 5, 256)])
+@pytest.mark.parametrize(("find", "found"), [(F.argmax, np.argmax), (F.argmin, np.argmin)])
+def test_places_are_searched_in_blocks(dtype: str, shape: tuple[int, ...], find: Any, found: Any) -> None:
+    random = np.random.default_rng(0)
+    many = random.standard_normal(shape)
+    rows = many.reshape(-1, shape[-1])
+    rows[0], rows[1], rows[2, [3, 100]], rows[3, 200:], rows[4] = -np.inf, np.inf, [np.inf, np.nan], np.nan, np.nan
+    rows[5, :-1], rows[6, 9:] = -np.inf, -0.0
+    builder = xmlc.Builder()
+    with builder.function(x=xmlc.tensor("x".join(map(str, shape)) + f"x{dtype}")) as f:
+        f.returns(find(f["x"], len(shape) - 1))
+    for threads in (1, 2):
+        compiled = builder.compile(Settings(threads=threads))
+        for x in (many, random.integers(-3, 3, shape), np.zeros(shape)):  # many are equal
+            given = x.astype(dtype.replace("f", "float"))
+            np.testing.assert_array_equal(compiled(given)[0], found(given, -1))
