@@ -13,19 +13,21 @@ import argparse
 import ctypes
 import json
 import os
+import re
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import numpy as np
-from cuda_compile import compiling
 
 from xmlc.backends.cuda.artifact import CudaArtifact
+from xmlc.bench.machine import machine
 from xmlc.options import CUDA_SYNC
 
 LAUNCHES = 20
@@ -99,7 +101,8 @@ def run(folder: Path) -> dict[str, Any]:
 
     driver = driver_of()
     artifacts = {path.stem: CudaArtifact.from_bytes(path.read_bytes()) for path in sorted(folder.glob("*.program"))}
-    result: dict[str, Any] = {"device": repr(driver.device)}
+    date = datetime.now(UTC).isoformat(timespec="seconds")
+    result: dict[str, Any] = {"date": date, "machine": machine(), "device": repr(driver.device)}
     x = np.random.default_rng(0).normal(size=(64, 256)).astype(np.float32)
     for name in ("one", "many"):
         launches = len(artifacts[name].main.program.launches())
@@ -120,7 +123,6 @@ def run(folder: Path) -> dict[str, Any]:
             "call with NumPy us": host_seconds(driver, lambda: module(x)) * 1e6,  # noqa: B023
         } | parts(driver, call)
     result["transfers GB/s"] = transfers(driver)
-    result["compile ms"] = compiling()
     result["errors"] = refusals(folder)
     result["libraries"] = libraries(CudaModule(artifacts["one"], {}, driver), x)
     result["large softmax"] = large(CudaModule(artifacts["large"], {}, driver))
@@ -258,11 +260,15 @@ def refusals(folder: Path) -> list[str]:
 
     said: list[str] = []
 
+    def tell(message: str) -> None:
+        """Without the folder that the programs were built in."""
+        said.append(re.sub(r"\S+/(?=cuda_launch\.py)", "", message))
+
     def refused(action: Callable[[], Any]) -> None:
         try:
             action()
         except CompileError as error:
-            said.append(str(error).replace(f"{Path(__file__).parent}/", ""))
+            tell(str(error))
         else:
             raise AssertionError("it was not refused")
 
@@ -280,7 +286,7 @@ def refusals(folder: Path) -> list[str]:
         environment = os.environ | {CUDA_SYNC.name: waits}
         command = [sys.executable, __file__, "fault", str(folder)]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-        said.append(done.stdout.strip().replace(f"{Path(__file__).parent}/", ""))
+        tell(done.stdout.strip())
     return said
 
 

@@ -128,6 +128,16 @@ def models(folder: Path | None, every_shape: bool, **options: Any) -> int:
     return run_suite("models", cases(folder or example("digits.onnx").parent, every_shape), **options)
 
 
+def part_of(ctx: click.Context, parameter: click.Parameter, text: str | None) -> slice:
+    """Which of the cases K/N means."""
+    if text is None:
+        return slice(None)
+    found = re.fullmatch(r"(\d+)/(\d+)", text)
+    if found is None or not 1 <= int(found[1]) <= int(found[2]):
+        raise click.BadParameter(f"'{text}' is no part\nhint: 1/2 and 2/2 are halves", ctx, parameter)
+    return slice(int(found[1]) - 1, None, int(found[2]))
+
+
 @bench.command()
 @click.option("--only", metavar="REGEX", help="cases whose name matches")
 @click.option("--budget", type=click.FloatRange(min=1), metavar="SECONDS", help="start no case after this")
@@ -135,30 +145,46 @@ def models(folder: Path | None, every_shape: bool, **options: Any) -> int:
 @click.option("--build", "only_build", is_flag=True, help="only compile, into --folder: needs no GPU")
 @click.option("--built", is_flag=True, help="only measure what --folder has: needs no LLVM")
 @click.option("--target", default="cuda:sm_90a", show_default=True, help="what to compile for")
-@click.option("--inductor/--no-inductor", default=True, help="measure torch.compile, at two sizes")
+@click.option("--compilers/--no-compilers", default=True, help="measure torch.compile and JAX too: seconds a case")
+@click.option("--part", metavar="K/N", callback=part_of, help="every N-th case, from the K-th: for several GPUs")
+@click.option(
+    "--join",
+    multiple=True,
+    type=click.Path(exists=True, path_type=Path),
+    metavar="FILE.json",
+    help="records of parts, to be one: nothing is measured",
+)
 @click.option("-o", "output", type=click.Path(path_type=Path), metavar="FILE.json", help="write the record")
 @click.option("--list", "just_list", is_flag=True, help="print the names of the cases and stop")
 def gpu(
     only: str | None,
+    part: slice,
+    join: Sequence[Path],
     budget: float | None,
     folder: Path | None,
     only_build: bool,
     built: bool,
     target: str,
-    inductor: bool,
+    compilers: bool,
     output: Path | None,
     just_list: bool,
 ) -> int:
-    """Kernels on an NVIDIA GPU from 64 x 64 to 65536 x 65536, beside PyTorch and CUB (CuPy's, cuda.cccl's)."""
+    """Kernels on an NVIDIA GPU from 64 x 64 to 65536 x 65536, beside PyTorch, JAX and CUB (CuPy's, cuda.cccl's)."""
     from tempfile import TemporaryDirectory
 
     from xmlc.bench.gpu.cases import cases
 
     pattern = re.compile(only or "")
-    chosen = [case for case in cases() if pattern.search(case.name)]
+    chosen = [case for case in cases() if pattern.search(case.name)][part]
     if just_list:
         for case in chosen:
             click.echo(case.name)
+        return 0
+    if join:
+        from xmlc.bench.gpu.measure import joined, to_json
+
+        record = joined([json.loads(path.read_text(encoding="utf-8")) for path in join])
+        click.echo(to_json(record), nl=False) if output is None else write_whole(output, to_json(record))
         return 0
     if (only_build or built) and folder is None:
         raise click.UsageError("--build and --built need --folder")
@@ -174,7 +200,7 @@ def gpu(
             return 0
         from xmlc.bench.gpu.measure import measure, to_json
 
-        record = measure([case for case in chosen if (where / case.file).exists()], where, budget, inductor)
+        record = measure([case for case in chosen if (where / case.file).exists()], where, budget, compilers)
     if output is not None:
         write_whole(output, to_json(record))
     return int(any(not cell["right"] for cell in record["cells"]))

@@ -11,7 +11,7 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import SSAValue
 
 Peer = Callable[[Any, Sequence[Any]], Any]
-"""f(torch, operands)"""
+"""f(torch, operands), or JAX's"""
 
 WIDE, SCALE, OTHER = "wide", "scale", "other"
 """Operands: of all points; of one row; the second factor of a product."""
@@ -138,8 +138,8 @@ class Case:
     columns: int
     schedule: tuple[str, str, str] | None = None
     """(pass, option, value)"""
-    compiled: bool = field(default=False, compare=False)
-    """Whether torch.compile is measured too: it takes seconds for each case."""
+    compilers: tuple[str, ...] = field(default=(), compare=False)
+    """Which of COMPILERS are measured too: they take seconds for each case."""
 
     @property
     def name(self) -> str:
@@ -188,8 +188,14 @@ SORTED = {
     "topk": ((64, 1 << 17), (4096, 4096), (16384, 1024)),
 }
 """Sizes at which rows are put in order."""
-COMPILED_SIZES = ((16384, 8192), (2048, 65536))
-"""Where torch.compile is measured."""
+COMPILERS: Mapping[str, str | None] = {
+    "torch.compile": "max-autotune-no-cudagraphs",  # a graph would only hide its launches
+    "torch.compile, default": "default",
+    "jax": None,
+}
+"""Peers that compile -> the mode of torch.compile."""
+ALL_COMPILERS = ((16384, 8192), (2048, 65536))
+"""Sizes of f32 and bf16 at which all of them are measured; the first is at every size of f32."""
 LADDERS: Mapping[str, tuple[tuple[str, str], tuple[str, ...], tuple[tuple[str, int, int], ...]]] = {
     "matmul": (
         ("map-contractions", "rung"),
@@ -206,10 +212,17 @@ LADDERS: Mapping[str, tuple[tuple[str, str], tuple[str, ...], tuple[tuple[str, i
 """Operation -> (the pass and its option), the rungs, and the element types and sizes at which they are measured."""
 
 
+def compilers_of(element: str, size: tuple[int, int]) -> tuple[str, ...]:
+    """Which are measured: each takes seconds for each case."""
+    if size in ALL_COMPILERS and element != "f16":
+        return tuple(COMPILERS)
+    return tuple(COMPILERS)[:1] if element == "f32" else ()
+
+
 def cases() -> list[Case]:
     """The whole grid, then the ladders."""
     made = [
-        Case(operation, element, rows, columns, compiled=(rows, columns) in COMPILED_SIZES and element != "f16")
+        Case(operation, element, rows, columns, compilers=compilers_of(element, (rows, columns)))
         for operation in OPERATIONS
         if operation != "matmul" and operation not in SORTED
         for rows, columns in SIZES

@@ -17,8 +17,9 @@ from typing import Any
 
 from xmlc.backends.cuda.artifact import CudaArtifact
 from xmlc.backends.cuda.driver import NvidiaDriver, driver_of
-from xmlc.bench.gpu.cases import OPERATIONS, TORCH, WIDE, Case
+from xmlc.bench.gpu.cases import COMPILERS, OPERATIONS, TORCH, WIDE, Case, cases
 from xmlc.bench.gpu.cccl import cccl_call
+from xmlc.bench.gpu.jax_peer import JaxCall, jax_call
 from xmlc.bench.record import rounded
 from xmlc.compiled_cuda import CudaModule
 
@@ -46,14 +47,22 @@ def measure(cases: Sequence[Case], folder: Path, budget: float | None, compiled:
         if until is not None and time.monotonic() > until:
             left_out.append(case.name)
             continue
-        cell = Measuring(case, folder / case.file, torch, driver, compiled and case.compiled).cell()
+        cell = Measuring(case, folder / case.file, torch, driver, compiled).cell()
         cells.append(cell)
         print(line_of(cell), flush=True)
         torch.cuda.empty_cache()
-    versions = {name: version_of(name) for name in ("torch", "triton", "cupy", "numpy")}
+    versions = {name: version_of(name) for name in ("torch", "triton", "cupy", "jax", "numpy")}
     date = datetime.now(UTC).isoformat(timespec="seconds")
     about = {"date": date, "device": repr(driver.device), "versions": versions, "inputs": "random normal"}
     return {**about, "cells": cells, "left out": left_out}
+
+
+def joined(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The records of parts of the grid as one, which is as old as the oldest."""
+    cells = {cell["case"]: cell for record in records for cell in record["cells"]}
+    left_out = [name for record in records for name in record["left out"]]
+    oldest = min(records, key=lambda record: record["date"])
+    return {**oldest, "cells": [cells[case.name] for case in cases() if case.name in cells], "left out": left_out}
 
 
 def to_json(record: dict[str, Any]) -> str:
@@ -104,7 +113,7 @@ class Measuring:
         kernels = len(self.module.artifact.main.program.launches())
         calls["torch"] = lambda: self.operation.peer(torch, self.operands)
         if self.compiled:
-            calls["torch.compile"] = self.by_inductor()
+            calls |= self.by_compilers()
         if (peer := self.by_cub()) is not None:
             calls["cub"] = peer
         if (peer := cccl_call(case.operation, torch, self.operands[0])) is not None:
@@ -130,15 +139,24 @@ class Measuring:
         exact = self.case.operation in ("argmax", "transpose", "sort", "topk")
         return 0.0 if exact else TOLERANCE[self.case.element] * (10 if self.case.operation == "cumsum" else 1)
 
-    def by_inductor(self) -> Call:
-        """torch.compile, searching for the best kernels; a graph would only hide its launches."""
+    def by_compilers(self) -> dict[str, Call]:
+        """Those of the peers that compile which the case asks for, and which are there."""
+        found: dict[str, Call] = {}
+        for name in self.case.compilers:
+            mode = COMPILERS[name]
+            call = self.by_inductor(mode) if mode else jax_call(self.case.operation, self.operands)
+            found |= {name: call} if call is not None else {}
+        return found
+
+    def by_inductor(self, mode: str) -> Call:
+        """torch.compile in a mode."""
         torch, peer = self.torch, self.operation.peer
         torch._dynamo.reset()
 
         def program(operands: Sequence[Any]) -> Any:
             return peer(torch, operands)
 
-        compiled = torch.compile(program, mode="max-autotune-no-cudagraphs", dynamic=False)
+        compiled = torch.compile(program, mode=mode, dynamic=False)
         compiled(self.operands)
         return lambda: compiled(self.operands)
 
@@ -227,12 +245,24 @@ class Measuring:
         return {name: median(each) for name, each in times.items()}
 
     def timed(self, call: Call, count: int) -> float:
+        if isinstance(call, JaxCall):
+            return self.timed_by_the_host(call, count)
         first, second = self.driver.new_event(), self.driver.new_event()
         self.driver.record(first, 0)
         for _ in range(count):
             call()
         self.driver.record(second, 0)
         return self.driver.seconds_between(first, second) / count
+
+    def timed_by_the_host(self, call: JaxCall, count: int) -> float:
+        """The device works through the calls meanwhile; results go as soon as there are others."""
+        self.driver.synchronize(0)
+        started = time.perf_counter()
+        made = call()
+        for _ in range(count - 1):
+            made = call()
+        call.wait(made)
+        return (time.perf_counter() - started) / count
 
 
 def random(torch: Any, shape: tuple[int, ...], dtype: Any) -> Any:
