@@ -150,6 +150,22 @@ def memory_roofs() -> str:
     return table(("", *sizes, *(f"{size}, 2 threads" for size in sizes)), rows)
 
 
+def attention_roof() -> str:
+    """Attention of many queries as shares of the peak of multiply-adds, which took turns with it."""
+    cells: dict[str, Any] = contents("attention_roof.json")["cells"]
+    rows: list[Sequence[str]] = []
+    for name, cell in cells.items():
+        seconds: dict[str, float] = cell["seconds"]
+        shares = {who: cell["flops"] / cell["peak"] / took for who, took in seconds.items()}
+        theirs = max((who for who in shares if who != OURS), key=lambda who: shares[who])
+        mine = f"{seconds_text(seconds[OURS])}, {share_text(shares[OURS])}"
+        peer = f"{theirs} {seconds_text(seconds[theirs])}, {share_text(shares[theirs])}"
+        peak = f"{cell['peak'] / 1e9:.0f} GFLOP/s"
+        gain = times(seconds[theirs] / seconds[OURS])
+        rows.append((name.rpartition("/")[2], peak, mine, peer, gain, share_text(1.5 * shares[theirs])))
+    return table(("attention", "peak", "xmlc", "best peer", "gain", "1.5 times the peer"), rows)
+
+
 def matrix_unit() -> str:
     """Products of narrow types where there is a matrix unit, beside the best peer's."""
     record = measured("gemm", "emerald-rapids")
@@ -282,6 +298,7 @@ def pools() -> str:
 
 
 FIGURES: dict[str, Callable[[], str]] = {
+    "attention-roof": attention_roof,
     "compile-times": compile_times,
     "far": far,
     "gpu-scans": gpu_scans,
