@@ -78,31 +78,33 @@ def measured(case: Case, threads: int, rivals: list[str], rounds: int) -> dict[s
     seconds = seconds_of({**runs, PEAK: run_peak}, rounds)
     batch, heads, rows, depth = case.shapes[0]
     products = 4 * batch * heads * rows * case.shapes[1][2] * depth
-    return {"flops": products, PEAK: operations / seconds.pop(PEAK), "seconds": seconds}
+    about = {"case": case.name, "threads": threads, "flops": products}
+    return {**about, PEAK: operations / seconds.pop(PEAK), "seconds": seconds}
 
 
-def line(name: str, found: dict[str, Any]) -> str:
+def line(found: dict[str, Any]) -> str:
     least = found["flops"] / found[PEAK]
     shares = (f"{who} {1e6 * took:.1f} µs {least / took:.0%}" for who, took in found["seconds"].items())
-    return f"{name}: peak {found[PEAK] / 1e9:.0f} GFLOP/s, {', '.join(shares)}"
+    about = f"{found['case']}, {found['threads']} threads: peak {found[PEAK] / 1e9:.0f} GFLOP/s"
+    return f"{about}, {', '.join(shares)}"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("-o", "--output", type=Path, metavar="FILE.json")
     arguments = parser.parse_args()
     missing = absent_peers(RIVALS)
     rivals = [name for name in RIVALS if name not in missing]
-    cells: dict[str, Any] = {}
-    for case in micro():
-        if case.kind == "attention" and case.shapes[0][2] > 1:
-            cells[case.name] = measured(case, arguments.threads, rivals, arguments.rounds)
-            print(line(case.name, cells[case.name]), flush=True)
+    cells: list[dict[str, Any]] = []
+    for threads in arguments.threads:
+        for case in micro():
+            if case.kind == "attention" and case.shapes[0][2] > 1:
+                cells.append(measured(case, threads, rivals, arguments.rounds))
+                print(line(cells[-1]), flush=True)
     if arguments.output:
-        what = f"attention beside the peak of multiply-adds, {arguments.threads} threads"
-        record = {"what": what, **circumstances(), "threads": arguments.threads, "cells": cells}
+        record = {"what": "attention beside the peak of multiply-adds", **circumstances(), "cells": cells}
         write_whole(arguments.output, json.dumps(record, indent=1) + "\n")
 
 

@@ -152,9 +152,9 @@ def memory_roofs() -> str:
 
 def attention_roof() -> str:
     """Attention of many queries as shares of the peak of multiply-adds, which took turns with it."""
-    cells: dict[str, Any] = contents("attention_roof.json")["cells"]
+    cells: list[dict[str, Any]] = contents("attention_roof.json")["cells"]
     rows: list[Sequence[str]] = []
-    for name, cell in cells.items():
+    for cell in cells:
         seconds: dict[str, float] = cell["seconds"]
         shares = {who: cell["flops"] / cell["peak"] / took for who, took in seconds.items()}
         theirs = max((who for who in shares if who != OURS), key=lambda who: shares[who])
@@ -162,8 +162,9 @@ def attention_roof() -> str:
         peer = f"{theirs} {seconds_text(seconds[theirs])}, {share_text(shares[theirs])}"
         peak = f"{cell['peak'] / 1e9:.0f} GFLOP/s"
         gain = times(seconds[theirs] / seconds[OURS])
-        rows.append((name.rpartition("/")[2], peak, mine, peer, gain, share_text(1.5 * shares[theirs])))
-    return table(("attention", "peak", "xmlc", "best peer", "gain", "1.5 times the peer"), rows)
+        about = cell["case"].rpartition("/")[2], str(cell["threads"])
+        rows.append((*about, peak, mine, peer, gain, share_text(1.5 * shares[theirs])))
+    return table(("attention", "threads", "peak", "xmlc", "best peer", "gain", "1.5 times the peer"), rows)
 
 
 def matrix_unit() -> str:
