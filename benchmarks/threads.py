@@ -86,13 +86,13 @@ done:
 """Sharing by OpenMP: iterations are dealt out in turn."""
 
 
-def openmp_pool(library: Path) -> Callable[[], dict[str, int]]:
-    """What gives the address of OpenMP's sharing, for `jit.pool`."""
+def openmp_pool(library: Path) -> Callable[..., dict[str, int]]:
+    """What gives the address of OpenMP's sharing, in place of `jit.pool`."""
     runtime = ctypes.CDLL(str(library), mode=ctypes.RTLD_GLOBAL)
     target = host()
     text = f'target datalayout = "{target.data_layout}"\ntarget triple = "{target.triple}"\n' + FORK.format(share=SHARE)
     loaded = jit.load_object(jit.compile_to_object(text, target), {name: getattr(runtime, name) for name in USED})
-    return lambda: {SHARE: loaded.address(SHARE)}
+    return lambda code: {SHARE: loaded.address(SHARE)}
 
 
 def called(case: Case, threads: int) -> Callable[[], object]:
