@@ -5,15 +5,17 @@ writes, whichever iterations of the loops around it in its nest they belong to. 
 
     scf.parallel (%t) = (0) to (chunks) step (1) { the nest, with that loop from %t * size to (%t + 1) * size }
 
-with the attribute `xmlc.threads`. Which loop of a perfect nest is cut is found by how evenly its iterations spread;
-it need not be the outermost. Buffers made inside the nest get a copy for each chunk, indexed by %t, so they must still
-be memref.alloc: the pass runs before plan-memory. There is no parallel loop inside another.
+with the attribute `xmlc.threads`: a chunk for each thread, or many where there is much to do and chunks need no memory
+of their own, so that a thread takes more of them the quicker it is. Which loop of a perfect nest is cut is found by how
+evenly its iterations spread; it need not be the outermost. Buffers made inside the nest get a copy for each chunk,
+indexed by %t, so they must still be memref.alloc: the pass runs before plan-memory. There is no parallel loop inside
+another.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from xdsl.context import Context
@@ -40,6 +42,10 @@ EVEN = 0.85
 """A loop whose iterations keep threads busy for this share of the time is cut, though one inside might do better."""
 LEAST_GAIN = 1.3
 """A loop that threads make faster by less than this stays as it is."""
+MOST_PIECES = 256
+"""Chunks for each thread, at most."""
+EVEN_PIECES = 0.97
+"""As `EVEN`, of a loop with several chunks for each thread."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +57,9 @@ class Parallelize(ModulePass):
     least_work: int = 60_000
     """Loops that take fewer operations than this stay serial: 3 to 6 µs, at 0.05 to 0.1 ns an operation. A fork takes
     0.1 to 0.5 µs where the other threads spin, and what one core has written takes its time to the other."""
+    piece_work: int = 1_000_000
+    """Operations of a chunk, 50 to 100 µs, where a loop has enough for more than one a thread: a thread whose core does
+    something else in the meantime then leaves chunks to the others."""
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         for function in defined_functions(op):
@@ -93,17 +102,23 @@ class Parallelize(ModulePass):
                     break
         if best is None or best.evenness * threads < LEAST_GAIN:
             return None
-        return best
+        return best if allocs(loop) else in_pieces(best, total // threads // max(1, self.piece_work))
 
 
 @dataclass(frozen=True)
 class Cut:
-    """A loop, how many iterations it has, and into how many chunks it is cut, at multiples of `unit` iterations."""
+    """A loop, how many iterations it has, how many threads share it, in chunks of multiples of `unit` iterations."""
 
     loop: scf.ForOp
     trips: int
     unit: int
-    chunks: int
+    threads: int
+    pieces: int = 1
+    """Chunks for each thread."""
+
+    @property
+    def chunks(self) -> int:
+        return self.threads * self.pieces
 
     @property
     def size(self) -> int:
@@ -112,8 +127,16 @@ class Cut:
 
     @property
     def evenness(self) -> float:
-        """The share of the time in which the threads are busy: 1 where all chunks are of one size."""
-        return self.trips / (self.size * self.chunks)
+        """The share of the time in which the threads are busy: 1 where each has as many chunks, all of one size."""
+        turns = rounded_up(rounded_up(self.trips, self.size), self.threads)
+        return self.trips / (turns * self.threads * self.size)
+
+
+def in_pieces(cut: Cut, most: float) -> Cut:
+    """The same cut with as many as `most` chunks for each thread, if threads share them evenly."""
+    most = min(MOST_PIECES, int(most)) if is_static(cut.loop) else 1
+    finer = (replace(cut, pieces=pieces) for pieces in range(most, 1, -1))
+    return next((each for each in finer if each.evenness >= EVEN_PIECES), cut)
 
 
 def rounded_up(count: int, unit: int) -> int:
@@ -124,8 +147,15 @@ def rounded_up(count: int, unit: int) -> int:
 def remark_shared(nest: scf.ForOp, cut: Cut, total: float) -> None:
     remarks.passed(
         nest,
-        lambda: f"{cut.chunks} threads share a loop of {cut.trips} iterations, about {total:,.0f} operations in all",
+        lambda: (
+            f"{cut.threads} threads share a loop of {cut.trips} iterations{in_chunks(cut)},"
+            f" about {total:,.0f} operations in all"
+        ),
     )
+
+
+def in_chunks(cut: Cut) -> str:
+    return f" in {cut.chunks} chunks" if cut.pieces > 1 else ""
 
 
 def remark_serial(loop: scf.ForOp) -> None:
@@ -243,7 +273,7 @@ def emit(nest: scf.ForOp, cut: Cut, constants: IndexConstants) -> None:
         operands=(constants[0], constants[count], constants[1]),
         properties={"operandSegmentSizes": array_type((1, 1, 1, 0))},
         regions=(Region(block),),
-        attributes={THREADS: IntegerAttr(count, i64)},
+        attributes={THREADS: IntegerAttr(min(count, cut.threads), i64)},
         location=nest.location,
     )
     outside = nest.parent

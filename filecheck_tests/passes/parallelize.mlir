@@ -1,6 +1,7 @@
 // RUN: xmlc opt %s -p 'parallelize{threads=4}' | filecheck %s
 // RUN: xmlc opt %s -p 'parallelize{threads=1}' | filecheck %s --check-prefix=ONE
 // RUN: xmlc opt %s -p 'parallelize{threads=4 least-work=100}' | filecheck %s --check-prefix=EAGER
+// RUN: xmlc opt %s -p 'parallelize{threads=4 piece-work=10000}' | filecheck %s --check-prefix=PIECES
 
 // With one thread nothing is left but the loops.
 // ONE-NOT: scf.parallel
@@ -15,6 +16,15 @@
 // CHECK-NEXT: %[[LAST:[0-9]+]] = arith.addi %[[FIRST]], %[[QUARTER]]
 // CHECK-NEXT: scf.for %{{.*}} = %[[FIRST]] to %[[LAST]]
 // CHECK: xmlc.threads = 4
+
+// Where there is much to do, chunks are many: 64 for four threads, which take one after another.
+// PIECES-LABEL: @rows
+// PIECES-DAG: %[[ROWS:[0-9]+]] = arith.constant 16
+// PIECES-DAG: %[[CHUNKS:[0-9]+]] = arith.constant 64
+// PIECES: "scf.parallel"(%{{.*}}, %[[CHUNKS]], %{{.*}})
+// PIECES-NEXT: ^{{.*}}(%[[T:[0-9]+]]: index)
+// PIECES-NEXT: arith.muli %[[T]], %[[ROWS]]
+// PIECES: xmlc.threads = 4
 func.func @rows(%x: memref<1024x1024xf32>, %y: memref<1024x1024xf32>) {
   %c0 = arith.constant 0 : index
   %c1 = arith.constant 1 : index
@@ -85,6 +95,9 @@ func.func @few_rows(%x: memref<3x200040xf32>, %y: memref<3x200040xf32>) {
 }
 
 // A buffer made in an iteration becomes one for each chunk, a cache line or more apart.
+// There are no more of them than threads then.
+// PIECES-LABEL: @private
+// PIECES: memref.alloc() {alignment = 64 : i64} : memref<33024xi8>
 // CHECK-LABEL: @private
 // CHECK-DAG: %[[APART:[0-9]+]] = arith.constant 8256 : index
 // CHECK: %[[ALL:[0-9]+]] = memref.alloc() {alignment = 64 : i64} : memref<33024xi8>

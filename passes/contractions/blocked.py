@@ -52,6 +52,8 @@ class Blocked:
     dots: Dots | None = None
     """The instruction that takes steps in groups, if one does."""
     unroll: int = 1
+    shares_rows: bool = False
+    """Whether threads share the rows of a block, whose panels all of them read; else each has blocks of its own."""
 
     @property
     def group(self) -> int:
@@ -86,7 +88,7 @@ class Product:
     def emit(self, batch: Mapping[int, Index], _: Mapping[int, int]) -> None:
         emitter, plan, extents = self.emitter, self.plan, self.found.extents
         layout = plan.layout(self.found.element, plan.shape.columns)
-        with emitter.loop(extents[plan.shape.column_loop], plan.columns, parallel=True) as jc:
+        with emitter.loop(extents[plan.shape.column_loop], plan.columns, parallel=not plan.shares_rows) as jc:
             # buffers are made in the loops that fill them: each thread gets its own
             panels = layout.buffer(emitter, -(-plan.columns // layout.wide), plan.depth)
             with emitter.loop(extents[plan.reduction], plan.depth) as pc:
@@ -117,6 +119,7 @@ class Product:
                 if extents[column] % layout.wide:
                     left = emitter.least(emitter.less(width, j), layout.wide)
                     tile.limit(left)
+                self.sums.ask(tile, {**here, column: emitter.plus(at[column], j)}, left)
                 sums = self.initial(tile, starts, panel)
                 if plan.dots is not None:
                     sums = grouped.products(tile, scalars, vectors, reduction, steps, plan.dots, sums)

@@ -8,7 +8,7 @@ from xdsl.dialects import arith
 from xdsl.dialects.builtin import FloatAttr, IntegerAttr
 from xdsl.ir import SSAValue
 
-from xmlc.passes.contractions.emitter import EQUAL, Emitter, View
+from xmlc.passes.contractions.emitter import CACHE_LINE, EQUAL, Emitter, View, bits_of
 from xmlc.passes.contractions.recognise import Contraction, Operand
 from xmlc.passes.contractions.result import result_of
 from xmlc.passes.contractions.tile import Tile
@@ -24,6 +24,18 @@ class BlocksOfSums:
         self.result = result_of(emitter, found, column, keeps=self.blocks > 1)
         start = found.start
         self.start = emitter.view(start, found.extents, column) if isinstance(start, Operand) else start
+
+    def ask(self, tile: Tile, at: Mapping[int, Index], left: Index) -> None:
+        """Ask for the cache lines where the sums of a tile wait between blocks, if there are several."""
+        if self.blocks == 1:
+            return
+        emitter, shape = self.emitter, tile.shape
+        own = {shape.row_loop: shape.rows, shape.column_loop: left}
+        sums = emitter.corner(self.result.unfinished, at, own)
+        line = CACHE_LINE * 8 // bits_of(sums.element)
+        for row in range(shape.rows):
+            for column in range(0, shape.columns, line):
+                emitter.prefetch(sums, {shape.row_loop: row, shape.column_loop: column})
 
     def store(self, tile: Tile, sums: Sequence[SSAValue], at: Mapping[int, Index], left: Index) -> None:
         """Add what the blocks before made, or what sums start from; finish them after the last block.

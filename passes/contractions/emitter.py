@@ -46,6 +46,8 @@ INDEX = IndexType()
 TEMPORAL = {"nontemporal": BoolAttr.from_bool(False)}
 STREAMED = {"nontemporal": BoolAttr.from_bool(True)}
 UNROLL = "xmlc.unroll"
+CACHE_LINE = 64
+"""Bytes."""
 EQUAL, LESS = INTEGER_PREDICATES["eq"], INTEGER_PREDICATES["lt"]
 
 

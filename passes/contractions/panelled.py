@@ -17,15 +17,12 @@ from xdsl.dialects import arith
 
 from xmlc.passes.contractions.blocked import factors_of, part
 from xmlc.passes.contractions.blocks_of_sums import BlocksOfSums
-from xmlc.passes.contractions.emitter import Emitter, View, bits_of
+from xmlc.passes.contractions.emitter import CACHE_LINE, Emitter, View, bits_of
 from xmlc.passes.contractions.nest import Steps, around
 from xmlc.passes.contractions.panels import Block, Layout, copy_rows
 from xmlc.passes.contractions.recognise import Contraction
 from xmlc.passes.contractions.tile import Ahead, Reduction, Shape, Tile
 from xmlc.passes.index_arithmetic import Index
-
-CACHE_LINE = 64
-"""Bytes."""
 
 
 @dataclass(frozen=True)

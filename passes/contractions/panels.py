@@ -68,40 +68,65 @@ class Block:
 
 def pack(emitter: Emitter, source: View, target: View, block: Block, layout: Layout) -> None:
     """Copy a block into panels."""
+    if source.loops[-1] == block.loop and source.strides[-1] == 1:
+        interleave(emitter, source, target, block, layout)
+        return
     with emitter.loop(emitter.rounded_up(block.extent, layout.wide), parallel=True) as panel:
         first = emitter.times(panel, layout.wide)
         start = emitter.plus(block.at[block.loop], first)
         at = {**block.at, block.loop: start}
-        if source.loops[-1] == block.loop and source.strides[-1] == 1:
-            whole = (block.last + 1) % layout.wide == 0 and layout.wide % layout.lanes == 0
-            left: Index = layout.wide if whole else emitter.less(block.last + 1, start)
-            interleave(emitter, source, target, replace(block, at=at), panel, left, layout)
-        elif source.loops[-1] == block.reduction and source.strides[-1] == 1:
+        if source.loops[-1] == block.reduction and source.strides[-1] == 1:
             transpose(emitter, source, target, replace(block, at=at), panel, layout)
         else:
             scatter(emitter, source, target, replace(block, at=at), panel, layout)
 
 
-def interleave(
-    emitter: Emitter, source: View, target: View, block: Block, panel: Index, left: Index, layout: Layout
-) -> None:
+IN_TURN = 8
+"""Rows of panels, each of a group of steps, that are made before the next panel's: the source is read in order."""
+
+
+def interleave(emitter: Emitter, source: View, target: View, block: Block, layout: Layout) -> None:
     """Places lie side by side in the source: the rows of a group are shuffled into one another."""
+    groups = emitter.rounded_up(block.depth, layout.group)
+    panels = emitter.rounded_up(block.extent, layout.wide)
+    with emitter.loop(groups, IN_TURN, parallel=True) as first:
+        even = isinstance(groups, int) and groups % IN_TURN == 0
+        count = IN_TURN if even else emitter.least(emitter.less(groups, first), IN_TURN)
+        with emitter.loop(panels, parallel=True) as panel:
+            interleave_rows(emitter, source, target, block, layout, panel, first, count)
+
+
+def interleave_rows(
+    emitter: Emitter,
+    source: View,
+    target: View,
+    block: Block,
+    layout: Layout,
+    panel: Index,
+    first: Index,
+    count: Index,
+) -> None:
+    """Some rows of one panel."""
+    here = emitter.plus(block.at[block.loop], emitter.times(panel, layout.wide))
+    whole = (block.last + 1) % layout.wide == 0 and layout.wide % layout.lanes == 0
+    left: Index = layout.wide if whole else emitter.less(block.last + 1, here)
     starts = range(0, layout.width, layout.lanes)
     exact = isinstance(left, int) and left >= layout.width
     ragged = block.steps % layout.group != 0
     masks = [None if exact else emitter.mask(emitter.less(left, start), layout.lanes) for start in starts]
-    with emitter.loop(emitter.rounded_up(block.depth, layout.group)) as group:
+    with emitter.loop(count) as row:
+        group = emitter.plus(first, row)
         step = emitter.plus(block.at[block.reduction], emitter.times(group, layout.group))
         for start, mask in zip(starts, masks):
-            place = emitter.plus(block.at[block.loop], start)
+            place = emitter.plus(here, start)
             rows: list[SSAValue] = []
             for number in range(layout.group):
                 index = emitter.plus(step, number)
                 where = {**block.at, block.loop: place, block.reduction: index}
                 if ragged and number:  # no lanes of a row after the last
                     more = emitter.times(emitter.less(block.steps, index), layout.lanes)
-                    count = emitter.least(layout.lanes if exact else emitter.less(left, start), more)
-                    mask = emitter.mask(count, layout.lanes)
+                    lanes = emitter.least(layout.lanes if exact else emitter.less(left, start), more)
+                    mask = emitter.mask(lanes, layout.lanes)
                 found = emitter.load_vector(source, emitter.indices(source, where), layout.lanes, mask)
                 rows.append(converted(emitter, found, layout, source.unsigned))
             at = {PANEL: panel, STEP: group, PLACE: start * layout.group}

@@ -60,10 +60,11 @@ def blocked(found: Contraction, machine: Machine) -> list[Schedule]:
         steps = even_part(depth, int(PAGE / packed_bytes), unit)
     kept = machine.third_cache // 8 if far else machine.second_cache // 2
     times = prod(found.extents[loop] for loop in outer)
-    most = int(kept / (steps * packed_bytes))
-    block_columns = shared_columns(width, most, tile_columns, machine.threads if times == 1 else 1)
+    shares_rows = far and times == 1 and machine.threads > 1
+    most = int(kept / (steps * packed_bytes)) * (min(machine.threads, SHARERS) if shares_rows else 1)
+    block_columns = shared_columns(width, most, tile_columns, 1 if shares_rows or times > 1 else machine.threads)
     shape = Shape(row, high, column, tile_columns, lanes)
-    plan = Blocked(shape, reduction, outer, block_columns, steps, packs_rows, dots)
+    plan = Blocked(shape, reduction, outer, block_columns, steps, packs_rows, dots, shares_rows=shares_rows)
     tiles = -(-count // high) * -(-width // tile_columns)
     blocks = -(-depth // steps)
     multiply = 0.5 if dots is not None else multiply_add_cycles(found)
@@ -77,6 +78,10 @@ def blocked(found: Contraction, machine: Machine) -> list[Schedule]:
     kind = f", {group} steps of {dots.element} at a time" if dots is not None else ""
     note = f"blocked, tile {high}x{tile_columns}, blocks of {block_columns} columns and {steps} steps{kind}"
     return [Schedule("blocked", cycles, lambda emitter: emit_blocked(emitter, found, plan), note)]
+
+
+SHARERS = 2
+"""As many threads as share the rows of a block may have that much more of the third cache for it."""
 
 
 def row_tile(count: int, most: int) -> int:

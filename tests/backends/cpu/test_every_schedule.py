@@ -46,7 +46,9 @@ STRETCHES = "stretches"
 """A contraction schedule for what exceeds the second cache: forced with a tiny one."""
 STREAMS = "streams"
 """Rows and transposes as if all caches were tiny: next rows are prefetched, and results are stored past the caches."""
-SCHEDULES = (*NAMES, LOOPS, STREAMS)
+FAR = "far"
+"""The schedule `blocked` as if factors exceeded all caches: threads share the rows of a block."""
+SCHEDULES = (*NAMES, LOOPS, STREAMS, FAR)
 THREADS = (1, 2, 3)
 SCHEDULED = (LowerContractions, LowerRows, LowerTransposes)
 
@@ -76,6 +78,8 @@ def forced_pass(each: ModulePass, schedule: str) -> ModulePass:
     match each:
         case LowerContractions() if schedule == STRETCHES:
             return replace(each, schedule=schedule, second_cache=16384)
+        case LowerContractions() if schedule == FAR:
+            return replace(each, schedule="blocked", second_cache=64, third_cache=65536)
         case LowerContractions():
             return replace(each, schedule=None if schedule == STREAMS else schedule)
         case LowerAttention() if schedule == LOOPS:
@@ -85,7 +89,7 @@ def forced_pass(each: ModulePass, schedule: str) -> ModulePass:
         case LowerTransposes() if schedule == STREAMS:
             return replace(each, third_cache=1)
         case Parallelize():
-            return replace(each, least_work=1)
+            return replace(each, least_work=1, piece_work=1)
         case _:
             return each
 
