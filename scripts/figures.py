@@ -167,6 +167,19 @@ def attention_roof() -> str:
     return table(("attention", "threads", "peak", "xmlc", "best peer", "gain", "1.5 times the peer"), rows)
 
 
+def multiply_adds() -> str:
+    """What products of squares in f32 reach, beside a loop of multiply-adds in turns with them."""
+    kinds = ("of the loop", "of the best trial", "loop, of the best trial")
+    rows: list[Sequence[str]] = []
+    for threads, name in ((1, "multiply_adds.json"), (2, "multiply_adds_2_threads.json")):
+        for size, found in contents(name)["sizes"].items():
+            middle = (
+                share_text(found[kind][1]) for kind in ("of the loop", "of the best trial", "loop, of the best trial")
+            )
+            rows.append((f"{size}×{size}×{size}", str(threads), *middle))
+    return table(("product", "threads", *kinds), rows)
+
+
 def matrix_unit() -> str:
     """Products of narrow types where there is a matrix unit, beside the best peer's."""
     record = measured("gemm", "emerald-rapids")
@@ -308,6 +321,7 @@ FIGURES: dict[str, Callable[[], str]] = {
     "matrix-unit": matrix_unit,
     "memory": memory,
     "memory-roofs": memory_roofs,
+    "multiply-adds": multiply_adds,
     "operations": operations,
     "pools": pools,
     "python-calls": python_calls,

@@ -6,6 +6,7 @@
 // CHECK-LABEL: @product
 // CHECK: vector.load %b
 // CHECK: } {xmlc.parallel}
+// CHECK-NEXT: } {xmlc.parallel}
 // CHECK: scf.for %[[ROW:[0-9]+]] =
 // CHECK: scf.for %[[PANEL:[0-9]+]] =
 // CHECK: %[[SUMS:[0-9]+]] = memref.subview %c[%[[ROW]], %{{.*}}] [12, 32]
@@ -18,6 +19,7 @@
 // Limit: of what fits the caches, each thread packs blocks of columns of its own.
 // NEAR-LABEL: @product
 // NEAR: } {xmlc.parallel}
+// NEAR-NEXT: } {xmlc.parallel}
 // NEAR: } {xmlc.parallel}
 // NEAR-NEXT: } {xmlc.parallel}
 // NEAR: } {xmlc.parallel}
