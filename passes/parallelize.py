@@ -322,12 +322,27 @@ def bounds(cut: Cut, chunk: SSAValue, count: int, constants: IndexConstants, add
     return lower, upper
 
 
+PAGE, FARTHEST = 4096, 128 * 1024
+"""Bytes of a page, and how far cores ask for memory ahead of what they read."""
+
+
+def gap_after(size: int) -> int:
+    """Bytes between a chunk's copy of a buffer and the next chunk's.
+
+    A core that goes through rows of its copy asks for as many more after the last, and so takes them from the core that
+    is writing them: 32 x 1024 x 1024 takes two threads 0.47 ms without a gap where these cores share no cache and 0.21
+    where they do, with 4 KiB 0.40, with 64 KiB 0.24, with 96 KiB or more 0.19 and 0.18.
+    """
+    return min(FARTHEST, rounded_up(2 * size, PAGE) * PAGE)
+
+
 def private_buffer(
     alloc: memref.AllocOp, parallel: scf.ParallelOp, chunk: SSAValue, count: int, constants: IndexConstants, add: Any
 ) -> None:
     """A buffer of each iteration becomes one of each chunk: a part of one made before the parallel loop."""
     type_ = alloc.memref.type
     size = rounded_up(byte_size(type_), ALIGNMENT) * ALIGNMENT
+    size += gap_after(size)
     whole = memref.AllocOp.create(
         result_types=(MemRefType(i8, (size * count,)),),
         properties={"alignment": IntegerAttr(ALIGNMENT, i64), "operandSegmentSizes": array_type((0, 0))},

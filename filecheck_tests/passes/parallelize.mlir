@@ -94,13 +94,13 @@ func.func @few_rows(%x: memref<3x200040xf32>, %y: memref<3x200040xf32>) {
   func.return
 }
 
-// A buffer made in an iteration becomes one for each chunk, a cache line or more apart.
+// A buffer made in an iteration becomes one for each chunk, with room between them.
 // There are no more of them than threads then.
 // PIECES-LABEL: @private
-// PIECES: memref.alloc() {alignment = 64 : i64} : memref<33024xi8>
+// PIECES: memref.alloc() {alignment = 64 : i64} : memref<114944xi8>
 // CHECK-LABEL: @private
-// CHECK-DAG: %[[APART:[0-9]+]] = arith.constant 8256 : index
-// CHECK: %[[ALL:[0-9]+]] = memref.alloc() {alignment = 64 : i64} : memref<33024xi8>
+// CHECK-DAG: %[[APART:[0-9]+]] = arith.constant 28736 : index
+// CHECK: %[[ALL:[0-9]+]] = memref.alloc() {alignment = 64 : i64} : memref<114944xi8>
 // CHECK: "scf.parallel"
 // CHECK: %[[AT:[0-9]+]] = arith.muli %{{.*}}, %[[APART]]
 // CHECK: memref.view %[[ALL]][%[[AT]]]{{.*}} to memref<2050xf32>
