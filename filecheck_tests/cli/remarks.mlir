@@ -10,7 +10,7 @@
 // Which schedule was chosen and what came next, who shares the loops, what memory it takes.
 // CHECK-DAG: remarks.mlir:{{[0-9]+}}:8: passed: @matmul_exp: {{.*}} cycles by the cost model; next is {{.*}} [lower-contractions]
 // CHECK-DAG: passed: @matmul_exp: 2 threads share a loop of {{.*}} [parallelize]
-// CHECK-DAG: analysis: @main: 2 buffers share an arena of 264,192 bytes; {{.*}} [plan-memory]
+// CHECK-DAG: analysis: @main: 2 buffers share an arena of 272,384 bytes; {{.*}} [plan-memory]
 func.func @main(%x: tensor<256x256xf32>) -> tensor<256x256xf32> {
   %a = ml.matmul %x, %x : tensor<256x256xf32>, tensor<256x256xf32> -> tensor<256x256xf32>
   %b = ml.exp %a : tensor<256x256xf32> -> tensor<256x256xf32>
