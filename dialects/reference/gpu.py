@@ -145,14 +145,9 @@ def name_of(value: SSAValue) -> str:
 
 
 def waits(kernel: gpu.FuncOp) -> bool:
-    """Whether threads may wait for a block before theirs: a `while` whose condition reads memory."""
+    """Whether threads may wait for a block before theirs: a `while` that reads memory."""
     reads = (memref.LoadOp, memref.AtomicRMWOp, llvm.LoadOp)
-    return any(
-        isinstance(inner, reads)
-        for op in kernel.walk()
-        if isinstance(op, scf.WhileOp)
-        for inner in op.before_region.walk()
-    )
+    return any(isinstance(inner, reads) for op in kernel.walk() if isinstance(op, scf.WhileOp) for inner in op.walk())
 
 
 EVALUATE = {gpu.LaunchFuncOp: launch_func}

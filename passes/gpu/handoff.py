@@ -72,9 +72,14 @@ class Handoff:
                 )
             )
 
-    def awaited(self, place: Index, tag: SSAValue) -> SSAValue:
-        """The number at a place once it is there with its tag."""
-        words = [self.word_at(self.place_of(place, word), tag) for word in range(self.words)]
+    def seen(self, place: Index) -> list[SSAValue]:
+        """The words at a place as they are now."""
+        return [self.word_at(self.place_of(place, word)) for word in range(self.words)]
+
+    def awaited(self, place: Index, tag: SSAValue, seen: Sequence[SSAValue] | None = None) -> SSAValue:
+        """The number at a place once it is there with its tag; what has been seen there is not read again."""
+        seen = self.seen(place) if seen is None else seen
+        words = [self.tagged(self.place_of(place, word), tag, now) for word, now in enumerate(seen)]
         return from_words(self.code, words, self.kind)
 
     def waited_for(self, wanted: SSAValue, place: Index, tag: SSAValue, otherwise: SSAValue) -> SSAValue:
@@ -87,23 +92,28 @@ class Handoff:
         instead, code.block = code.block, outer
         return code.value(scf.IfOp(wanted, [self.kind], [then], [instead]))
 
-    def word_at(self, place: Index, tag: SSAValue) -> SSAValue:
-        """32 bits, read until they are there."""
+    def word_at(self, place: Index) -> SSAValue:
+        """The word that is there now."""
         code = self.code
         kind = self.memory.type
         assert isa(kind, MemRefType[Attribute])
         space = SHARED if kind.memory_space == gpu.WORKGROUP else GLOBAL
         pointer = code.pointer(self.memory, code.times(place, WORD_BYTES), space)
-        shift = code.value(arith.ConstantOp.from_int_and_width(32, i64))
+        return code.value(llvm.LoadOp(pointer, i64, alignment=WORD_BYTES, ordering=MONOTONIC))
+
+    def tagged(self, place: Index, tag: SSAValue, seen: SSAValue) -> SSAValue:
+        """The 32 bits of a word, which is read again until it has the tag."""
+        code = self.code
+        shift = code.value(arith.ConstantOp.from_int_and_width(TAG_BITS, i64))
         wanted = code.value(arith.ShRUIOp(tag, shift))
-        outer, code.block = code.block, Block()
-        found = code.value(llvm.LoadOp(pointer, i64, alignment=WORD_BYTES, ordering=MONOTONIC))
+        outer, code.block = code.block, Block(arg_types=[i64])
+        (found,) = code.block.args
         there = code.value(arith.ShRUIOp(found, shift))
         code.add(scf.ConditionOp(code.value(arith.CmpiOp(there, wanted, "ne")), found))
         before, code.block = code.block, Block(arg_types=[i64])
-        code.add(scf.YieldOp())
+        code.add(scf.YieldOp(self.word_at(place)))
         after, code.block = code.block, outer
-        return code.value(arith.TruncIOp(code.value(scf.WhileOp((), (i64,), [before], [after])), i32))
+        return code.value(arith.TruncIOp(code.value(scf.WhileOp((seen,), (i64,), [before], [after])), i32))
 
 
 def as_words(code: Code, value: SSAValue) -> list[SSAValue]:

@@ -35,6 +35,7 @@ from xdsl.rewriter import InsertPoint, Rewriter
 from xmlc.dialects import gpu
 from xmlc.dialects.diagnostics import CompileError, place_of
 from xmlc.dialects.nvvm import special_registers as registers
+from xmlc.dialects.nvvm.intrinsics import exp2_intrinsic
 from xmlc.dialects.nvvm.synchronization import Barrier0Op
 from xmlc.dialects.nvvm.warp import ALL_LANES, ShflSyncOp
 
@@ -226,10 +227,7 @@ def subgroup_reduce(code: Code, op: gpu.SubgroupReduceOp) -> Sequence[SSAValue]:
 
 def exp2(code: Code, op: math.Exp2Op) -> Sequence[SSAValue]:
     """There is an instruction for f32: `expand-math` leaves no other."""
-    return (code.add(llvm.CallIntrinsicOp(EXP2, [op.operand], [f32])),)
-
-
-EXP2 = "llvm.nvvm.ex2.approx.f32"
+    return (code.add(llvm.CallIntrinsicOp(exp2_intrinsic(op), [op.operand], [f32])),)
 
 
 def float_function(code: Code, op: Operation) -> Sequence[SSAValue]:

@@ -35,8 +35,12 @@ from xmlc.passes.gpu.stated import Candidate, Schedules
 from xmlc.passes.memory import ALIGNMENT, array_type, element_size
 from xmlc.passes.views import buffer_type, contiguous_root, root, row_major
 
-BLOCK, MOST_ROW_LANES, UNROLLED = 256, 8, 8
-ENOUGH_BLOCKS = 4 * MULTIPROCESSORS
+BLOCK, LONG_BLOCK, MOST_ROW_LANES, UNROLLED = 256, 512, 8, 8
+"""Threads of a block, and of one that has many rows; how they are shared out, and rows that a thread loads at once."""
+BLOCKS = 2 * MULTIPROCESSORS
+"""As many large blocks as run at once: a few more would be a second wave."""
+MOST_SPLITS = 128
+"""Blocks of a strip: the second kernel folds what each of them leaves."""
 LEAST_ROWS = 2
 
 
@@ -188,11 +192,11 @@ def choose(rows: int, columns: int, batches: int, vector: int) -> ColumnSchedule
     row_lanes = min(MOST_ROW_LANES, power_of_two(-(-rows // 4)))
     lanes = min(BLOCK // row_lanes, power_of_two(-(-columns // vector)))
     if rows > row_lanes * lanes:
-        row_lanes = BLOCK // lanes
+        row_lanes = LONG_BLOCK // lanes
     blocks = -(-columns // (lanes * vector)) * batches
     unrolled = min(UNROLLED, power_of_two(-(-rows // row_lanes)))
     most = max(1, rows // (row_lanes * unrolled))
-    splits = 1 if blocks >= ENOUGH_BLOCKS // 2 else min(most, -(-ENOUGH_BLOCKS // blocks))
+    splits = max(1, min(most, MOST_SPLITS, BLOCKS // blocks))
     return ColumnSchedule(vector, lanes, row_lanes, splits, unrolled)
 
 

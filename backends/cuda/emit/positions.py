@@ -13,6 +13,7 @@ from xmlc.backends.llvm_text import arithmetic, memory
 from xmlc.backends.llvm_text.types import Unprintable, element_of, like
 from xmlc.backends.llvm_text.writer import Row, Writer
 from xmlc.dialects import gpu
+from xmlc.dialects.nvvm.intrinsics import exp2_intrinsic
 
 WHOLE_WARP = -1
 STACK_ALIGNMENT = 16
@@ -159,7 +160,7 @@ def exp2(w: Writer, op: math.Exp2Op) -> None:
     kind = w.kind(value.type)
     if kind != "float":
         raise Unprintable(f"2**x on {value.type} has no instruction")
-    w.names[op.results[0]] = w.emit(f"call float @llvm.nvvm.ex2.approx.f32(float {w.names[value]})")
+    w.names[op.results[0]] = w.emit(f"call float @{exp2_intrinsic(op)}(float {w.names[value]})")
 
 
 THREADS, BLOCKS, WIDE_BLOCKS = 1024, 65535, 2**31 - 1

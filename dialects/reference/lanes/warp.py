@@ -13,6 +13,7 @@ from xmlc.dialects import gpu
 from xmlc.dialects.dtypes import TO_NUMPY
 from xmlc.dialects.gpu import WARP
 from xmlc.dialects.nvvm.attributes import MatchKind, VoteKind
+from xmlc.dialects.nvvm.intrinsics import EXP2, EXP2_TO_ZERO
 from xmlc.dialects.nvvm.warp import ElectSyncOp, MatchSyncOp, ReduxSyncOp, ShflSyncOp, VoteSyncOp
 from xmlc.dialects.reference.arith import REFERENCE as ARITH
 from xmlc.dialects.reference.interpreter import Array, InterpreterError
@@ -245,7 +246,8 @@ FLOAT_FUNCTIONS: dict[str, Callable[..., Any]] = {
     "sqrt": np.sqrt,
 }
 INTRINSICS: dict[str, Callable[..., Any]] = {
-    "llvm.nvvm.ex2.approx.f32": np.exp2,
+    EXP2: np.exp2,
+    EXP2_TO_ZERO: np.exp2,
     **{f"llvm.{name}.{kind}": function for name, function in FLOAT_FUNCTIONS.items() for kind in ("f32", "f64")},
 }
 """Instructions without an op of their own."""

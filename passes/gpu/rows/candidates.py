@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import product
 
 from xmlc.passes.gpu.roofline import Demand
 from xmlc.passes.gpu.rows.program import Kind, Program
@@ -11,8 +12,12 @@ from xmlc.passes.gpu.rows.schedule import (
     LOOPED,
     MOST_THREADS,
     WARP,
+    RelayShape,
     Schedule,
+    far_apart,
     may_split,
+    relayed_as,
+    staged,
     vector_length,
     whole_operands,
 )
@@ -26,6 +31,10 @@ LANES = (8, 16, 32, 64, 128, 256, 512, 1024)
 CLUSTER_LANES = (256, 512, 1024)
 BLOCK_ROWS = (1, 2, 4, 8, 16)
 CHUNKS = (1, 2, 4, 8)
+RELAY_LANES, RESIDENT, RELAY_HELD, APART = (256, 512, 1024), (1, 2, 3, 4), (16, 32), (1, 2, 3)
+MOST_RELAYING = 128
+"""Blocks that share a row: of 256, each would wait for 9 µs to read what all others found."""
+MULTIPROCESSOR_REGISTERS, LEAST_REGISTERS = 1 << 16, 40
 SPLITS = (1, 2, 4, 8, 16, 32)
 
 
@@ -42,13 +51,16 @@ def elementwise(program: Program, base: Schedule, most_cluster: int) -> Iterator
     for lanes in LANES:
         for chunks in CHUNKS:
             if lanes >= WARP and chunks * base.vector <= MOST_HELD:
-                yield replace(base, lanes=lanes, chunks=chunks, width=lanes * base.vector * chunks)
+                near = replace(base, lanes=lanes, chunks=chunks, width=lanes * base.vector * chunks, stride=0)
+                yield near
+                if (far := far_apart(program, near)) != near:
+                    yield far
 
 
 def reducing(program: Program, base: Schedule, most_cluster: int) -> Iterator[Schedule]:
     """Rows held in registers, by a block or a cluster; and rows gone over in a loop, by one block or several."""
     vectors = -(-program.columns // base.vector)
-    base = replace(base, cluster=1, block_rows=1, looped=False, stages=0, peers=1)
+    base = replace(base, cluster=1, block_rows=1, looped=False, stages=0, apart=0)
     for lanes in LANES:
         chunks = -(-vectors // lanes)
         held = replace(base, lanes=lanes, chunks=chunks, width=lanes * base.vector * chunks)
@@ -67,6 +79,8 @@ def reducing(program: Program, base: Schedule, most_cluster: int) -> Iterator[Sc
                     yield replace(base, lanes=lanes, chunks=chunks, width=width, looped=True)
     if may_split(program):
         return
+    if most_cluster > 1:
+        yield from through_shared_memory(program, base.vector, most_cluster)
     cluster = 2
     while cluster <= most_cluster:
         for lanes in CLUSTER_LANES:
@@ -74,6 +88,17 @@ def reducing(program: Program, base: Schedule, most_cluster: int) -> Iterator[Sc
             if chunks * base.vector <= MOST_HELD and lanes * cluster <= vectors:
                 yield replace(base, lanes=lanes, chunks=chunks, width=lanes * base.vector * chunks, cluster=cluster)
         cluster *= 2
+
+
+def through_shared_memory(program: Program, vector: int, most_cluster: int) -> Iterator[Schedule]:
+    """Rows that blocks share which stay, the next rows on their way."""
+    if (found := staged(program, vector, most_cluster)) is not None:
+        yield found
+    for lanes, resident, held, apart in product(RELAY_LANES, RESIDENT, RELAY_HELD, APART):
+        if lanes * resident * max(held, LEAST_REGISTERS) <= MULTIPROCESSOR_REGISTERS:
+            found = relayed_as(program, vector, RelayShape(lanes, resident, held, apart))
+            if found is not None and found.splits(program.columns) <= MOST_RELAYING:
+                yield found
 
 
 def demand(program: Program, schedule: Schedule) -> Demand:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from math import prod
 
 from xdsl.dialects import arith, linalg, math, memref, vector
+from xdsl.dialects.arith import FastMathFlagsAttr
 from xdsl.dialects.builtin import (
     FloatAttr,
     IntegerAttr,
@@ -21,6 +22,7 @@ from xdsl.dialects.builtin import (
     i32,
     i64,
 )
+from xdsl.dialects.utils import FastMathFlag
 from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.utils.hints import isa
 
@@ -31,7 +33,7 @@ from xmlc.passes.gpu.compute_narrow import NARROW
 from xmlc.passes.gpu.outline import Kernels, Outline, captures
 from xmlc.passes.gpu.rows.levels import levels_of
 from xmlc.passes.gpu.rows.program import Kind, Made, Program, Step, Stored, combiner, split_at
-from xmlc.passes.gpu.rows.schedule import THROUGH_SHARED, WARP, Schedule
+from xmlc.passes.gpu.rows.schedule import THROUGH_SHARED, WARP, Schedule, period
 from xmlc.passes.lower_ml.structured import reassociation
 from xmlc.passes.memory import ALIGNMENT, array_type, element_size
 from xmlc.passes.views import root, row_major
@@ -117,11 +119,15 @@ class Emitter:
         self.rows: dict[tuple[Step, int], SSAValue] = {}
         """What steps gave for the row."""
         self.row: Index = 0
+        self.split: Index = 0
+        """Which of the blocks that share a row it is."""
         self.lane: Index = 0
         self.valid: dict[Index, SSAValue] = {}
         """Column that a thread reads at -> whether it is the thread's own; not there: always."""
         self.first: Index = 0
         """The block's first column."""
+        self.nearest: Index = 0
+        """The column of the thread's first vector."""
         self.row_valid: SSAValue | None = None
         self.met = False
         """Whether the blocks of a cluster have waited for each other to begin."""
@@ -188,11 +194,17 @@ class Emitter:
     def read(self, source: Stored, step: Step, column: Index) -> list[SSAValue]:
         """The elements that a step reads for the points of a vector."""
         at, extents = source.at, step.extents
+        column = self.alike(source, step, column)
         merged_extents, merged = merged_loops(extents, at.steps)
         key = (source.buffer, at.start, tuple(merged_extents), tuple(merged), column)
         if key not in self.loaded:
             self.loaded[key] = self.read_if_written(source, step, column)
         return self.loaded[key]
+
+    def alike(self, source: Stored, step: Step, column: Index) -> Index:
+        """The column of the thread's first vector, where all of them read the same elements."""
+        stride, points = self.schedule.stride, period(source, step)
+        return self.nearest if stride and points < self.program.points and stride % points == 0 else column
 
     def read_if_written(self, source: Stored, step: Step, column: Index) -> list[SSAValue]:
         """What is also written is read by the thread alone that writes it: others would be too late, or too early."""
@@ -322,9 +334,13 @@ class Emitter:
         raise AssertionError("a body without a yield")
 
     def short_exponential(self, x: SSAValue) -> SSAValue:
-        """2**(x log2(e)): the product's rounding costs |x| 2**-24 of the result, which 16 bits do not show."""
+        """2**(x log2(e)): the product's rounding costs |x| 2**-24 of the result, which 16 bits do not show.
+
+        What is below 2**-126 is zero.
+        """
         factor = self.code.value(arith.ConstantOp(FloatAttr(LOG2_E, f32)))
-        return self.code.value(math.Exp2Op(self.code.value(arith.MulfOp(x, factor))))
+        product = self.code.value(arith.MulfOp(x, factor))
+        return self.code.value(math.Exp2Op(product, FastMathFlagsAttr((FastMathFlag.APPROX_FUNC,))))
 
     def divided_by_row(self, values: dict[SSAValue, SSAValue], op: arith.DivfOp) -> SSAValue | None:
         """x / y where y belongs to the whole row: x times what 1 / y is, computed once; None where it does not.
@@ -527,7 +543,7 @@ class Emitter:
         self.thread = code.value(gpu.ThreadIdOp("x"))
         block: Index = code.value(gpu.BlockIdOp("x"))
         self.split = code.rest(block, splits)
-        self.first = code.times(self.split, schedule.width)
+        self.first = code.times(self.split, schedule.lanes * schedule.vector if schedule.stride else schedule.width)
         block = code.over(block, splits)
         if schedule.block_rows == 1:
             self.lane, self.row = self.thread, block if program.rows > 1 else 0
@@ -569,7 +585,7 @@ class Emitter:
             return
         code = self.code
         first = code.value(arith.CmpiOp(code.as_value(self.lane), code.as_value(0), "eq"))
-        if self.schedule.cluster > 1:
+        if not isinstance(self.split, int):
             first = code.both(first, code.value(arith.CmpiOp(code.as_value(self.split), code.as_value(0), "eq")))
         with code.only_if(self.code.both(first, self.row_valid)):
             for buffer, made in found:
@@ -602,7 +618,7 @@ class Emitter:
 
     def offsets(self, base: Index = 0) -> list[Index]:
         """Where the thread's vectors begin, in columns from `base`."""
-        step = self.schedule.lanes * self.schedule.vector
+        step = self.schedule.stride or self.schedule.lanes * self.schedule.vector
         return [self.code.plus(base, chunk * step) for chunk in range(self.schedule.chunks)]
 
     def fold_all(self, steps: Sequence[Step], held: list[Index] | None) -> list[SSAValue]:
@@ -688,6 +704,7 @@ class Whole(Emitter):
         """Nothing is reduced: a thread has nothing to do at columns that are none."""
         code, columns = self.code, self.program.columns
         exact = columns % self.schedule.width == 0
+        self.nearest = self.column(chunks[0])
         if exact:
             self.load_ahead(chunks)
         for key, chunk in enumerate(chunks):

@@ -6,13 +6,13 @@ A user or the autotuner states others by the attribute `xmlc.gpu.rows` of a kern
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from math import gcd
+from dataclasses import dataclass, replace
+from math import gcd, prod
 
 from xdsl.ir import SSAValue
 
 from xmlc.passes.gpu.rows.levels import levels_of
-from xmlc.passes.gpu.rows.program import Kind, Program, Stored
+from xmlc.passes.gpu.rows.program import Kind, Program, Step, Stored
 from xmlc.passes.memory import element_size
 from xmlc.passes.views import buffer_type, row_major
 
@@ -60,12 +60,15 @@ class Schedule:
     """How the threads of a block put their results together: one of EXCHANGES."""
     stages: int = 0
     """Rows on their way to a block through shared memory; 0: rows do not come through it."""
-    peers: int = 1
-    """Clusters that share a row."""
     resident: int = 0
     """Blocks that a multiprocessor is to hold."""
     groups: int = 0
     """Rows that are worked on at the same time, on the largest device."""
+    apart: int = 0
+    """Rows between a row's reduction and what needs its result, which its blocks hand on through global memory; 0: what
+    needs it follows at once."""
+    stride: int = 0
+    """Points between a thread's vectors, where nothing is reduced; 0: `lanes` vectors."""
 
     @property
     def span(self) -> int:
@@ -78,7 +81,7 @@ class Schedule:
 
     def splits(self, columns: int) -> int:
         """How many blocks share a row."""
-        return self.cluster * self.peers if self.cluster > 1 else -(-columns // self.width)
+        return self.cluster if self.cluster > 1 else -(-columns // self.width)
 
 
 def power_of_two(number: int) -> int:
@@ -94,8 +97,29 @@ def choose(program: Program, most_cluster: int = 1) -> Schedule:
         while chunks > 1 and program.columns < BLOCK * vector * chunks * MULTIPROCESSORS:
             chunks //= 2
         lanes = min(BLOCK, max(WARP, power_of_two(-(-program.columns // vector))))
-        return Schedule(vector, lanes, 1, chunks, lanes * vector * chunks, looped=False)
+        near = Schedule(vector, lanes, 1, chunks, lanes * vector * chunks, looped=False)
+        few = replace(near, chunks=min(2, chunks), width=lanes * vector * min(2, chunks))
+        far = far_apart(program, few)
+        return near if far == few else far
     return reducing(program, vector, most_cluster)
+
+
+def far_apart(program: Program, schedule: Schedule) -> Schedule:
+    """The schedule with a thread's vectors so far apart that all read the same elements of smaller operands, if any."""
+    stride, rest = divmod(program.points, schedule.chunks)
+    periods = [period(source, step) for step in program.steps for source in step.sources if isinstance(source, Stored)]
+    smaller = [each for each in periods if schedule.vector <= each < program.points]
+    if rest or schedule.chunks == 1 or not smaller or any(stride % each for each in smaller):
+        return schedule
+    if program.points % schedule.width:
+        return schedule
+    return replace(schedule, stride=stride)
+
+
+def period(source: Stored, step: Step) -> int:
+    """After how many points a step reads the same elements again."""
+    outer = next((loop for loop, each in enumerate(source.at.steps) if each), len(step.extents))
+    return prod(step.extents[outer:])
 
 
 def reducing(program: Program, vector: int, most_cluster: int) -> Schedule:
@@ -108,7 +132,7 @@ def reducing(program: Program, vector: int, most_cluster: int) -> Schedule:
         chunks = max(1, chunks // 4)
     lanes = power_of_two(-(-vectors // chunks))
     if lanes > LARGEST_ALONE and most_cluster > 1 and not may_split(program):
-        found = staged(program, vector, most_cluster)
+        found = staged(program, vector, most_cluster) or relayed(program, vector)
         if found is not None:
             return found
         if is_for_cluster(program):
@@ -141,12 +165,18 @@ def is_for_cluster(program: Program) -> bool:
 
 def reads_by_column(program: Program) -> bool:
     """Whether there are operands, such as weights, with an element for each column."""
-    return any(
-        isinstance(source, Stored) and any(source.at.steps) and source.at.steps != row_major(step.extents)
+    return bool(by_column(program))
+
+
+def by_column(program: Program) -> set[SSAValue]:
+    """The operands with an element for each column, or for some points otherwise."""
+    return {
+        source.buffer
         for step in program.steps
         if step.kind is Kind.POINT
         for source in step.sources
-    )
+        if isinstance(source, Stored) and any(source.at.steps) and source.at.steps != row_major(step.extents)
+    }
 
 
 def is_narrow(program: Program) -> bool:
@@ -171,45 +201,92 @@ SHARED_BYTES = 224 << 10
 """Shared memory of a multiprocessor that rows may have: 227 KiB less a little for what blocks exchange."""
 
 
-def staged(program: Program, vector: int, most_cluster: int) -> Schedule | None:
-    """Rows through shared memory, shared by a cluster or several; None where they do not fit, or cannot be copied.
+STAGED_LANES, STAGED_ROWS = 512, 3
+"""Threads of a block through which rows come, and the most rows on their way to it; one is on a multiprocessor."""
 
-    One large block on a multiprocessor, with the next rows on their way, is fastest; three small ones where threads
-    need registers for weights too, or where clusters wait for others. Figures are in docs/gpu-ladders.md.
+
+def staged(program: Program, vector: int, most_cluster: int) -> Schedule | None:
+    """Rows through shared memory, each shared by a cluster; None where they do not fit, or cannot be copied.
+
+    Not with weights, for which threads would need registers too. Figures are in docs/gpu-ladders.md.
     """
-    operands = [element_size(buffer_type(each).element_type) for each in whole_operands(program)]
-    if not operands or any(size * vector not in (4, 8, 16, 32) for size in operands):
+    sizes = copied(program, vector)
+    splits = -(-program.columns // (STAGED_LANES * (HELD_NARROW if is_narrow(program) else HELD)))
+    cluster = power_of_two(splits)
+    if not sizes or reads_by_column(program) or not 1 < cluster <= most_cluster:
         return None
-    columns, weights = program.columns, reads_by_column(program)
-    held = HELD_NARROW if is_narrow(program) else HELD
-    wide, small = StagedShape(512, 1, 3), StagedShape(256, 3, 1 if weights else 2)
-    if weights and is_narrow(program):
-        if columns <= small.lanes * held * most_cluster:
-            return None  # a loop over a row that stays in the cache is as fast
-        small = StagedShape(256, 2, 2)
-    shape = small if weights or columns > wide.lanes * held * most_cluster else wide
-    splits = -(-columns // (shape.lanes * held))
-    cluster = min(most_cluster, power_of_two(splits))
-    peers = -(-splits // cluster)
-    chunks = -(-columns // (cluster * peers * shape.lanes * vector))
-    width = shape.lanes * vector * chunks
-    stages = min(shape.most_stages, SHARED_BYTES // shape.resident // (width * sum(operands)))
-    groups = min(program.rows, MULTIPROCESSORS * shape.resident // (cluster * peers))
-    if peers > WARP or cluster == 1 or stages == 0 or groups == 0:
+    chunks = -(-program.columns // (cluster * STAGED_LANES * vector))
+    width = STAGED_LANES * vector * chunks
+    stages = min(STAGED_ROWS, SHARED_BYTES // (width * sum(sizes)))
+    groups = min(program.rows, MULTIPROCESSORS // cluster)
+    if stages == 0 or groups == 0:
         return None
     return Schedule(
-        vector, shape.lanes, 1, chunks, width, looped=False, cluster=cluster, stages=stages, peers=peers,
-        resident=shape.resident, groups=groups,
-    )  # fmt: skip
+        vector, STAGED_LANES, 1, chunks, width, looped=False, cluster=cluster, stages=stages, resident=1, groups=groups
+    )
+
+
+def copied(program: Program, vector: int) -> list[int]:
+    """The sizes of the elements that are copied to shared memory; none where vectors of one cannot be."""
+    sizes = [element_size(buffer_type(each).element_type) for each in whole_operands(program)]
+    return sizes if all(size * vector in (4, 8, 16, 32) for size in sizes) else []
 
 
 @dataclass(frozen=True)
-class StagedShape:
-    """Threads of a block, blocks of a multiprocessor, and rows on their way to a block."""
+class RelayShape:
+    """Threads of a block, blocks of a multiprocessor, elements of a row for a thread, and rows between phases."""
 
     lanes: int
     resident: int
-    most_stages: int
+    held: int
+    apart: int
+
+
+NARROW_RELAY, RELAY = RelayShape(256, 4, 16, 2), RelayShape(512, 2, 16, 1)
+LONG_NARROW_RELAY, LONG_WEIGHED_RELAY = RelayShape(256, 2, 32, 2), RelayShape(512, 1, 32, 2)
+LONG_RELAY = RelayShape(512, 1, 16, 3)
+MOST_EQUALS = 32
+"""Blocks that share a row beyond which rows are long: each block reads what all others found."""
+WEIGHTS_HELD = 64
+"""Elements of operands with one for each column, such as weights, that a thread keeps in registers while rows pass."""
+
+
+def relayed(program: Program, vector: int) -> Schedule | None:
+    """Rows through shared memory, each shared by blocks anywhere, which go on to other rows while they wait."""
+    narrow = is_narrow(program)
+    found = relayed_as(program, vector, NARROW_RELAY if narrow else RELAY)
+    if found is not None and found.splits(program.columns) <= MOST_EQUALS:
+        return found
+    if not narrow:
+        return relayed_as(program, vector, LONG_RELAY)
+    return relayed_as(program, vector, LONG_WEIGHED_RELAY if reads_by_column(program) else LONG_NARROW_RELAY)
+
+
+def relayed_as(program: Program, vector: int, shape: RelayShape) -> Schedule | None:
+    """Rows by a shape; None where they do not fit, or cannot be copied."""
+    sizes = copied(program, vector)
+    chunk = shape.lanes * vector
+    blocks = -(-program.columns // (chunk * max(1, shape.held // vector)))
+    width = -(-program.columns // (chunk * blocks)) * chunk
+    chunks = width // chunk
+    levels = max(level for step, level in levels_of(program).items() if step.kind is Kind.REDUCE) + 1
+    stages = levels * shape.apart + 1
+    needed = stages * width * sum(sizes) + weight_bytes(program, width, vector * chunks)
+    groups = min(program.rows, MULTIPROCESSORS * shape.resident // blocks)
+    if not sizes or blocks < 2 or groups == 0 or needed > SHARED_BYTES // shape.resident:
+        return None
+    return Schedule(
+        vector, shape.lanes, 1, chunks, width, looped=False, stages=stages, resident=shape.resident, groups=groups,
+        apart=shape.apart,
+    )  # fmt: skip
+
+
+def weight_bytes(program: Program, width: int, held: int) -> int:
+    """Shared memory for operands with an element for each column, where registers do not hold them."""
+    weights = by_column(program)
+    if len(weights) * held <= WEIGHTS_HELD:
+        return 0
+    return width * sum(element_size(buffer_type(each).element_type) for each in weights)
 
 
 def may_split(program: Program) -> bool:

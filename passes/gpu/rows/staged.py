@@ -7,8 +7,7 @@ while blocks wait for each other. A thread reads only what it has copied itself,
 What blocks of a cluster find they leave in each other's shared memory, with a tag that says of which row it is
 (`handoff`): a barrier of the cluster would wait for all that was stored before, too.
 
-Rows that a cluster cannot hold are shared by several, which leave what they find in global memory in the same way. All
-blocks of the grid run at the same time.
+All blocks of the grid run at the same time. Rows that a cluster cannot hold are `relayed`.
 """
 
 from __future__ import annotations
@@ -25,11 +24,11 @@ from xmlc.dialects.nvvm.async_copy import CpAsyncCommitGroupOp, CpAsyncOp, CpAsy
 from xmlc.dialects.nvvm.attributes import GLOBAL, SHARED
 from xmlc.dialects.nvvm.synchronization import ClusterArriveOp, ClusterWaitOp
 from xmlc.passes.gpu.code import Index
-from xmlc.passes.gpu.handoff import TAG_BITS, Handoff, handoff_memory, words_of
+from xmlc.passes.gpu.handoff import TAG_BITS, Handoff, words_of
 from xmlc.passes.gpu.outline import BLOCKS_AT_ONCE
 from xmlc.passes.gpu.rows.emit import Whole, aligned
 from xmlc.passes.gpu.rows.program import Kind, Step, Stored
-from xmlc.passes.gpu.rows.schedule import ACCESS_BYTES, WARP
+from xmlc.passes.gpu.rows.schedule import ACCESS_BYTES
 from xmlc.passes.memory import element_size
 from xmlc.passes.views import buffer_type, row_major
 
@@ -51,16 +50,12 @@ class Staged(Whole):
         self.slice = schedule.lanes * schedule.vector * schedule.chunks
         self.shared_bytes = 0
         self.streams = {buffer: self.places(buffer, schedule.stages) for buffer in self.streamed()}
-        if schedule.peers > 1:
-            memory = handoff_memory(self.outline, self.words_of_all(schedule.groups * schedule.peers))
-            self.between_clusters = self.outline.bring(memory)
         self.between_blocks = code.value(self.kernels.shared_memory(i64, self.words_of_all(schedule.cluster)))
         self.words = 0
         self.begin(splits)
-        self.rank = code.rest(self.split, schedule.cluster)
         grid = schedule.groups * splits
         groups = code.over(code.value(gpu.GridDimOp("x")), splits)
-        first = self.group = self.row
+        first = self.row
         held = self.offsets()
         for chunk in held:
             self.guarded_chunk(chunk)
@@ -177,9 +172,10 @@ class Staged(Whole):
 
     # Exchanges
 
-    def words_of_all(self, places: int) -> int:
-        """How many words hold the results of all reductions, of each so many numbers, for rows in turn."""
-        kinds = [kind for step in self.program.steps if step.kind is Kind.REDUCE for kind in step.element_types]
+    def words_of_all(self, places: int, steps: Sequence[Step] | None = None) -> int:
+        """How many words hold the results of reductions (of all), of each so many numbers, for rows in turn."""
+        steps = [step for step in self.program.steps if step.kind is Kind.REDUCE] if steps is None else steps
+        kinds = [kind for step in steps for kind in step.element_types]
         return self.turns * places * sum(map(words_of, kinds))
 
     def clear_words(self) -> None:
@@ -198,54 +194,27 @@ class Staged(Whole):
         partial = self.within_block(step, partial, lanes)
         words = self.words
         self.words += self.turns * sum(words_of(value.type) for value in partial)
-        partial = self.across_cluster(step, partial, words * self.schedule.cluster)
-        if self.schedule.peers == 1:
-            return partial
-        return self.across_clusters(step, partial, words * self.schedule.groups * self.schedule.peers)
+        return self.across_cluster(step, partial, words * self.schedule.cluster)
 
-    def handoffs(self, memory: SSAValue, values: Sequence[SSAValue], start: int, places: int) -> list[Handoff]:
-        """For each value so many places for each turn, in memory from a word on."""
+    def handoffs(self, memory: SSAValue, kinds: Sequence[Attribute], start: int, places: int) -> list[Handoff]:
+        """For numbers of each type so many places for each turn, in memory from a word on."""
         found: list[Handoff] = []
-        for value in values:
-            found.append(Handoff(self.code, memory, value.type, start))
-            start += self.turns * places * words_of(value.type)
+        for kind in kinds:
+            found.append(Handoff(self.code, memory, kind, start))
+            start += self.turns * places * words_of(kind)
         return found
 
     def across_cluster(self, step: Step, partial: list[SSAValue], words: int) -> list[SSAValue]:
         """The results of the blocks of a cluster as one: each leaves its own in the shared memory of all of them."""
         code, cluster = self.code, self.schedule.cluster
-        handoffs = self.handoffs(self.between_blocks, partial, words, cluster)
+        handoffs = self.handoffs(self.between_blocks, step.element_types, words, cluster)
         start = code.times(self.turn, cluster)
         with code.only_if(code.below(self.lane, cluster)):
             block = code.value(arith.IndexCastOp(code.as_value(self.lane), i32))
             for handoff, value in zip(handoffs, partial):
-                handoff.publish(code.plus(start, self.rank), value, self.tag, block)
+                handoff.publish(code.plus(start, self.split), value, self.tag, block)
         place = code.plus(start, code.rest(self.lane, cluster))
         return self.shuffled(step, [handoff.awaited(place, self.tag) for handoff in handoffs], cluster)
-
-    def across_clusters(self, step: Step, partial: list[SSAValue], words: int) -> list[SSAValue]:
-        """The results of the clusters of a row as one: one warp of each block waits for them, always in one order."""
-        code, peers, groups = self.code, self.schedule.peers, self.schedule.groups
-        handoffs = self.handoffs(self.between_clusters, partial, words, groups * peers)
-        found = [code.value(self.kernels.shared_memory(value.type, 1)) for value in partial]
-        peer = code.over(self.split, self.schedule.cluster)
-        start = code.times(code.plus(code.times(self.turn, groups), self.group), peers)
-        with code.only_if(code.below(self.thread, WARP)):
-            is_first = self.same(self.thread, 0)
-            with code.only_if(code.both(is_first, self.same(self.rank, 0))):
-                for handoff, value in zip(handoffs, partial):
-                    handoff.publish(code.plus(start, peer), value, self.tag)
-            mine, place = code.below(self.thread, peers), code.plus(start, self.thread)
-            waited = [
-                handoff.waited_for(mine, place, self.tag, self.outline.inside[neutral])
-                for handoff, neutral in zip(handoffs, step.starts)
-            ]
-            with_all = self.shuffled(step, waited, WARP)
-            with code.only_if(is_first):
-                for value, memory in zip(with_all, found):
-                    code.add(memref.StoreOp.get(value, memory, [code.as_value(0)]))
-        code.add(gpu.BarrierOp())
-        return [code.value(memref.LoadOp.get(memory, [code.as_value(0)])) for memory in found]
 
     def same(self, x: Index, y: Index) -> SSAValue:
         return self.code.value(arith.CmpiOp(self.code.as_value(x), self.code.as_value(y), "eq"))

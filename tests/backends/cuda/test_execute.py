@@ -58,7 +58,7 @@ def test_every_op_gives_what_its_reference_gives(sample: Sample) -> None:
 
 
 def long_rows(element: str, rows: int, columns: int, *, levels: int = 2) -> ModuleOp:
-    """Rows that clusters share, and that are put together once or twice."""
+    """Rows that blocks share, and that are put together once or twice."""
 
     def build(x: SSAValue) -> SSAValue:
         return F.softmax(x, 1) if levels == 2 else F.sub(x, F.reduce_max(x, axes=[1], keep_dims=True))
@@ -69,7 +69,7 @@ def long_rows(element: str, rows: int, columns: int, *, levels: int = 2) -> Modu
 @settings(max_examples=5, deadline=None)
 @given(st.sampled_from(["f32", "bf16", "f16"]), st.integers(1, 7), st.integers(16_400, 140_000), st.integers(1, 2))
 def test_blocks_that_share_rows_take_them_in_turn(element: str, rows: int, columns: int, levels: int) -> None:
-    """Whatever grid the device holds: more rows than blocks run at once for, rows of several clusters, rests."""
+    """Whatever grid the device holds: more rows than blocks run at once for, rows too long for a cluster, rests."""
     module = long_rows(element, rows, columns, levels=levels)
     x = np.random.default_rng(columns).normal(size=(rows, columns)).astype(TO_NUMPY[NAMED[element]])
     wanted = expected(long_rows(element, rows, columns, levels=levels), [x])
@@ -85,7 +85,7 @@ def test_blocks_that_share_rows_take_them_in_turn(element: str, rows: int, colum
 def test_a_device_too_small_for_a_row_is_told() -> None:
     made = loaded(long_rows("f32", 2, 140_000))
     made.driver.most_blocks = 4  # pyright: ignore
-    with pytest.raises(CompileError, match="needs 24 blocks at once, but this device runs 4 of it"):
+    with pytest.raises(CompileError, match="needs 18 blocks at once, but this device runs 4 of it"):
         CudaModule(made.artifact, {}, made.driver)
 
 

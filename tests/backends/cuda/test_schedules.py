@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shutil
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import reduce
 from typing import Any
 
 import numpy as np
 import pytest
 from kernels_on_threads import mapped, run
 from ml_samples import Array, operand_type, program, random_array
+from xdsl.dialects import vector
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import SSAValue
 
+from xmlc.backends.cuda.compile import assembled, llvm_ir, ptx
 from xmlc.backends.cuda.stages import CUDA, fitted
 from xmlc.backends.cuda.target import parse_cuda
 from xmlc.backends.stages import Stage
@@ -22,11 +26,13 @@ from xmlc.dialects.ml import functions as F
 from xmlc.dialects.reference.interpreter import interpret
 from xmlc.meaning import difference
 from xmlc.passes.bufferize import Bufferize
+from xmlc.passes.gpu import map_rows
 from xmlc.passes.gpu.map_contractions import NAIVE, RUNGS, MapContractions
 from xmlc.passes.gpu.map_rows import MapRows
 from xmlc.passes.gpu.map_scans import MapScans
-from xmlc.passes.gpu.rows.program import programs
-from xmlc.passes.gpu.rows.schedule import choose
+from xmlc.passes.gpu.rows import relayed, schedule
+from xmlc.passes.gpu.rows.program import Program, programs
+from xmlc.passes.gpu.rows.schedule import RelayShape, Schedule, choose, relayed_as, vector_length
 
 
 def check(operands: Sequence[str], build: Any, stages: Sequence[Stage] = CUDA) -> ModuleOp:
@@ -80,6 +86,20 @@ def test_elementwise_ops_take_any_length(operand: str) -> None:
     check([operand], lambda x: F.select(F.compare(x, x, "eq"), x, x))
 
 
+@pytest.mark.parametrize("operands", [["f32:64x1024", "f32:1024"], ["bf16:8x16x512", "bf16:16x512", "bf16:1x1x512"]])
+def test_vectors_of_a_thread_are_far_apart_where_all_read_the_same_of_a_smaller_operand(
+    monkeypatch: pytest.MonkeyPatch, operands: list[str]
+) -> None:
+    monkeypatch.setattr(schedule, "MULTIPROCESSORS", 1)
+
+    def product(*factors: SSAValue) -> SSAValue:
+        return reduce(F.mul, factors)
+
+    module = check(operands, product)
+    sizes = [op.base.type.get_shape()[0] for op in module.walk() if isinstance(op, vector.LoadOp)]
+    assert sum(size < max(sizes) for size in sizes) == len(operands) - 1
+
+
 def test_broadcasts_of_every_kind_are_read_where_they_are() -> None:
     operands = ["f32:4x6x8", "f32:8", "f32:6x1", "f32:4x1x1", "f32:1x6x8", "f32:"]
 
@@ -131,8 +151,8 @@ def test_the_schedule_of_a_large_softmax_holds_rows_in_registers() -> None:
             each.apply(context(), module)
     Bufferize().apply(context(), module)
     (found,) = (each for op in module.ops if op.regions for each in programs(op.regions[0].block))
-    schedule = choose(found)
-    assert (schedule.vector, schedule.looped, schedule.splits(8192)) == (4, False, 1)
+    chosen = choose(found)
+    assert (chosen.vector, chosen.looped, chosen.splits(8192)) == (4, False, 1)
 
 
 def test_a_softmax_with_a_factor_and_a_sum_beside_it_is_right() -> None:
@@ -185,7 +205,7 @@ def test_an_unknown_schedule_is_refused() -> None:
     [
         ("f32:64x1000", [0], 1), ("f32:5000x40", [0], 2), ("bf16:700x96", [0], 2), ("f16:33x7", [0], 1),
         ("f32:3x500x24", [1], 1), ("f64:6x5x4x30", [1, 2], 1), ("i32:2x90x3", [1], 1), ("f32:4x5x300", [0, 1], 1),
-        ("bf16:9x2600", [0], 1), ("f32:1500x3", [0], 2),
+        ("bf16:9x2600", [0], 1), ("f32:1500x3", [0], 1),
     ],
 )  # fmt: skip
 def test_sums_of_columns_are_one_kernel_or_two(operand: str, axes: list[int], launches: int) -> None:
@@ -214,10 +234,38 @@ def test_a_long_row_is_held_by_a_cluster(operand: str) -> None:
     assert kernels(module) == len(cluster_sizes(module)) == 1
 
 
-def test_a_row_that_a_cluster_cannot_hold_is_shared_by_several() -> None:
+@pytest.mark.parametrize("operands", [["f32:2x300000"], ["bf16:2x70000", "bf16:70000"]])
+def test_a_row_that_a_cluster_cannot_hold_is_shared_by_blocks_anywhere(operands: list[str]) -> None:
     """The second kernel makes what they hand on to each other zero."""
-    module = check(["f32:2x300000"], lambda x: F.softmax(x, 1), with_clusters())
-    assert cluster_sizes(module) == [8] and kernels(module) == 2
+    function = F.softmax if len(operands) == 1 else F.rms_norm
+    module = check(operands, lambda *xs: function(*xs, axis=1), with_clusters())
+    assert cluster_sizes(module) == [] and kernels(module) == 2
+
+
+def relaying(shape: RelayShape) -> Callable[[Program, int], Schedule]:
+    def choose(program: Program, most_cluster: int = 1) -> Schedule:
+        found = relayed_as(program, vector_length(program), shape)
+        assert found is not None
+        return found
+
+    return choose
+
+
+@pytest.mark.parametrize("apart", [1, 2, 3])
+@pytest.mark.parametrize("element, in_registers", [("f32", 64), ("bf16", 64), ("bf16", 0)])
+def test_rows_relayed_at_every_distance(
+    monkeypatch: pytest.MonkeyPatch, apart: int, element: str, in_registers: int
+) -> None:
+    """Turns before the first row and after the last; weights in registers and in shared memory; a rest of columns."""
+    monkeypatch.setattr(map_rows, "choose", relaying(RelayShape(64, 1, 16, apart)))
+    monkeypatch.setattr(relayed, "WEIGHTS_HELD", in_registers)
+    monkeypatch.setattr(schedule, "WEIGHTS_HELD", in_registers)
+    weights = [f"{element}:2104"] * 2
+    check([f"{element}:5x2104", *weights], lambda *xs: F.layer_norm(*xs, axis=1))
+    check(
+        [f"{element}:3x2104", f"{element}:3x1"],
+        lambda x, y: (F.softmax(F.mul(x, y), 1), F.reduce_sum(x, axes=[1])),
+    )
 
 
 def test_a_row_that_clusters_cannot_share_is_gone_over_again() -> None:
@@ -232,9 +280,22 @@ def test_a_short_exponential_is_for_results_of_16_bits() -> None:
     assert has_clamps("f32") and not has_clamps("bf16") and not has_clamps("f16")
 
 
-def test_narrow_rows_with_weights_are_not_for_clusters() -> None:
-    operands = ["bf16:2x40000", "bf16:40000"]
-    assert not cluster_sizes(check(operands, lambda *xs: F.rms_norm(*xs, axis=1), with_clusters()))
+@pytest.mark.skipif(shutil.which("ptxas") is None, reason="ptxas is not installed")
+@pytest.mark.parametrize("shape", ["2048x65536", "64x1048576"])
+@pytest.mark.parametrize("element", ["f32", "bf16"])
+def test_kernels_of_long_rows_spill_no_registers(element: str, shape: str) -> None:
+    target = parse_cuda("cuda:sm_90a")
+    weights = [f"{element}:{shape.partition('x')[2]}"] * 2
+    for operands, build in (
+        ([], lambda x: F.softmax(x, 1)),
+        ([], lambda x: F.log_softmax(x, 1)),
+        (weights, lambda *xs: F.layer_norm(*xs, axis=1)),
+        (weights[:1], lambda *xs: F.rms_norm(*xs, axis=1)),
+    ):
+        types = [operand_type(each) for each in (f"{element}:{shape}", *operands)]
+        module = mapped(program(types, build), with_clusters())
+        made = assembled(ptx(llvm_ir(module, target), target), target)
+        assert [each for each in made.resources if each.spill_bytes] == []
 
 
 def test_one_block_of_a_cluster_stores_what_is_one_for_the_row() -> None:
