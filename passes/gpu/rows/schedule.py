@@ -137,14 +137,15 @@ def reducing(program: Program, vector: int, most_cluster: int) -> Schedule:
             return found
         if is_for_cluster(program):
             return shared_by_cluster(columns, vector, chunks, lanes, most_cluster)
-    if lanes > MOST_THREADS // 2 and chunks * vector < 2 * held:
+    twice = 2 * held if may_split(program) else min(2 * held, HELD_NARROW)  # what is not folded at once is held
+    if lanes > MOST_THREADS // 2 and chunks * vector < twice:
         lanes //= 2
     if lanes <= MOST_THREADS and (lanes < BLOCK or rows >= MULTIPROCESSORS or not may_split(program)):
         block_rows = max(1, BLOCK // 2 // lanes) if lanes <= WARP else 1
         while block_rows > 1 and block_rows * lanes > WARP and rows < block_rows * MULTIPROCESSORS:
             block_rows //= 2
         chunks = -(-vectors // lanes)
-        if chunks * vector <= (2 * held if lanes < MOST_THREADS else held):
+        if chunks * vector <= (twice if lanes < MOST_THREADS else twice // 2):
             return Schedule(vector, lanes, block_rows, chunks, lanes * vector * chunks, looped=False)
     chunks = max(1, 16 // vector) if may_split(program) else LOOPED
     lanes = BLOCK if may_split(program) else MOST_THREADS  # one block a multiprocessor: its rows stay in the cache

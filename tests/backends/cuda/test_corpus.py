@@ -11,10 +11,7 @@ from xmlc.bench.gpu.cases import Case
 from xmlc.driver import Settings, run_stages
 
 SPILLS = {
-    ("sm_80", Case("softmax", "bf16", 2048, 65536)): 604,
-    ("sm_80", Case("log_softmax", "bf16", 2048, 65536)): 188,
     ("sm_80", Case("topk", "bf16", 4096, 4096)): 16,
-    ("sm_90a", Case("layer_norm", "f32", 2048, 65536)): 8,
     ("sm_90a", Case("matmul", "f32", 4096, 4096)): 32,
 }
 """What does not fit into registers, in bytes; all other kernels spill nothing."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import reduce
@@ -10,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from gpu_corpus import needs_ptxas
 from kernels_on_threads import mapped, run
 from ml_samples import Array, operand_type, program, random_array
 from xdsl.dialects import vector
@@ -280,7 +280,7 @@ def test_a_short_exponential_is_for_results_of_16_bits() -> None:
     assert has_clamps("f32") and not has_clamps("bf16") and not has_clamps("f16")
 
 
-@pytest.mark.skipif(shutil.which("ptxas") is None, reason="ptxas is not installed")
+@needs_ptxas
 @pytest.mark.parametrize("shape", ["2048x65536", "64x1048576"])
 @pytest.mark.parametrize("element", ["f32", "bf16"])
 def test_kernels_of_long_rows_spill_no_registers(element: str, shape: str) -> None:
