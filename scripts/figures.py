@@ -204,6 +204,52 @@ def of_a_copy(cell: Any, name: str) -> str:
     return share_text(cell["copy seconds"] / cell["seconds"][name])
 
 
+LARGE = 64 << 20
+"""Bytes of an operand from which on a cell is about memory."""
+
+
+def is_large(cell: Any) -> bool:
+    """Whether the operand of a cell of the grid takes at least LARGE bytes."""
+    _, element, size = cell["case"].split()[:3]
+    rows, columns = map(int, size.split("x"))
+    return rows * columns * (4 if element == "f32" else 2) >= LARGE
+
+
+def gpu_grid() -> list[Any]:
+    """The cells of the grid, without the rungs of ladders."""
+    return [cell for name, cell in gpu_cells().items() if "[" not in name]
+
+
+def gpu_peers() -> str:
+    """How many times as quick as each peer."""
+    peers = ("torch", "torch.compile", "torch.compile, default", "jax", "cub")
+    rows: list[Sequence[str]] = []
+    for peer in peers:
+        cells = [cell for cell in gpu_grid() if peer in cell["seconds"]]
+        found = [(cell["seconds"][peer] / cell["seconds"][OURS], cell) for cell in cells]
+        large = [gain for gain, cell in found if is_large(cell)]
+        worst, cell = min(found, key=lambda each: each[0])
+        gains = times(geometric_mean(gain for gain, _ in found)), times(geometric_mean(large))
+        rows.append((peer, str(len(found)), gains[0], str(len(large)), gains[1], f"{times(worst)} ({cell['case']})"))
+    return table(("peer", "cells", "faster", "of 64 MiB and more", "faster", "least"), rows)
+
+
+def gpu_copies() -> str:
+    """The share of a copy's bandwidth, by operation, over large cells."""
+    rows: list[Sequence[str]] = []
+    for operation in dict.fromkeys(cell["case"].split()[0] for cell in gpu_grid()):
+        if operation not in ("sort", "topk"):
+            cells = [each for each in gpu_grid() if each["case"].startswith(f"{operation} ") and is_large(each)]
+            shares = [cell["share of copy"] for cell in cells]
+            rest = [each for each in cells if not each["case"].endswith("x1048576")]
+            least = min(rest, key=lambda each: each["share of copy"])
+            named = f"{share_text(least['share of copy'])} ({least['case'].partition(' ')[2]})"
+            long = geometric_mean(each["share of copy"] for each in cells if each not in rest)
+            mean = share_text(geometric_mean(shares))
+            rows.append((operation, str(len(cells)), mean, named, share_text(long)))
+    return table(("operation", "cells", "mean", "least but for rows of a million", "rows of a million"), rows)
+
+
 def gpu_scans() -> str:
     """Running sums: the rungs of the ladder, and PyTorch."""
     cells, sizes = gpu_cells(), ("16384x8192", "64x1048576")
@@ -315,6 +361,8 @@ FIGURES: dict[str, Callable[[], str]] = {
     "attention-roof": attention_roof,
     "compile-times": compile_times,
     "far": far,
+    "gpu-copies": gpu_copies,
+    "gpu-peers": gpu_peers,
     "gpu-scans": gpu_scans,
     "gpu-sorts": gpu_sorts,
     "gpu-sums": gpu_sums,
