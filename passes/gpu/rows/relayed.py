@@ -119,7 +119,7 @@ class Relayed(Staged):
         self.code.add(store)
 
     def read(self, source: Stored, step: Step, column: Index) -> list[SSAValue]:
-        known = getattr(self, "in_shared", {}).get((source.buffer, source.at))
+        known = self.in_shared.get((source.buffer, source.at))
         if known is None or not self.is_of_columns(source, step):
             return super().read(source, step, column)
         key = (source.buffer, source.at, column)
