@@ -1,5 +1,6 @@
 """Powers of numbers that are never above zero, as those of a softmax: `exp` may be computed otherwise for them.
 
+They may be off by more than the 2 ulp of the function `exp`, where their own operand's rounding is the greater error.
 The attribute says so of `ml.exp` and of `math.exp`. Where an op is made anew without it nothing is lost but time.
 """
 

@@ -111,7 +111,7 @@ def silu(x: Real) -> Real:
 
 
 def softplus(x: Real) -> Real:
-    return maximum(x, x.constant(0.0)) + real(math.Log1pOp, Real(marked(real(math.ExpOp, -abs(x)).value)))
+    return maximum(x, x.constant(0.0)) + real(math.Log1pOp, real(math.ExpOp, -abs(x)))
 
 
 def hard_swish(x: Real) -> Real:
