@@ -2,13 +2,12 @@
 
 // A large weight is packed, into panels of two vectors of columns.
 // CHECK-LABEL: @main
-// CHECK-NEXT:    %[[ROWS:.*]] = ml.reshape %w : tensor<256x192xf32> -> tensor<256x6x32xf32>
-// CHECK-NEXT:    %[[PANELS:.*]] = ml.transpose %[[ROWS]] [1, 0, 2] : {{.*}} -> tensor<6x256x32xf32>
-// CHECK-NEXT:    %[[PACKED:.*]] = ml.reshape %[[PANELS]] : {{.*}} -> tensor<6x256x32x1xf32>
+// CHECK-NEXT:    %[[ROWS:.*]] = ml.reshape %w : tensor<256x192xf32> -> tensor<256x1x6x32xf32>
+// CHECK-NEXT:    %[[PACKED:.*]] = ml.transpose %[[ROWS]] [2, 0, 3, 1] : {{.*}} -> tensor<6x256x32x1xf32>
 // CHECK-NEXT:    ml.packed_matmul %x, %[[PACKED]]
 // One that lies by columns is transposed at the same time; the last panel has columns too many, which are cut off.
 // CHECK:         ml.pad %v {{.*}} -> tensor<224x256xf32>
-// CHECK:         ml.transpose %{{.*}} [0, 2, 1] : tensor<7x32x256xf32> -> tensor<7x256x32xf32>
+// CHECK:         ml.transpose %{{.*}} [0, 2, 1, 3] : tensor<7x32x256x1xf32> -> tensor<7x256x32x1xf32>
 // CHECK:         %[[WIDE:.*]] = ml.packed_matmul %x, %{{.*}} -> tensor<8x224xf32>
 // CHECK-NEXT:    ml.slice %[[WIDE]] {{.*}} -> tensor<8x200xf32>
 // A small one, one for a single row, and a factor that the caller passes are read as they are.

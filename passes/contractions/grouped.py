@@ -14,12 +14,19 @@ from xdsl.ir import SSAValue
 from xmlc.passes.contractions.dots import Dots
 from xmlc.passes.contractions.emitter import View, bits_of
 from xmlc.passes.contractions.panels import cast_to, dot
-from xmlc.passes.contractions.tile import Tile
+from xmlc.passes.contractions.tile import Ahead, Tile
 from xmlc.passes.index_arithmetic import Index
 
 
 def products(
-    tile: Tile, rows: View, columns: View, reduction: int, groups: Index, dots: Dots, sums: Sequence[SSAValue]
+    tile: Tile,
+    rows: View,
+    columns: View,
+    reduction: int,
+    groups: Index,
+    dots: Dots,
+    sums: Sequence[SSAValue],
+    ahead: Ahead | None = None,
 ) -> Sequence[SSAValue]:
     """The sums after all groups of a block, whose columns are packed."""
     emitter, shape = tile.emitter, tile.shape
@@ -27,6 +34,8 @@ def products(
     lanes = shape.lanes * dots.size
 
     def step(group: Index, carried: Sequence[SSAValue]) -> Sequence[SSAValue]:
+        if ahead is not None:
+            tile.fetch(ahead, {reduction: group})
         found = [
             emitter.load_vector(
                 columns,

@@ -15,12 +15,14 @@ from dataclasses import dataclass, replace
 
 from xdsl.dialects import arith
 
+from xmlc.passes.contractions import grouped
 from xmlc.passes.contractions.blocked import factors_of, part
 from xmlc.passes.contractions.blocks_of_sums import BlocksOfSums
+from xmlc.passes.contractions.dots import Dots
 from xmlc.passes.contractions.emitter import CACHE_LINE, Emitter, View, bits_of
 from xmlc.passes.contractions.nest import Steps, around
 from xmlc.passes.contractions.panels import Block, Layout, copy_rows
-from xmlc.passes.contractions.recognise import Contraction
+from xmlc.passes.contractions.recognise import Contraction, Operand
 from xmlc.passes.contractions.tile import Ahead, Reduction, Shape, Tile
 from xmlc.passes.index_arithmetic import Index
 
@@ -35,6 +37,12 @@ class Panelled:
     depth: int
     copies: bool
     """Whether rows are copied first."""
+    dots: Dots | None = None
+    """The instruction that takes steps in groups, if one does: the steps are such groups then."""
+
+    @property
+    def group(self) -> int:
+        return self.dots.size if self.dots is not None else 1
 
 
 class Product:
@@ -42,19 +50,29 @@ class Product:
 
     def __init__(self, emitter: Emitter, found: Contraction, plan: Panelled):
         self.emitter, self.found, self.plan = emitter, found, plan
-        column = plan.shape.column_loop
+        column, reduction = plan.shape.column_loop, plan.reduction
         wide, other = factors_of(found, column)
-        self.panels = emitter.view(wide, found.extents, column)
-        rows = emitter.view(other, found.extents, plan.reduction)
+        self.panels = self.view(wide, column)
+        rows = self.view(other, reduction)
         self.rows = self.copied(rows) if plan.copies else rows
-        self.sums = BlocksOfSums(emitter, found, column, plan.reduction, plan.depth)
+        self.sums = BlocksOfSums(emitter, found, column, reduction, plan.depth)
+
+    def view(self, factor: Operand, last: int) -> View:
+        """A factor, the loop last along which it lies in one piece: that one moves by elements, others by groups."""
+        found, plan = self.found, self.plan
+        within = [loop for loop in found.reductions if loop != plan.reduction]
+        moves = {**dict.fromkeys(within, 0), last: 1}
+        strides = tuple(moves.get(loop, stride) for loop, stride in enumerate(factor.strides))
+        extents = list(found.extents)
+        extents[last] *= plan.group
+        return self.emitter.view(replace(factor, strides=strides), extents, last)
 
     def copied(self, rows: View) -> View:
         """All rows, one beside the other at places that do not compete."""
         plan, extents = self.plan, self.found.extents
-        row, depth = plan.shape.row_loop, extents[plan.reduction]
+        row, depth = plan.shape.row_loop, extents[plan.reduction] * plan.group
         block = Block({row: 0, plan.reduction: 0}, row, plan.reduction, extents[row], depth, extents[row] - 1, depth)
-        return copy_rows(self.emitter, rows, block, Layout(rows.element, 1, plan.shape.lanes), depth)
+        return copy_rows(self.emitter, rows, block, Layout(rows.element, 1, plan.shape.lanes, plan.group), depth)
 
     def emit(self) -> None:
         plan, extents = self.plan, self.found.extents
@@ -67,15 +85,21 @@ class Product:
         emitter, plan, shape = self.emitter, self.plan, self.plan.shape
         extents = self.found.extents
         depth = part(emitter, extents[plan.reduction], at[plan.reduction], plan.depth)
-        vectors = emitter.corner(self.panels, at, {plan.reduction: depth, shape.column_loop: shape.columns})
+        across = shape.columns * plan.group
+        vectors = emitter.corner(self.panels, at, {plan.reduction: depth, shape.column_loop: across})
+        first, steps = (emitter.times(each, plan.group) for each in (at[plan.reduction], depth))
 
         def rows(corner: Mapping[int, Index], sizes: Mapping[int, int]) -> None:
             here = {**at, **corner}
             tile = Tile(emitter, replace(shape, rows=sizes[shape.row_loop]), self.found.element)
-            scalars = emitter.corner(self.rows, here, {shape.row_loop: sizes[shape.row_loop], plan.reduction: depth})
+            own = {shape.row_loop: sizes[shape.row_loop], plan.reduction: steps}
+            scalars = emitter.corner(self.rows, {**here, plan.reduction: first}, own)
             zero = [emitter.number(0, tile.type)] * (tile.shape.rows * len(tile.shape.groups))
             ahead = self.ahead(at, corner[shape.row_loop])
-            sums = tile.products((scalars, vectors), [Reduction(plan.reduction, depth, 1)], zero, ahead)
+            if plan.dots is not None:
+                sums = grouped.products(tile, scalars, vectors, plan.reduction, depth, plan.dots, zero, ahead)
+            else:
+                sums = tile.products((scalars, vectors), [Reduction(plan.reduction, depth, 1)], zero, ahead)
             self.sums.store(tile, sums, here, shape.columns)
 
         around(emitter, [Steps(shape.row_loop, extents[shape.row_loop], shape.rows)], rows)
@@ -85,7 +109,7 @@ class Product:
         emitter, plan, shape = self.emitter, self.plan, self.plan.shape
         line = CACHE_LINE * 8 // bits_of(self.panels.element)
         tiles = -(-self.found.extents[shape.row_loop] // shape.rows)
-        lines = -(-shape.columns // (line * tiles))
+        lines = -(-shape.columns * plan.group // (line * tiles))
         number = row // shape.rows if isinstance(row, int) else emitter.arithmetic(arith.DivUIOp, row, shape.rows)
         column = emitter.times(number, lines * line)
         first = {**at, plan.reduction: emitter.plus(at[plan.reduction], plan.depth), shape.column_loop: column}

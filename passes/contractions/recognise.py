@@ -198,6 +198,12 @@ def block_of(index: AffineExpr) -> BlockIndex | None:
             rhs=AffineConstantExpr(value=size),
         ):
             return BlockIndex(loop, size, kind == AffineBinaryOpKind.Mod)
+        case AffineBinaryOpExpr(  # d + (d floordiv size) * -size, as composed maps have the remainder
+            kind=AffineBinaryOpKind.Add,
+            lhs=AffineDimExpr(position=loop),
+            rhs=AffineBinaryOpExpr(kind=AffineBinaryOpKind.Mul, lhs=blocks, rhs=AffineConstantExpr(value=negative)),
+        ) if negative < 0 and blocks == AffineExpr.dimension(loop) // -negative:
+            return BlockIndex(loop, -negative, True)
         case _:
             return None
 
