@@ -24,27 +24,22 @@ from xmlc.bench.case import Case, random_inputs
 from xmlc.bench.machine import circumstances
 from xmlc.bench.micro import micro
 from xmlc.bench.peers import OURS, PEERS, absent_peers
-from xmlc.bench.roofs import aligned, call, loaded, peak_ir, peaks, together
+from xmlc.bench.roofs import PeakLoop, peaks, together
 from xmlc.files import write_whole
 
 PEAK = "peak"
 RIVALS = ("openvino", "onnxruntime", "torch")
 TURN_S, REST_S = 0.02, 0.02
-CHAINS = 24
 
 
 def peak_of(threads: int) -> tuple[Callable[[], object], int]:
     """What multiplies and adds for about a turn, and how many operations that is."""
-    peak = peaks(host())[0]
-    function = loaded(peak_ir(peak, CHAINS), host())
-    memories = [aligned(64 * 64) for _ in range(threads)]
-    for memory in memories:
-        memory[:] = 0x3C
+    loop = PeakLoop(peaks(host())[0], host(), threads)
     count = 1000
     while True:
-        run = partial(together, [call(function, count, memory.ctypes.data) for memory in memories])
+        run = partial(together, loop.works(count))
         if min(run() for _ in range(3)) >= TURN_S / 2:
-            return run, threads * count * CHAINS * peak.flops
+            return run, count * loop.operations
         count *= 2
 
 

@@ -23,12 +23,10 @@ from xmlc.bench.case import random_inputs
 from xmlc.bench.machine import circumstances
 from xmlc.bench.micro import micro
 from xmlc.bench.peers import PEERS
-from xmlc.bench.roofs import aligned, call, loaded, peak_ir, peak_rate, peaks, together
+from xmlc.bench.roofs import PeakLoop, peak_rate, peaks, together
 from xmlc.files import write_whole
 
 SIZES = (512, 1024, 2048, 4096)
-CHAINS = 24
-"""Sums of the loop, as many as a register tile has."""
 LOOP_S = 0.1
 """Seconds of the loop, at least: what it takes to start threads is little beside it."""
 
@@ -51,18 +49,15 @@ def shares(size: int, threads: int, duration: float, best: float) -> dict[str, A
     case = next(each for each in micro() if each.name == f"gemm/f32/{size}x{size}x{size}")
     product = PEERS["xmlc"].prepare(case, random_inputs(case), threads)
     peak = next(each for each in peaks(host()) if each.dtype == "f32")
-    loop = loaded(peak_ir(peak, CHAINS), host())
+    loop = PeakLoop(peak, host(), threads)
     operations = 2 * size**3
-    memories = [aligned(CHAINS * 2 * peak.flops * 4) for _ in range(threads)]
-    count = operations // (threads * CHAINS * peak.flops)
-    works = [call(loop, count, each.ctypes.data) for each in memories]
+    count = operations // loop.operations
     rates: dict[str, list[float]] = {"product": [], "loop": []}
     end = time.perf_counter() + duration
     while time.perf_counter() < end:
         rates["product"].append(operations / seconds(product.run, 0.05 if threads > 1 else 0.0, 0.01))
         repeats = max(1, int(LOOP_S * best / operations))
-        loops = [call(loop, count * repeats, each.ctypes.data) for each in memories] if repeats > 1 else works
-        rates["loop"].append(operations * repeats / together(loops))
+        rates["loop"].append(operations * repeats / together(loop.works(count * repeats)))
     ratios = [x / y for x, y in zip(rates["product"], rates["loop"], strict=True)]
     return {
         "of the loop": quartiles(ratios),

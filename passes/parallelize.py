@@ -14,7 +14,7 @@ another.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -171,8 +171,13 @@ def remark_small(loop: scf.ForOp, total: float) -> None:
 # What a loop is like
 
 
-def perfect_nest(loop: scf.ForOp) -> Iterator[scf.ForOp]:
-    """The loop, and loops directly inside one another with nothing beside them but index arithmetic and views."""
+def is_pure(op: Operation) -> bool:
+    """Whether an op may be done once for each chunk, since it touches no memory: index arithmetic and views."""
+    return isinstance(op, PURE)
+
+
+def perfect_nest(loop: scf.ForOp, may_repeat: Callable[[Operation], bool] = is_pure) -> Iterator[scf.ForOp]:
+    """The loop, and loops directly inside one another with nothing beside them but what may be done repeatedly."""
     found: scf.ForOp | None = loop
     while found is not None and not found.iter_args:
         yield found
@@ -180,7 +185,7 @@ def perfect_nest(loop: scf.ForOp) -> Iterator[scf.ForOp]:
         for op in found.body.block.ops:
             if isinstance(op, scf.ForOp) and inner is None:
                 inner = op
-            elif not isinstance(op, PURE):
+            elif not may_repeat(op):
                 return
         found = inner
 

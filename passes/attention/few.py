@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import inf
 
-from xdsl.dialects import arith, vector
+from xdsl.dialects import arith
 from xdsl.dialects.builtin import IntegerAttr, VectorType, f32, i1, i64
 from xdsl.dialects.utils import FastMathFlag
-from xdsl.dialects.vector import CombiningKindAttr, CombiningKindFlag
 from xdsl.ir import SSAValue
 
 from xmlc.dialects.lanewise import CmpiOp
@@ -164,12 +163,8 @@ class FewQueries(Attention):
     def spread_reduction(self, kind: str, value: SSAValue) -> SSAValue:
         """All lanes of a vector, none of which is NaN where the kind is maxnumf, combined: in every lane."""
         flag = FastMathFlag.NO_NANS if kind == "maxnumf" else FastMathFlag.REASSOC
-        properties = {
-            "kind": CombiningKindAttr(CombiningKindFlag(kind)),
-            "fastmath": arith.FastMathFlagsAttr([flag]),
-        }
-        made = vector.ReductionOp.create(operands=(value,), result_types=(f32,), properties=properties)
-        return self.emitter.splat(self.emitter.add(made).results[0], self.lanes)
+        found = self.emitter.reduction(kind, value, arith.FastMathFlagsAttr([flag]))
+        return self.emitter.splat(found, self.lanes)
 
 
 def lane_sums(emitter: Emitter, vectors: Sequence[SSAValue]) -> SSAValue:

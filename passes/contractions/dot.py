@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from xdsl.dialects import arith, vector
+from xdsl.dialects import arith
 from xdsl.dialects.builtin import VectorType, i32
 from xdsl.dialects.utils import FastMathFlag
-from xdsl.ir import Attribute, SSAValue
+from xdsl.ir import SSAValue
 
 from xmlc.passes.contractions.dots import Dots
 from xmlc.passes.contractions.emitter import Emitter, View
@@ -21,9 +21,8 @@ from xmlc.passes.contractions.panels import dot
 from xmlc.passes.contractions.recognise import Contraction, Operand
 from xmlc.passes.contractions.result import Result, result_of
 from xmlc.passes.index_arithmetic import Index
-from xmlc.passes.number import element_of
+from xmlc.passes.number import STRICT, element_of
 
-ADD = vector.CombiningKindAttr(vector.CombiningKindFlag.ADD)
 REASSOCIATE = arith.FastMathFlagsAttr([FastMathFlag.REASSOC])
 
 
@@ -114,10 +113,8 @@ def emit_dot(emitter: Emitter, found: Contraction, plan: Dot) -> None:
 
 def add_up(emitter: Emitter, total: SSAValue, before: SSAValue) -> SSAValue:
     """before + the sum of a vector's lanes"""
-    is_integer = element_of(before.type) == i32
-    properties: dict[str, Attribute] = {"kind": ADD} if is_integer else {"kind": ADD, "fastmath": REASSOCIATE}
-    reduced = vector.ReductionOp.create(operands=(total,), result_types=(before.type,), properties=properties)
-    return emitter.sum(before, emitter.add(reduced).results[0])
+    fastmath = STRICT if element_of(before.type) == i32 else REASSOCIATE
+    return emitter.sum(before, emitter.reduction("add", total, fastmath))
 
 
 def finished(emitter: Emitter, total: SSAValue, result: Result, where: Mapping[int, Index]) -> SSAValue:

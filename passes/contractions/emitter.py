@@ -31,6 +31,7 @@ from xdsl.dialects.builtin import (
     i32,
     i64,
 )
+from xdsl.dialects.vector import CombiningKindAttr, CombiningKindFlag
 from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 
 from xmlc.dialects.lanewise import CmpiOp, SelectOp
@@ -367,6 +368,14 @@ class Emitter:
     def splat(self, value: SSAValue, lanes: int) -> SSAValue:
         type_ = VectorType(value.type, (lanes,))
         return self.add(vector.BroadcastOp.create(operands=(value,), result_types=(type_,))).results[0]
+
+    def reduction(self, kind: str, value: SSAValue, fastmath: Attribute) -> SSAValue:
+        """All lanes of a vector combined: one number."""
+        properties = {"kind": CombiningKindAttr(CombiningKindFlag(kind)), "fastmath": fastmath}
+        types = (element_of(value.type),)
+        return self.add(
+            vector.ReductionOp.create(operands=(value,), result_types=types, properties=properties)
+        ).results[0]
 
     def mask(self, count: Index, lanes: int) -> SSAValue:
         """The first `count` of the lanes."""

@@ -10,7 +10,7 @@ from xdsl.ir import Operation, SSAValue
 from xdsl.traits import is_side_effect_free
 
 from xmlc.dialects import gpu
-from xmlc.passes.parallelize import is_outside, known
+from xmlc.passes.parallelize import is_outside, known, perfect_nest
 from xmlc.passes.schedule import PARALLEL
 from xmlc.passes.views import VIEWS, root
 
@@ -19,16 +19,7 @@ WRITES = (memref.StoreOp, memref.AtomicRMWOp)
 
 def chain(loop: scf.ForOp) -> Iterator[scf.ForOp]:
     """The loop, and loops directly inside one another with only pure ops and private buffers beside them."""
-    found: scf.ForOp | None = loop
-    while found is not None and not found.iter_args:
-        yield found
-        inner: scf.ForOp | None = None
-        for op in found.body.block.ops:
-            if isinstance(op, scf.ForOp) and inner is None:
-                inner = op
-            elif not is_repeatable(op):
-                return
-        found = inner
+    return perfect_nest(loop, is_repeatable)
 
 
 def is_repeatable(op: Operation) -> bool:

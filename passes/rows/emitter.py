@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from math import nan
 from typing import Any, cast
 
-from xdsl.dialects import arith, linalg, vector
+from xdsl.dialects import arith, linalg
 from xdsl.dialects.builtin import (
     AnyFloat,
     DenseIntOrFPElementsAttr,
@@ -20,7 +20,6 @@ from xdsl.dialects.builtin import (
     i64,
 )
 from xdsl.dialects.utils import FastMathFlag
-from xdsl.dialects.vector import CombiningKindAttr, CombiningKindFlag
 from xdsl.ir import Attribute, Block, Operation, SSAValue
 
 from xmlc.dialects.lanewise import CmpfOp, CmpiOp, SelectOp
@@ -346,11 +345,7 @@ class RowEmitter:
 
     def reduction(self, kind: str, value: SSAValue, fastmath: Attribute) -> SSAValue:
         flags = fastmath if isinstance(element_of(value.type), AnyFloat) else STRICT
-        properties = {"kind": CombiningKindAttr(CombiningKindFlag(kind)), "fastmath": flags}
-        made = vector.ReductionOp.create(
-            operands=(value,), result_types=(element_of(value.type),), properties=properties
-        )
-        return self.emitter.add(made).results[0]
+        return self.emitter.reduction(kind, value, flags)
 
     def finished(self, scheduled: Scheduled, number: SSAValue, spot: Spot) -> None:
         """Combine a fold's result with what it starts from."""

@@ -13,12 +13,10 @@ from dataclasses import dataclass
 from math import inf, nan
 from typing import Any, cast
 
-from xdsl.dialects import arith, vector
+from xdsl.dialects import arith
 from xdsl.dialects.builtin import DenseIntOrFPElementsAttr, VectorType, f32, f64, i1, i32
 from xdsl.dialects.linalg.attrs import IteratorType
-from xdsl.dialects.utils import FastMathFlag
-from xdsl.dialects.vector import CombiningKindAttr, CombiningKindFlag
-from xdsl.ir import Attribute, SSAValue
+from xdsl.ir import SSAValue
 from xdsl.rewriter import InsertPoint
 
 from xmlc.passes import remarks
@@ -28,13 +26,13 @@ from xmlc.passes.contractions.recognise import extents_of, operand_of
 from xmlc.passes.index_arithmetic import Index
 from xmlc.passes.machine import Machine
 from xmlc.passes.number import STRICT, Flag, Integer, Real, build, element_of, select
+from xmlc.passes.rows.emitter import NO_NAN
 from xmlc.passes.rows.places import FAR, Extreme
 
 BLOCK = 4
 """Vectors of which only the largest is compared with what was found before."""
 LEAST_BLOCKS = 2
 """Blocks of a row, at least: one that is shorter is looked at twice as quickly."""
-NO_NAN = arith.FastMathFlagsAttr([FastMathFlag.NO_NANS])
 
 
 @dataclass(frozen=True)
@@ -89,11 +87,13 @@ def one_row(emitter: Emitter, search: Search, at: Mapping[int, Index]) -> None:
     """The extreme of a row and its place, stored."""
     _, best_view, place_view = search.views
     best, block, has_nan = blocks(emitter, search, at)
+    kind = "maxnumf" if search.extreme.is_largest else "minnumf"
+    extreme = Real(emitter.reduction(kind, best.value, NO_NAN))
+    nans = emitter.reduction("or", has_nan.value, STRICT)
+    wanted = Real(emitter.splat(extreme.value, search.lanes))
     with inside(emitter):
-        extreme = Real(reduced("maxnumf" if search.extreme.is_largest else "minnumf", best.value, NO_NAN))
-        nans = reduced("or", has_nan.value, STRICT)
-        same = best.equals(Real(spread(extreme.value, search.lanes)))
-        first = reduced("minsi", select(same, block, block.constant(FAR)).value, STRICT)
+        near = select(best.equals(wanted), block, block.constant(FAR))
+    first = emitter.reduction("minsi", near.value, STRICT)
 
     def with_nan() -> Sequence[SSAValue]:
         return emitter.number(nan, extreme.value.type), first_nan(emitter, search, at)
@@ -120,15 +120,14 @@ def blocks(emitter: Emitter, search: Search, at: Mapping[int, Index]) -> tuple[R
     def block(start: Index, carried: Sequence[SSAValue]) -> Sequence[SSAValue]:
         best, where, has_nan = Real(carried[0]), Integer(carried[1]), Flag(carried[2])
         found = [loaded(emitter, search, {**at, loop: emitter.plus(start, k * lanes)}) for k in range(BLOCK)]
-        first = emitter.index(start)
+        here = Integer(emitter.splat(narrowed(emitter, emitter.index(start)), lanes))
         with inside(emitter):
             for x, y in zip(found[::2], found[1::2]):  # one comparison finds NaN in two vectors
                 has_nan = has_nan | x.unordered(y)
             while len(found) > 1:
                 found = [select(better(y, x), y, x) for x, y in zip(found[::2], found[1::2])]
-            here = build(arith.IndexCastOp, (first,), i32)
             is_better = better(found[0], best)
-            where = select(is_better, Integer(spread(here, lanes)), where)
+            where = select(is_better, here, where)
             best = select(is_better, found[0], best)
         return best.value, where.value, has_nan.value
 
@@ -146,14 +145,15 @@ def first_like(emitter: Emitter, search: Search, at: Mapping[int, Index], extrem
     lanes, loop = search.lanes, search.extreme.loop
     with inside(emitter):
         start = build(arith.IndexCastOp, (first.value,), INDEX)
-        wanted = Real(spread(extreme.value, lanes))
+    wanted, far = Real(emitter.splat(extreme.value, lanes)), Integer(emitter.number(FAR, VectorType(i32, (lanes,))))
     found = [loaded(emitter, search, {**at, loop: emitter.plus(start, k * lanes)}) for k in range(BLOCK)]
     with inside(emitter):
-        far = Integer(spread(first.constant(FAR).value, lanes))
         places = [select(each.equals(wanted), numbered(k * lanes, lanes), far) for k, each in enumerate(found)]
         while len(places) > 1:
             places = [least(x, y) for x, y in zip(places[::2], places[1::2])]
-        return (first + Integer(reduced("minsi", places[0].value, STRICT))).value
+    nearest = Integer(emitter.reduction("minsi", places[0].value, STRICT))
+    with inside(emitter):
+        return (first + nearest).value
 
 
 def first_nan(emitter: Emitter, search: Search, at: Mapping[int, Index]) -> SSAValue:
@@ -161,14 +161,14 @@ def first_nan(emitter: Emitter, search: Search, at: Mapping[int, Index]) -> SSAV
     lanes, loop = search.lanes, search.extreme.loop
 
     def look(start: Index, carried: Sequence[SSAValue]) -> Sequence[SSAValue]:
-        found, here, nearest = loaded(emitter, search, {**at, loop: start}), emitter.index(start), Integer(carried[0])
+        found, nearest = loaded(emitter, search, {**at, loop: start}), Integer(carried[0])
+        here = Integer(emitter.splat(narrowed(emitter, emitter.index(start)), lanes))
         with inside(emitter):
-            places = Integer(spread(build(arith.IndexCastOp, (here,), i32), lanes)) + numbered(0, lanes)
+            places = here + numbered(0, lanes)
             return (least(select(found.unordered(found), places, places.constant(FAR)), nearest).value,)
 
     (nearest,) = emitter.fold(search.size, [emitter.number(FAR, VectorType(i32, (lanes,)))], look, step=lanes)
-    with inside(emitter):
-        return reduced("minsi", nearest, STRICT)
+    return emitter.reduction("minsi", nearest, STRICT)
 
 
 def numbered(start: int, lanes: int) -> Integer:
@@ -188,16 +188,9 @@ def loaded(emitter: Emitter, search: Search, at: Mapping[int, Index]) -> Real:
     return Real(emitter.load_vector(source, emitter.indices(source, at), search.lanes))
 
 
-def spread(value: SSAValue, lanes: int) -> SSAValue:
-    """A number in all lanes."""
-    return build(vector.BroadcastOp, (value,), VectorType(value.type, (lanes,)))
-
-
-def reduced(kind: str, value: SSAValue, fastmath: Attribute) -> SSAValue:
-    """All lanes of a vector as one number."""
-    properties = {"kind": CombiningKindAttr(CombiningKindFlag(kind)), "fastmath": fastmath}
-    types = (element_of(value.type),)
-    return vector.ReductionOp.create(operands=(value,), result_types=types, properties=properties).results[0]
+def narrowed(emitter: Emitter, index: SSAValue) -> SSAValue:
+    """An index as a number of 32 bits."""
+    return emitter.add(arith.IndexCastOp(index, i32)).results[0]
 
 
 def inside(emitter: Emitter) -> Any:

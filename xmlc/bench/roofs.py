@@ -224,18 +224,26 @@ def best_rate(works_of: Callable[[int], Sequence[Callable[[], None]]], amount: i
     return max(count * amount / together(works_of(count)) for _ in range(TRIALS))
 
 
+class PeakLoop:
+    """A loop of multiply-adds on registers alone, which each of some threads goes through on its own."""
+
+    def __init__(self, peak: Peak, target: Target, threads: int):
+        chains = 24 if target.vector_registers >= 32 else 12
+        self.function = loaded(peak_ir(peak, chains), target)
+        self.memories = [aligned(64 * 64) for _ in range(threads)]
+        for memory in self.memories:
+            memory[:] = 0x3C  # 0.011 as f32 and bf16, 1.5e-18 as f64: nothing special, and no zeros
+        self.operations = threads * chains * peak.flops
+        """Of an iteration, in all threads."""
+
+    def works(self, iterations: int) -> list[Callable[[], None]]:
+        """What each thread does."""
+        return [call(self.function, iterations, memory.ctypes.data) for memory in self.memories]
+
+
 def peak_rate(peak: Peak, target: Target, threads: int) -> float:
-    chains = 24 if target.vector_registers >= 32 else 12
-    function = loaded(peak_ir(peak, chains), target)
-    memories = [aligned(64 * 64) for _ in range(threads)]
-    for memory in memories:
-        memory[:] = 0x3C  # 0.011 as f32 and bf16, 1.5e-18 as f64: nothing special, and no zeros
-    iterations = 1000
-
-    def works(count: int) -> list[Callable[[], None]]:
-        return [call(function, count * iterations, memory.ctypes.data) for memory in memories]
-
-    return best_rate(works, threads * iterations * chains * peak.flops)
+    loop, iterations = PeakLoop(peak, target, threads), 1000
+    return best_rate(lambda count: loop.works(count * iterations), iterations * loop.operations)
 
 
 def bandwidth_at(size: int, target: Target, threads: int) -> float:
